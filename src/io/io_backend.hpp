@@ -1,0 +1,113 @@
+#pragma once
+/// Asynchronous file I/O behind one seam: libaio with O_DIRECT for real runs; sync, memory, null and fault-injecting back
+/// ends for comparison and tests (DESIGN.md chapter 5).
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/executor.hpp"
+
+namespace sluice {
+
+/// An open file of one back end. Used by any thread; closed by the destructor. After writing call close_checked(): a close
+/// that fails means lost data, and a destructor cannot say so.
+class IoFile {
+public:
+    virtual ~IoFile() = default;
+    virtual const std::string& path() const = 0;
+    virtual std::uint64_t size_bytes() const = 0;
+    /// Reserves the blocks of [0, bytes) so that later direct writes are asynchronous (ext4 extends files synchronously
+    /// inside io_submit). Throws Error(space) naming free and needed bytes when the disk has not enough.
+    virtual void preallocate(std::uint64_t bytes) = 0;
+    virtual void truncate(std::uint64_t bytes) = 0;
+    virtual void sync_data() = 0;   ///< fdatasync; an error means the file is lost, never retried
+    virtual void close_checked() = 0;
+    /// True when the descriptor really by-passes the page cache.
+    virtual bool is_direct() const = 0;
+};
+
+struct IoCompletion {
+    std::uint64_t token = 0;       ///< the caller's name for the request
+    std::uint64_t bytes = 0;       ///< moved; less than asked only for a read that met the end of the file
+};
+
+/// Counters of one queue, from completed events only. Written by the owning thread, read by anyone.
+struct IoCounters {
+    std::uint64_t read_bytes = 0, written_bytes = 0;
+    std::uint64_t read_requests = 0, write_requests = 0;
+    std::uint64_t submit_ns = 0;            ///< inside io_submit: large values mean that the file system is synchronous there
+    std::uint64_t short_transfers = 0;      ///< continued by the queue
+    unsigned max_in_flight = 0;
+};
+
+/// Requests in flight of one worker; not thread-safe. Buffers stay the caller's and must live until their completion.
+/// Short transfers, EINTR and EAGAIN are handled inside; any other failure throws Error naming file, offset and length.
+/// The destructor waits for what is in flight.
+class IoQueue {
+public:
+    virtual ~IoQueue() = default;
+    /// offset, length and address must be multiples of kDirectIoAlign for direct files; the length may reach past the end
+    /// of the file (the completion then says how many bytes there were).
+    virtual void read(IoFile& file, std::uint64_t offset, std::span<std::byte> memory, std::uint64_t token) = 0;
+    /// One vectored write of all `pieces` in order; the pieces array is copied.
+    virtual void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces, std::uint64_t token) = 0;
+    /// Asynchronous fdatasync where the kernel has it, else done on the spot; completes like a request.
+    virtual void sync(IoFile& file, std::uint64_t token) = 0;
+    /// Waits until at least `minimum` completions (at most in_flight()) are there; 0 polls. Appends them to `done`.
+    virtual void wait(unsigned minimum, std::vector<IoCompletion>& done) = 0;
+    virtual unsigned in_flight() const = 0;
+    virtual unsigned depth() const = 0;     ///< requests it takes at once; more is a bug of the caller
+    virtual IoCounters counters() const = 0;
+};
+
+class IoBackend {
+public:
+    virtual ~IoBackend() = default;
+    virtual std::unique_ptr<IoFile> open_for_read(const std::string& path) = 0;
+    /// Creates a new file (O_EXCL, O_NOFOLLOW, mode 0600); an existing one is an error, never overwritten.
+    virtual std::unique_ptr<IoFile> create(const std::string& path) = 0;
+    /// Opens a file of ours for reading and writing, such as a log in phase two.
+    virtual std::unique_ptr<IoFile> open_for_update(const std::string& path) = 0;
+    virtual std::unique_ptr<IoQueue> make_queue(unsigned depth) = 0;
+    virtual const char* name() const = 0;
+};
+
+enum class DirectIo { on, attempt, off };
+
+/// "libaio": one kernel aio context a queue, O_DIRECT as `direct` says.
+std::unique_ptr<IoBackend> make_libaio_backend(DirectIo direct);
+/// "sync": pread/pwrite, one request at a time; the baseline.
+std::unique_ptr<IoBackend> make_sync_backend(DirectIo direct);
+
+/// Files in memory, for tests and the simulated cluster: completions come in an order drawn from `seed` after virtual
+/// time drawn from it, waited for through `executor`. Contents outlive the files: open what was created before.
+class MemoryBackend : public IoBackend {
+public:
+    struct Options {
+        std::uint64_t seed = 1;
+        std::uint64_t max_latency_ns = 200'000;
+    };
+    static std::unique_ptr<MemoryBackend> make(Executor& executor, Options options);
+    virtual std::vector<std::byte> contents(const std::string& path) const = 0;
+    virtual void put(const std::string& path, std::vector<std::byte> bytes) = 0;
+    virtual std::vector<std::string> paths() const = 0;
+    virtual void rename_directory(const std::string& from, const std::string& to) = 0;
+    virtual void remove(const std::string& path) = 0;
+};
+
+/// Wraps a back end and makes the nth matching operation fail; each fault that fired is reported to `fired`, so that a test
+/// whose fault never happened can fail.
+struct IoFault {
+    enum class Operation { read, write, sync } operation = Operation::read;
+    std::uint64_t nth = 0;                 ///< 0 = the first
+    int error = 5;                         ///< errno; 0 = a short transfer
+    std::string path_contains;             ///< empty = any file
+};
+std::unique_ptr<IoBackend> make_fault_backend(std::unique_ptr<IoBackend> inner, IoFault fault, std::function<void(const std::string&)> fired);
+
+}  // namespace sluice

@@ -1,0 +1,38 @@
+#pragma once
+/// Control plane of a job: collectives on short texts, and the news of a failure. MPI on its own communicator, or in-process.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+/// Collective calls are made by all ranks in the same order, from the rank's main thread only.
+class Communicator {
+public:
+    virtual ~Communicator() = default;
+    virtual std::uint32_t rank() const = 0;
+    virtual std::uint32_t size() const = 0;
+    virtual void barrier() = 0;
+    /// The root's text, on all ranks.
+    virtual std::string broadcast(std::string text, std::uint32_t root = 0) = 0;
+    /// Everybody's text, by rank, on all ranks. Texts may be long (hundreds of MB in all) and hold any bytes.
+    virtual std::vector<std::string> all_gather(const std::string& text) = 0;
+
+    struct Failure {
+        std::uint32_t rank = 0;      ///< who failed first
+        int exit_code = 1;
+        std::string message;
+    };
+    /// Tells all other ranks, without waiting for them. Main thread only.
+    virtual void announce_failure(const Failure& failure) = 0;
+    /// A failure somebody announced, if one has arrived; never waits. Main thread only.
+    virtual std::optional<Failure> poll_failure() = 0;
+    /// As barrier(), but throws Error(code of the failure, "aborted because of rank N: ...") when a rank announces a failure
+    /// instead of coming. Waits without burning a core.
+    virtual void barrier_or_failure() = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,103 @@
+#pragma once
+/// Fixed sets of equal buffers, one pool per role (DESIGN.md chapter 6), and the move-only buffer that goes home by itself.
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/error.hpp"
+#include "runtime/executor.hpp"
+
+namespace sluice {
+
+class BufferPool;
+
+struct GiveBack {
+    BufferPool* pool = nullptr;
+    void operator()(std::byte* memory) const noexcept;
+};
+
+/// One buffer of a pool: memory, and how much of it is filled. Owned by whoever holds it; returns itself when destroyed.
+class Buffer {
+public:
+    Buffer() = default;
+    Buffer(BufferPool& pool, std::span<std::byte> memory) : memory_(memory.data(), GiveBack{&pool}), capacity_(memory.size()) {}
+    Buffer(Buffer&& other) noexcept
+        : memory_(std::move(other.memory_)), capacity_(std::exchange(other.capacity_, 0)), filled_(std::exchange(other.filled_, 0)) {}
+    Buffer& operator=(Buffer&& other) noexcept {
+        memory_ = std::move(other.memory_);
+        capacity_ = std::exchange(other.capacity_, 0);
+        filled_ = std::exchange(other.filled_, 0);
+        return *this;
+    }
+
+    explicit operator bool() const noexcept { return memory_ != nullptr; }
+    std::size_t capacity() const noexcept { return capacity_; }
+    std::size_t size() const noexcept { return filled_; }
+    std::span<const std::byte> data() const noexcept { return {memory_.get(), filled_}; }
+    /// The whole memory, for the kernel or the fabric to write into; say how much with set_size() afterwards.
+    std::span<std::byte> storage() noexcept { return {memory_.get(), capacity_}; }
+    std::span<std::byte> free_space() noexcept { return {memory_.get() + filled_, capacity_ - filled_}; }
+    void commit(std::size_t bytes) {
+        SLUICE_CHECK(bytes <= capacity_ - filled_);
+        filled_ += bytes;
+    }
+    void set_size(std::size_t bytes) {
+        SLUICE_CHECK(bytes <= capacity_);
+        filled_ = bytes;
+    }
+
+private:
+    std::unique_ptr<std::byte[], GiveBack> memory_;
+    std::size_t capacity_ = 0, filled_ = 0;
+};
+
+/// `count` buffers of `buffer_bytes` each, carved from memory the caller owns and keeps mapped while the pool lives.
+/// take() and give-back may be called from any thread. Destroying a pool with buffers out ends the program: they would dangle.
+class BufferPool {
+public:
+    /// @param memory  at least count * buffer_bytes; buffers are adjacent, so its alignment and buffer_bytes decide theirs.
+    BufferPool(Executor& executor, std::string name, std::span<std::byte> memory, std::size_t buffer_bytes, std::size_t count);
+    ~BufferPool();
+    BufferPool(const BufferPool&) = delete;
+
+    /// Waits while none is free (booked as wait_memory_ns); throws the abort cause.
+    Buffer take();
+    /// Never waits; an empty optional when none is free.
+    std::optional<Buffer> try_take();
+    void abort(std::exception_ptr cause);
+
+    /// Called, outside the pool's lock, each time somebody starts to wait; set before the workers start.
+    void on_pressure(std::function<void()> listener) { pressure_ = std::move(listener); }
+    /// Called, outside the lock, after a buffer came home; set before the workers start.
+    void on_return(std::function<void()> listener) { returned_ = std::move(listener); }
+    /// Somebody waits for a buffer right now.
+    bool under_pressure() const;
+    std::size_t free_buffers() const;
+    std::size_t count() const noexcept { return count_; }
+    std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
+    const std::string& name() const noexcept { return name_; }
+
+private:
+    friend struct GiveBack;
+    void give_back(std::byte* memory) noexcept;
+
+    Executor& executor_;
+    std::string name_;
+    std::size_t buffer_bytes_, count_;
+    std::vector<std::byte*> free_;
+    std::size_t waiting_ = 0;
+    std::function<void()> pressure_, returned_;
+    mutable Mutex mutex_;
+    Condition not_empty_;
+    std::exception_ptr cause_;
+};
+
+}  // namespace sluice

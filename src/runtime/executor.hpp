@@ -1,0 +1,95 @@
+#pragma once
+/// Threads, waiting and time, behind one seam: the same stage code runs on free-running threads or, for tests, on threads
+/// that pass one baton in a seeded order with virtual time (DESIGN.md chapter 5).
+///
+/// Every wait of the program goes through Mutex and Condition below (queues, pools, credits and doorbells are built on
+/// them), so the seeded executor sees all of them: it can choose any legal order, and it knows a deadlock when it sees one.
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace sluice {
+
+class SeededScheduler;
+
+/// A running thread of the executor. Destroying a task that was not joined is a bug and ends the program.
+class Task {
+public:
+    virtual ~Task() = default;
+    /// Waits for the body to return. The body must not throw: the pipeline runner catches at the top of each worker.
+    virtual void join() = 0;
+};
+
+class Executor {
+public:
+    virtual ~Executor() = default;
+    /// Starts `body` on a thread of its own. `name` (at most 15 characters are kept) is what `top -H` and a deadlock report show.
+    virtual std::unique_ptr<Task> spawn(std::string name, std::function<void()> body) = 0;
+    /// Monotonic nanoseconds; virtual in the seeded executor.
+    virtual std::uint64_t now_ns() const = 0;
+    virtual void sleep_for_ns(std::uint64_t nanoseconds) = 0;
+    /// The scheduler behind Mutex and Condition, nullptr on free-running threads.
+    virtual SeededScheduler* seeded() noexcept { return nullptr; }
+};
+
+/// Free-running operating-system threads and the steady clock.
+class ThreadExecutor final : public Executor {
+public:
+    std::unique_ptr<Task> spawn(std::string name, std::function<void()> body) override;
+    std::uint64_t now_ns() const override;
+    void sleep_for_ns(std::uint64_t nanoseconds) override;
+};
+
+/// Mutual exclusion; BasicLockable, so std::unique_lock<Mutex> (alias Lock) works.
+class Mutex {
+public:
+    explicit Mutex(Executor& executor) : seeded_(executor.seeded()) {}
+    Mutex(const Mutex&) = delete;
+    void lock();
+    void unlock();
+
+private:
+    friend class Condition;
+    std::mutex native_;
+    SeededScheduler* seeded_;
+    bool held_ = false;   // seeded only: the baton holder is the only one to look
+};
+
+using Lock = std::unique_lock<Mutex>;
+
+/// Condition variable. Always waited on with a predicate; notify while holding the mutex or after.
+class Condition {
+public:
+    explicit Condition(Executor& executor) : seeded_(executor.seeded()) {}
+    Condition(const Condition&) = delete;
+
+    template <typename Predicate>
+    void wait(Lock& lock, Predicate ready) {
+        while (!ready()) wait_once(lock);
+    }
+    /// As wait, but gives up after `nanoseconds`; returns what ready() says at the end.
+    template <typename Predicate>
+    bool wait_for_ns(Lock& lock, std::uint64_t nanoseconds, Predicate ready) {
+        const std::uint64_t deadline_ns = now_ns() + nanoseconds;
+        while (!ready()) {
+            if (!wait_once_until(lock, deadline_ns)) return ready();
+        }
+        return true;
+    }
+    void notify_one();
+    void notify_all();
+
+private:
+    void wait_once(Lock& lock);
+    bool wait_once_until(Lock& lock, std::uint64_t deadline_ns);   // false: the deadline passed
+    std::uint64_t now_ns() const;
+
+    std::condition_variable_any native_;
+    SeededScheduler* seeded_;
+};
+
+}  // namespace sluice
