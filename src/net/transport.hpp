@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct MessageHeader {
     std::uint32_t payload_crc32c = 0;  ///< of the records, sealed by the distributor, verified by the logical-disk distributor
     std::uint32_t flags = 0;
     std::uint64_t offered_buffers = 0; ///< how many more full buffers the source holds for this destination
-    std::uint64_t reserved = 0;
+    std::uint64_t reserved[2] = {};
 };
 static_assert(sizeof(MessageHeader) == 64);
 inline constexpr std::size_t kHeaderBytes = sizeof(MessageHeader);
