@@ -1,0 +1,65 @@
+#include "stages/log_writer.hpp"
+
+#include "record/record_format.hpp"
+#include "runtime/metrics.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+
+LogWriter::LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, unsigned depth, std::size_t max_chunks,
+                     Coalescer& chains)
+    : file_(file), log_(log), index_(index), disk_(disk), chains_(chains), queue_(backend.make_queue(depth)), slots_(depth) {
+    for (std::size_t slot = depth; slot > 0; --slot) {
+        slots_[slot - 1].chain.chunks.reserve(max_chunks);
+        free_slots_.push_back(slot - 1);
+    }
+    done_.reserve(depth);
+    pieces_.reserve(max_chunks);
+}
+
+void LogWriter::run() {
+    for (;;) {
+        while (!free_slots_.empty()) {
+            const std::size_t slot = free_slots_.back();
+            if (!chains_.take(slots_[slot].chain, queue_->in_flight() == 0)) break;
+            free_slots_.pop_back();
+            submit(slot);
+        }
+        if (queue_->in_flight() > 0) {
+            collect();
+        } else if (chains_.drained()) {
+            return;
+        }
+    }
+}
+
+void LogWriter::submit(std::size_t slot) {
+    Chain& chain = slots_[slot].chain;
+    pieces_.clear();
+    std::uint64_t written_bytes = 0;
+    const std::uint64_t record_bytes = chain.record_bytes();
+    for (Buffer& chunk : chain.chunks) {
+        // Only the last chunk can be short: its block is padded with whatever the buffer holds, and counted as padding.
+        const std::uint64_t padded = round_up(chunk.size(), kDirectIoAlign);
+        pieces_.push_back(chunk.storage().first(padded));
+        written_bytes += padded;
+    }
+    slots_[slot].extent = {disk_, log_.allocate(written_bytes), written_bytes, record_bytes, sequence_++, 0};
+    queue_->write(file_, slots_[slot].extent.offset, pieces_, slot);
+}
+
+void LogWriter::collect() {
+    done_.clear();
+    queue_->wait(1, done_);
+    for (const IoCompletion& completion : done_) {
+        Slot& slot = slots_[completion.token];
+        index_.add(slot.chain.partition, slot.extent);
+        this_worker().input_bytes.add(slot.extent.record_bytes);
+        this_worker().output_bytes.add(slot.extent.written_bytes);
+        this_worker().units.add(1);
+        slot.chain.chunks.clear();   // the chunks go home
+        free_slots_.push_back(completion.token);
+    }
+}
+
+}  // namespace sluice

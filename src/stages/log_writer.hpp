@@ -1,0 +1,44 @@
+#pragma once
+/// Phase one, last stage: appends chains to the log of one intermediate disk and notes them as extents.
+
+#include <memory>
+#include <vector>
+
+#include "io/extent_log.hpp"
+#include "io/io_backend.hpp"
+#include "stages/coalescer.hpp"
+
+namespace sluice {
+
+/// One worker per instance and disk. Takes the longest chain whenever the disk has room for one more request, so a faster
+/// disk takes more. Needs no buffer to make progress.
+class LogWriter {
+public:
+    /// @param disk  number of this disk in the extent index.
+    LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, unsigned depth, std::size_t max_chunks,
+              Coalescer& chains);
+    void run();
+    IoCounters counters() const { return queue_->counters(); }
+
+private:
+    void submit(std::size_t slot);
+    void collect();
+
+    IoFile& file_;
+    ExtentLog& log_;
+    ExtentIndex& index_;
+    std::uint32_t disk_;
+    Coalescer& chains_;
+    std::unique_ptr<IoQueue> queue_;
+    struct Slot {
+        Chain chain;
+        Extent extent;
+    };
+    std::vector<Slot> slots_;
+    std::vector<std::size_t> free_slots_;
+    std::vector<IoCompletion> done_;
+    std::vector<std::span<const std::byte>> pieces_;
+    std::uint64_t sequence_ = 0;
+};
+
+}  // namespace sluice

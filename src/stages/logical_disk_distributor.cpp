@@ -1,0 +1,59 @@
+#include "stages/logical_disk_distributor.hpp"
+
+#include "record/crc32c.hpp"
+
+namespace sluice {
+namespace {
+constexpr std::size_t kBlockRecords = 1024;
+}
+
+LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains, RecordFormat format,
+                                               const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank, bool verify)
+    : input_(input),
+      chains_(chains),
+      format_(format),
+      partitioner_(partitioner),
+      rank_(rank),
+      first_partition_(ownership.first(rank)),
+      partitions_(ownership.count(rank)),
+      verify_(verify),
+      open_(format.record_bytes),
+      slots_(kBlockRecords) {
+    open_.add_slots(partitions_, {&chunks, 0});
+}
+
+void LogicalDiskDistributor::run() {
+    while (auto arrived = input_.pop()) distribute(*arrived);
+    open_.drain([this](std::uint32_t slot, Buffer partial) { chains_.add_partial(slot, std::move(partial)); });
+    chains_.producer_done();
+}
+
+void LogicalDiskDistributor::distribute(const ArrivedBuffer& arrived) {
+    const auto records = arrived.records();
+    const auto fail = [&](const std::string& what) {
+        throw Error(Errc::integrity, "buffer " + std::to_string(arrived.header.sequence) + " from rank " + std::to_string(arrived.header.source) +
+                                         " to rank " + std::to_string(rank_) + ": " + what +
+                                         "; the network or a memory damaged it, check both hosts and sort again");
+    };
+    if (records.size() != arrived.header.record_count * format_.record_bytes) fail("length and record count differ");
+    if (verify_ && crc32c(records) != arrived.header.payload_crc32c) fail("checksum of the records is wrong");
+    this_worker().input_bytes.add(records.size());
+    this_worker().units.add(1);
+    const std::size_t block_bytes = kBlockRecords * format_.record_bytes;
+    for (auto rest = records; !rest.empty(); rest = rest.subspan(std::min(block_bytes, rest.size()))) {
+        const auto block_records = rest.first(std::min(block_bytes, rest.size()));
+        const auto block = std::span(slots_).first(block_records.size() / format_.record_bytes);
+        partitioner_.classify(block_records.data(), block);
+        for (std::uint32_t& slot : block) {
+            slot -= first_partition_;
+            if (slot >= partitions_) fail("holds a record of another rank's partition");
+        }
+        open_.append(block_records, block, [this](std::uint32_t slot, Buffer chunk) {
+            this_worker().output_bytes.add(chunk.size());
+            chains_.add(slot, std::move(chunk));
+        });
+        this_worker().records.add(block.size());
+    }
+}
+
+}  // namespace sluice

@@ -1,0 +1,100 @@
+#include "stages/network.hpp"
+
+namespace sluice {
+
+Sender::Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks, std::size_t capacity)
+    : input_(input), transport_(transport), rank_(rank), ranks_(ranks), waiting_(ranks) {
+    for (Fifo& fifo : waiting_) fifo.ring.resize(capacity);
+}
+
+bool Sender::step() {
+    if (finished_) return false;
+    bool moved = false;
+    while (auto full = input_.try_pop()) {
+        Fifo& fifo = waiting_[full->destination];
+        SLUICE_CHECK(fifo.size < fifo.ring.size());
+        metrics_.input_bytes.add(full->buffer.size());
+        fifo.ring[(fifo.head + fifo.size++) % fifo.ring.size()] = std::move(*full);
+        ++queued_;
+        moved = true;
+    }
+    for (std::uint32_t shift = 1; shift < ranks_; ++shift) moved |= send_to((rank_ + shift) % ranks_);
+    if (queued_ == 0 && input_.drained()) {
+        transport_.finish_sending();
+        finished_ = true;
+        moved = true;
+    }
+    return moved;
+}
+
+bool Sender::send_to(std::uint32_t destination) {
+    Fifo& fifo = waiting_[destination];
+    bool moved = false;
+    while (fifo.size > 0) {
+        const std::size_t bytes = fifo.ring[fifo.head].buffer.size();
+        transport_.set_backlog(destination, fifo.size - 1);
+        if (!transport_.try_send(fifo.ring[fifo.head])) break;
+        metrics_.output_bytes.add(bytes);
+        metrics_.units.add(1);
+        fifo.head = (fifo.head + 1) % fifo.ring.size();
+        --fifo.size;
+        --queued_;
+        moved = true;
+    }
+    return moved;
+}
+
+bool Receiver::step() {
+    if (finished_) return false;
+    bool moved = transport_.progress([this](ArrivedBuffer arrived) {
+        metrics_.input_bytes.add(arrived.buffer.size());
+        metrics_.output_bytes.add(arrived.buffer.size());
+        metrics_.records.add(arrived.header.record_count);
+        metrics_.units.add(1);
+        output_.push(std::move(arrived));
+    });
+    if (transport_.receiving_done()) {
+        output_.producer_done();
+        finished_ = true;
+        moved = true;
+    }
+    return moved;
+}
+
+void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transport) {
+    const auto ignore = [](ArrivedBuffer) {};
+    while (!failed() && !(sender.finished() && receiver.finished() && transport.sending_done())) {
+        bool moved = sender.step();
+        moved |= receiver.finished() ? transport.progress(ignore) : receiver.step();
+        if (moved) {
+            backoff_.did_something();
+        } else {
+            idle();
+        }
+    }
+}
+
+void NetworkLoop::wait_for_workers() {
+    while (!failed() && !pipeline_.finished()) idle();
+    pipeline_.join();
+}
+
+bool NetworkLoop::failed() {
+    if (pipeline_.failed()) return true;
+    if (const auto failure = communicator_.poll_failure()) {
+        pipeline_.fail(std::make_exception_ptr(
+            Error(static_cast<Errc>(failure->exit_code), "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message)));
+        return true;
+    }
+    return false;
+}
+
+void NetworkLoop::idle() {
+    if (rings_doorbell_) {
+        doorbell_.wait();
+    } else {
+        backoff_.idle(doorbell_);
+    }
+}
+
+}  // namespace sluice

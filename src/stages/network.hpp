@@ -1,0 +1,80 @@
+#pragma once
+/// Phase one's sender and receiver stages and the loop of the network thread that drives them. The network thread is the
+/// rank's main thread and the only one that calls the transport (DESIGN.md chapter 7).
+
+#include <cstdint>
+#include <vector>
+
+#include "net/communicator.hpp"
+#include "net/idle_backoff.hpp"
+#include "net/transport.hpp"
+#include "runtime/doorbell.hpp"
+#include "runtime/pipeline.hpp"
+#include "runtime/work_queue.hpp"
+
+namespace sluice {
+
+/// Takes full buffers from the distributors and hands them to the transport as fast as the receivers grant credits.
+/// Starts with the rank after its own, so that not everybody sends to the same one first. Never waits.
+class Sender {
+public:
+    /// @param capacity  buffers of the send pool: no more can be queued here.
+    Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks, std::size_t capacity);
+    /// Moves what can be moved; true if anything was.
+    bool step();
+    bool finished() const noexcept { return finished_; }
+    WorkerMetrics& metrics() noexcept { return metrics_; }
+
+private:
+    bool send_to(std::uint32_t destination);
+
+    struct Fifo {
+        std::vector<OutgoingBuffer> ring;
+        std::size_t head = 0, size = 0;
+    };
+    WorkQueue<OutgoingBuffer>& input_;
+    Transport& transport_;
+    std::uint32_t rank_, ranks_;
+    std::vector<Fifo> waiting_;   // by destination
+    std::size_t queued_ = 0;
+    bool finished_ = false;
+    WorkerMetrics metrics_;
+};
+
+/// Hands arrived buffers to the logical-disk distributors. Never waits: the queue holds as many as there are receive buffers.
+class Receiver {
+public:
+    Receiver(WorkQueue<ArrivedBuffer>& output, Transport& transport) : output_(output), transport_(transport) {}
+    bool step();
+    bool finished() const noexcept { return finished_; }
+    WorkerMetrics& metrics() noexcept { return metrics_; }
+
+private:
+    WorkQueue<ArrivedBuffer>& output_;
+    Transport& transport_;
+    bool finished_ = false;
+    WorkerMetrics metrics_;
+};
+
+/// What the main thread of a rank does during a phase.
+class NetworkLoop {
+public:
+    NetworkLoop(Communicator& communicator, Pipeline& pipeline, Doorbell& doorbell, IdleBackoff backoff, bool rings_doorbell)
+        : communicator_(communicator), pipeline_(pipeline), doorbell_(doorbell), backoff_(backoff), rings_doorbell_(rings_doorbell) {}
+    /// Until everything is sent and received, or the phase failed here or elsewhere.
+    void exchange(Sender& sender, Receiver& receiver, Transport& transport);
+    /// Until all workers have returned; rethrows the first failure, this rank's or another's. Joins the workers.
+    void wait_for_workers();
+
+private:
+    bool failed();
+    void idle();
+
+    Communicator& communicator_;
+    Pipeline& pipeline_;
+    Doorbell& doorbell_;
+    IdleBackoff backoff_;
+    bool rings_doorbell_;
+};
+
+}  // namespace sluice

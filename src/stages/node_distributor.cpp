@@ -1,0 +1,90 @@
+#include "stages/node_distributor.hpp"
+
+#include <cstring>
+
+#include "record/crc32c.hpp"
+
+namespace sluice {
+namespace {
+/// Records looked at in one go: 100 kB of gensort data stay in the second-level cache between checksum, key and copy.
+constexpr std::size_t kBlockRecords = 1024;
+}  // namespace
+
+NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank,
+                                 bool verify)
+    : ports_(ports),
+      format_(format),
+      partitioner_(partitioner),
+      rank_(rank),
+      local_partitions_(ownership.count(rank)),
+      verify_(verify),
+      open_(format.record_bytes),
+      slot_of_partition_(ownership.partitions()),
+      slots_(kBlockRecords) {
+    // Slots: first this rank's logical disks, then one send buffer for each rank (our own is never used).
+    open_.add_slots(local_partitions_, {&ports_.chunks, 0});
+    if (ports_.send_buffers != nullptr) open_.add_slots(ownership.ranks(), {ports_.send_buffers, kHeaderBytes});
+    for (std::uint32_t owner = 0; owner < ownership.ranks(); ++owner) {
+        for (std::uint32_t p = ownership.first(owner); p < ownership.first(owner + 1); ++p) {
+            slot_of_partition_[p] = owner == rank ? p - ownership.first(rank) : local_partitions_ + owner;
+        }
+    }
+}
+
+void NodeDistributor::run() {
+    while (auto buffer = ports_.input.pop()) {
+        this_worker().input_bytes.add(buffer->size());
+        this_worker().units.add(1);
+        const std::size_t block_bytes = kBlockRecords * format_.record_bytes;
+        for (auto rest = buffer->data(); !rest.empty(); rest = rest.subspan(std::min(block_bytes, rest.size()))) {
+            distribute(rest.first(std::min(block_bytes, rest.size())));
+        }
+    }
+    open_.drain([this](std::uint32_t slot, Buffer partial) {
+        if (slot < local_partitions_) {
+            ports_.chains.add_partial(slot, std::move(partial));
+        } else {
+            send(slot, std::move(partial));
+        }
+    });
+    ports_.chains.producer_done();
+    if (ports_.output != nullptr) {
+        ports_.output->producer_done();
+        ports_.network->ring();
+    }
+}
+
+void NodeDistributor::distribute(std::span<const std::byte> records) {
+    const std::size_t count = records.size() / format_.record_bytes;
+    if (verify_) {
+        input_sum_ += sum_records(records, format_.record_bytes);
+    } else {
+        input_sum_.count += count;
+    }
+    const auto block = std::span(slots_).first(count);
+    partitioner_.classify(records.data(), block);
+    for (std::uint32_t& slot : block) slot = slot_of_partition_[slot];
+    open_.append(records, block, [this](std::uint32_t slot, Buffer buffer) { full(slot, std::move(buffer)); });
+    this_worker().records.add(count);
+}
+
+void NodeDistributor::full(std::uint32_t slot, Buffer buffer) {
+    this_worker().output_bytes.add(buffer.size());
+    if (slot < local_partitions_) {
+        ports_.chains.add(slot, std::move(buffer));
+    } else {
+        send(slot, std::move(buffer));
+    }
+}
+
+void NodeDistributor::send(std::uint32_t slot, Buffer buffer) {
+    MessageHeader header;
+    const auto records = buffer.data().subspan(kHeaderBytes);
+    header.record_count = records.size() / format_.record_bytes;
+    if (verify_) header.payload_crc32c = crc32c(records);
+    std::memcpy(buffer.storage().data(), &header, sizeof header);
+    ports_.output->push({slot - local_partitions_, std::move(buffer)});
+    ports_.network->ring();
+}
+
+}  // namespace sluice

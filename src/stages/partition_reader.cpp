@@ -1,0 +1,94 @@
+#include "stages/partition_reader.hpp"
+
+#include <algorithm>
+
+#include "record/record_format.hpp"
+#include "runtime/error.hpp"
+#include "runtime/metrics.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+
+PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions,
+                                 std::uint64_t read_bytes, unsigned depth, BufferPool& slots, WorkQueue<LoadedPartition>& output)
+    : logs_(std::move(logs)),
+      index_(index),
+      partitions_(partitions),
+      read_bytes_(read_bytes),
+      slots_(slots),
+      output_(output),
+      queue_(backend.make_queue(depth)),
+      loading_(slots.count()),
+      expected_(depth),
+      slot_of_(depth) {
+    for (std::size_t slot = loading_.size(); slot > 0; --slot) free_.push_back(slot - 1);
+    for (std::size_t token = depth; token > 0; --token) free_tokens_.push_back(token - 1);
+    done_.reserve(depth);
+}
+
+void PartitionReader::run() {
+    for (std::uint32_t partition = 0; partition < partitions_; ++partition) load(partition);
+    while (queue_->in_flight() > 0) collect(1);
+    output_.producer_done();
+}
+
+void PartitionReader::load(std::uint32_t partition) {
+    // Completions must be seen while we wait for memory: a partition that is complete but not handed on would never free it.
+    auto memory = slots_.try_take();
+    while (!memory && queue_->in_flight() > 0) {
+        collect(1);
+        memory = slots_.try_take();
+    }
+    Buffer buffer = memory ? std::move(*memory) : slots_.take();
+    const std::size_t slot = free_.back();
+    free_.pop_back();
+    const auto extents = index_.extents(partition);
+    Loading& loading = loading_[slot];
+    loading = {partition, std::move(buffer), 0, 1};   // the 1 is ours: nothing is handed on before all reads are submitted
+    for (const Extent& extent : extents) {
+        read(slot, extent, loading.record_bytes);
+        loading.record_bytes += extent.record_bytes;
+    }
+    if (--loading.reads_left > 0) return;
+    loading.buffer.set_size(loading.record_bytes);
+    output_.push({partition, std::move(loading.buffer)});
+    free_.push_back(slot);
+}
+
+void PartitionReader::read(std::size_t slot, const Extent& extent, std::uint64_t at) {
+    for (std::uint64_t done = 0; done < extent.written_bytes;) {
+        while (queue_->in_flight() == queue_->depth()) collect(1);
+        const std::uint64_t bytes = std::min(read_bytes_, extent.written_bytes - done);
+        const std::size_t token = free_tokens_.back();
+        free_tokens_.pop_back();
+        expected_[token] = bytes;
+        slot_of_[token] = slot;
+        ++loading_[slot].reads_left;
+        queue_->read(*logs_[extent.disk], extent.offset + done, loading_[slot].buffer.storage().subspan(at + done, bytes), token);
+        done += bytes;
+    }
+}
+
+void PartitionReader::collect(unsigned minimum) {
+    done_.clear();
+    queue_->wait(minimum, done_);
+    for (const IoCompletion& completion : done_) {
+        Loading& loading = loading_[slot_of_[completion.token]];
+        if (completion.bytes != expected_[completion.token]) {
+            throw Error(Errc::integrity, "partition " + std::to_string(loading.partition) + ": an extent ended early (" +
+                                             std::to_string(completion.bytes) + " of " + std::to_string(expected_[completion.token]) +
+                                             " bytes); the intermediate log was cut, sort again");
+        }
+        this_worker().input_bytes.add(completion.bytes);
+        free_tokens_.push_back(completion.token);
+        if (--loading.reads_left > 0) continue;
+        this_worker().units.add(1);
+        this_worker().output_bytes.add(loading.record_bytes);
+        loading.buffer.set_size(loading.record_bytes);
+        const std::size_t slot = slot_of_[completion.token];
+        output_.push({loading.partition, std::move(loading.buffer)});
+        free_.push_back(slot);
+    }
+}
+
+}  // namespace sluice

@@ -1,0 +1,71 @@
+#include "stages/reader.hpp"
+
+#include <algorithm>
+
+#include "record/record_format.hpp"
+#include "runtime/error.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+
+Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool, WorkQueue<Buffer>& output)
+    : backend_(backend), ranges_(std::move(ranges)), pool_(pool), output_(output), queue_(backend.make_queue(depth)), slots_(depth), files_(ranges_.size()) {
+    for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
+    done_.reserve(depth);
+}
+
+void Reader::run() {
+    for (;;) {
+        while (queue_->in_flight() < queue_->depth() && submit_next()) {
+        }
+        if (queue_->in_flight() == 0) break;
+        collect();
+    }
+    output_.producer_done();
+}
+
+bool Reader::submit_next() {
+    while (range_ < ranges_.size() && position_ == ranges_[range_].bytes) {
+        ++range_;
+        position_ = 0;
+    }
+    if (range_ == ranges_.size()) return false;
+    const ReadRange& range = ranges_[range_];
+    Buffer buffer;
+    if (queue_->in_flight() == 0) {
+        buffer = pool_.take();
+    } else if (auto free = pool_.try_take()) {
+        buffer = std::move(*free);
+    } else {
+        return false;   // completions will free memory downstream; wait for one of those instead
+    }
+    if (!files_[range_]) files_[range_] = backend_.open_for_read(range.path);
+    const std::uint64_t bytes = std::min<std::uint64_t>(buffer.capacity(), range.bytes - position_);
+    const std::size_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    slots_[slot] = {std::move(buffer), bytes, range_};
+    queue_->read(*files_[range_], range.offset + position_, slots_[slot].buffer.storage().first(round_up(bytes, kDirectIoAlign)), slot);
+    position_ += bytes;
+    return true;
+}
+
+void Reader::collect() {
+    done_.clear();
+    queue_->wait(1, done_);
+    for (const IoCompletion& completion : done_) {
+        Slot& slot = slots_[completion.token];
+        if (completion.bytes < slot.expected_bytes) {
+            throw Error(Errc::input, "read '" + ranges_[slot.range].path + "': the file ended " +
+                                         std::to_string(slot.expected_bytes - completion.bytes) +
+                                         " bytes early; it changed while it was read, sort again when nobody writes to it");
+        }
+        slot.buffer.set_size(slot.expected_bytes);
+        this_worker().output_bytes.add(slot.expected_bytes);
+        this_worker().input_bytes.add(slot.expected_bytes);
+        this_worker().units.add(1);
+        free_slots_.push_back(completion.token);
+        output_.push(std::move(slot.buffer));
+    }
+}
+
+}  // namespace sluice

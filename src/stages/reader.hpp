@@ -1,0 +1,53 @@
+#pragma once
+/// Phase one, first stage: streams the input with large direct reads.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/io_backend.hpp"
+#include "runtime/buffer_pool.hpp"
+#include "runtime/work_queue.hpp"
+
+namespace sluice {
+
+/// A range of one input file: whole records; offset is a multiple of kDirectIoAlign.
+struct ReadRange {
+    std::string path;
+    std::uint64_t offset = 0, bytes = 0;
+};
+
+/// One worker per instance. Output: buffers of whole records, in no particular order; each read is one buffer.
+/// Keeps `depth` reads in flight while buffers are free. Throws Error(input) when a file ends before its range does.
+class Reader {
+public:
+    /// @param pool  buffers of a multiple of lcm(record, kDirectIoAlign) bytes, so that every read holds whole records.
+    Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool, WorkQueue<Buffer>& output);
+    void run();
+    /// From completed reads only. Any thread, exact after run().
+    IoCounters counters() const { return queue_->counters(); }
+
+private:
+    bool submit_next();
+    void collect();
+
+    IoBackend& backend_;
+    std::vector<ReadRange> ranges_;
+    BufferPool& pool_;
+    WorkQueue<Buffer>& output_;
+    std::unique_ptr<IoQueue> queue_;
+    struct Slot {
+        Buffer buffer;
+        std::uint64_t expected_bytes = 0;
+        std::size_t range = 0;
+    };
+    std::vector<Slot> slots_;
+    std::vector<std::size_t> free_slots_;
+    std::vector<IoCompletion> done_;
+    std::vector<std::unique_ptr<IoFile>> files_;   // by range; opened when the first read of the range is submitted
+    std::size_t range_ = 0;
+    std::uint64_t position_ = 0;                   // within the range
+};
+
+}  // namespace sluice
