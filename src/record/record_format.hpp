@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-inline constexpr std::size_t kDirectIoAlign = 4096;   ///< offsets, lengths and addresses of direct I/O, in bytes
+inline constexpr std::size_t kDirectIoAlign = 4096;  ///< offsets, lengths and addresses of direct I/O, in bytes
 
 struct RecordFormat {
     std::uint32_t record_bytes = 100;

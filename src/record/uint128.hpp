@@ -5,5 +5,7 @@
 
 namespace sluice {
 __extension__ using Uint128 = unsigned __int128;
-constexpr Uint128 make_uint128(std::uint64_t high, std::uint64_t low) { return (static_cast<Uint128>(high) << 64) | low; }
+constexpr Uint128 make_uint128(std::uint64_t high, std::uint64_t low) {
+    return (static_cast<Uint128>(high) << 64) | low;
+}
 }  // namespace sluice

@@ -8,7 +8,7 @@ namespace sluice {
 
 LogWriter::LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, unsigned depth, std::size_t max_chunks,
                      Coalescer& chains)
-    : file_(file), log_(log), index_(index), disk_(disk), chains_(chains), queue_(backend.make_queue(depth)), slots_(depth) {
+    : file_(file), log_(log), index_(index), disk_(disk), chains_(chains), slots_(depth), queue_(backend.make_queue(depth)) {
     for (std::size_t slot = depth; slot > 0; --slot) {
         slots_[slot - 1].chain.chunks.reserve(max_chunks);
         free_slots_.push_back(slot - 1);

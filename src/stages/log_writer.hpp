@@ -29,7 +29,6 @@ private:
     ExtentIndex& index_;
     std::uint32_t disk_;
     Coalescer& chains_;
-    std::unique_ptr<IoQueue> queue_;
     struct Slot {
         Chain chain;
         Extent extent;
@@ -39,6 +38,7 @@ private:
     std::vector<IoCompletion> done_;
     std::vector<std::span<const std::byte>> pieces_;
     std::uint64_t sequence_ = 0;
+    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

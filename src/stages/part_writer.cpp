@@ -13,9 +13,9 @@ PartWriter::PartWriter(IoBackend& backend, Options options, std::function<std::s
       options_(options),
       path_of_part_(std::move(path_of_part)),
       input_(input),
-      queue_(backend.make_queue(options.depth)),
       parts_(options.parts_open),
-      requests_(options.depth) {
+      requests_(options.depth),
+      queue_(backend.make_queue(options.depth)) {
     for (std::size_t request = options.depth; request > 0; --request) free_requests_.push_back(request - 1);
     done_.reserve(options.depth);
     complete_.reserve(options.parts_open);

@@ -47,11 +47,11 @@ private:
     Options options_;
     std::function<std::string(std::uint32_t)> path_of_part_;
     WorkQueue<SortedPiece>& input_;
-    std::unique_ptr<IoQueue> queue_;
     std::vector<Part> parts_;
     std::vector<Request> requests_;
     std::vector<std::size_t> free_requests_, complete_;   // complete_: all bytes written, waiting for room to sync
     std::vector<IoCompletion> done_;
+    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

@@ -17,10 +17,10 @@ PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, 
       read_bytes_(read_bytes),
       slots_(slots),
       output_(output),
-      queue_(backend.make_queue(depth)),
       loading_(slots.count()),
       expected_(depth),
-      slot_of_(depth) {
+      slot_of_(depth),
+      queue_(backend.make_queue(depth)) {
     for (std::size_t slot = loading_.size(); slot > 0; --slot) free_.push_back(slot - 1);
     for (std::size_t token = depth; token > 0; --token) free_tokens_.push_back(token - 1);
     done_.reserve(depth);

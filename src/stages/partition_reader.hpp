@@ -47,13 +47,13 @@ private:
     std::uint64_t read_bytes_;
     BufferPool& slots_;
     WorkQueue<LoadedPartition>& output_;
-    std::unique_ptr<IoQueue> queue_;
     std::vector<Loading> loading_;         // by slot number, as many as the pool has buffers
     std::vector<std::size_t> free_;
     std::vector<IoCompletion> done_;
     std::vector<std::uint64_t> expected_;  // by request token: bytes the read must bring
     std::vector<std::size_t> slot_of_;     // by request token
     std::vector<std::size_t> free_tokens_;
+    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

@@ -9,7 +9,7 @@
 namespace sluice {
 
 Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool, WorkQueue<Buffer>& output)
-    : backend_(backend), ranges_(std::move(ranges)), pool_(pool), output_(output), queue_(backend.make_queue(depth)), slots_(depth), files_(ranges_.size()) {
+    : backend_(backend), ranges_(std::move(ranges)), pool_(pool), output_(output), slots_(depth), files_(ranges_.size()), queue_(backend.make_queue(depth)) {
     for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
     done_.reserve(depth);
 }

@@ -36,7 +36,6 @@ private:
     std::vector<ReadRange> ranges_;
     BufferPool& pool_;
     WorkQueue<Buffer>& output_;
-    std::unique_ptr<IoQueue> queue_;
     struct Slot {
         Buffer buffer;
         std::uint64_t expected_bytes = 0;
@@ -48,6 +47,7 @@ private:
     std::vector<std::unique_ptr<IoFile>> files_;   // by range; opened when the first read of the range is submitted
     std::size_t range_ = 0;
     std::uint64_t position_ = 0;                   // within the range
+    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

@@ -1,0 +1,51 @@
+#pragma once
+/// Everything a job runs on, passed by reference: real disks, MPI and threads, or the simulated ones, for one rank.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/file_system.hpp"
+#include "io/io_backend.hpp"
+#include "net/communicator.hpp"
+#include "net/idle_backoff.hpp"
+#include "net/transport.hpp"
+#include "runtime/arena.hpp"
+#include "runtime/config.hpp"
+#include "runtime/doorbell.hpp"
+#include "runtime/executor.hpp"
+#include "runtime/pipeline.hpp"
+
+namespace sluice {
+
+/// Where this rank stands among the ranks of its host.
+struct RankPlace {
+    std::string host;
+    std::uint32_t host_index = 0, hosts = 1;
+    std::uint32_t local_rank = 0, local_ranks = 1;
+};
+
+struct JobContext {
+    Executor& executor;
+    Communicator& communicator;
+    Doorbell& doorbell;
+    IoBackend& io;
+    FileSystem& files;
+    const Config& config;                 ///< this host's overrides applied
+    RankPlace place;
+    /// The data plane over the pool that receives; made anew for each phase that shuffles.
+    std::function<std::unique_ptr<Transport>(BufferPool& receive_pool, std::uint64_t run_id)> make_transport;
+    /// Memory of this rank, mapped and touched once; phases carve their pools from it in turn.
+    std::function<std::unique_ptr<Arena>(std::uint64_t bytes)> make_arena;
+    std::function<void(const Worker&)> bind;              ///< called on each worker's thread
+    IdleBackoff backoff;
+    /// One line to people, while the job runs (stderr, rank 0).
+    std::function<void(const std::string&)> say;
+
+    std::uint32_t rank() const { return communicator.rank(); }
+    std::uint32_t ranks() const { return communicator.size(); }
+};
+
+}  // namespace sluice

@@ -1,0 +1,68 @@
+#include <spdlog/fmt/fmt.h>
+
+#include "jobs/plan.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+std::string line(const char* name, const std::string& text) { return fmt::format("  {:<26} {}\n", name, text); }
+
+std::string pool(std::size_t count, std::uint64_t bytes) {
+    return fmt::format("{} x {} = {}", count, format_bytes(bytes), human_bytes(static_cast<double>(count * bytes)));
+}
+
+std::string describe_rank(const RankPlan& plan, const RankResources& rank, const SortPlan& sort) {
+    const PhaseOnePlan& one = plan.one;
+    const PhaseTwoPlan& two = plan.two;
+    const double share_bytes = static_cast<double>(sort.mean_partition_bytes) * plan.partitions;
+    std::string text;
+    text += line("reads", fmt::format("{} of input on {} disk(s)", human_bytes(static_cast<double>(rank.input_bytes)), rank.input_disks));
+    text += line("sorts", fmt::format("{} in {} partitions, {} per intermediate disk, {} per output disk", human_bytes(share_bytes), plan.partitions,
+                                      human_bytes(share_bytes / rank.intermediate_disks), human_bytes(share_bytes / rank.output_disks)));
+    text += line("cores", fmt::format("{}", rank.cores));
+    text += line("phase one workers", fmt::format("{} reader, {} distributor, {} logical-disk distributor, {} writer, 1 network", one.readers, one.distributors,
+                                                  one.logical_disk_distributors, one.writers));
+    text += line("  read buffers", pool(one.read_buffers, one.read_bytes) + fmt::format(", {} in flight per reader", one.read_depth));
+    text += line("  chunks", pool(one.chunks, one.chunk_bytes) +
+                                 fmt::format(", at least {} needed; written in chains of {} to {}",
+                                             std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions, one.target_chunks, one.max_chunks));
+    if (one.send_buffers > 0) {
+        text += line("  send buffers", pool(one.send_buffers, one.message_bytes));
+        text += line("  receive buffers", pool(one.receive_buffers, one.message_bytes));
+    }
+    text += line("phase two workers", fmt::format("1 reader, {} sorter, {} writer", two.sorters, rank.output_disks));
+    text += line("  partition slots", pool(two.partition_slots, two.partition_bytes));
+    text += line("  tags", pool(two.sorters, two.scratch_bytes));
+    text += line("  write buffers", pool(two.write_buffers, two.write_bytes) + fmt::format(", {} in flight per disk", two.write_depth));
+    text += line("memory", fmt::format("phase one {}, phase two {}, budget {}", human_bytes(static_cast<double>(one.memory_bytes())),
+                                       human_bytes(static_cast<double>(two.memory_bytes())), human_bytes(static_cast<double>(rank.budget_bytes))));
+    return text;
+}
+
+bool same_plan(const SortPlan& plan, const std::vector<RankResources>& ranks, std::size_t a, std::size_t b) {
+    return describe_rank(plan.ranks[a], ranks[a], plan) == describe_rank(plan.ranks[b], ranks[b], plan);
+}
+
+}  // namespace
+
+std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks) {
+    std::string text = fmt::format("plan: {} on {} rank(s), {} partitions of {} (planned for up to {})\n", human_bytes(static_cast<double>(plan.input_bytes)),
+                                   ranks.size(), plan.ownership.partitions(), human_bytes(static_cast<double>(plan.mean_partition_bytes)),
+                                   human_bytes(static_cast<double>(plan.planned_partition_bytes)));
+    // Racks have many equal ranks: ranks with the same plan share one paragraph.
+    for (std::size_t first = 0; first < ranks.size();) {
+        std::size_t last = first;
+        while (last + 1 < ranks.size() && same_plan(plan, ranks, first, last + 1)) ++last;
+        text += first == last ? fmt::format("rank {} on {}\n", first, ranks[first].host)
+                              : fmt::format("ranks {} to {} on {} .. {}, each\n", first, last, ranks[first].host, ranks[last].host);
+        text += describe_rank(plan.ranks[first], ranks[first], plan);
+        first = last + 1;
+    }
+    if (plan.smallest_budget_bytes != 0) {
+        text += fmt::format("smallest budget that works: {} for each rank\n", format_bytes(plan.smallest_budget_bytes));
+    }
+    return text;
+}
+
+}  // namespace sluice

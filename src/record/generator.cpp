@@ -1,0 +1,216 @@
+#include "record/generator.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "record/uint128.hpp"
+#include "runtime/error.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kRecord = kGensortRecordBytes;
+constexpr Uint128 kMultiplier = make_uint128(0x2360ed051fc65da4, 0x4385df649fccf645);
+constexpr Uint128 kIncrement = make_uint128(0x4a696d4772617952, 0x4950202020202001);
+
+/// f applied k times: X -> factor * X + offset.
+struct Affine {
+    Uint128 factor = 1, offset = 0;
+};
+
+constexpr Affine jump(Uint128 k) {
+    Affine result, power{kMultiplier, kIncrement};
+    for (; k != 0; k >>= 1) {
+        if ((k & 1) != 0) result = {power.factor * result.factor, power.factor * result.offset + power.offset};
+        power = {power.factor * power.factor, power.factor * power.offset + power.offset};
+    }
+    return result;
+}
+
+constexpr std::uint64_t high(Uint128 x) { return static_cast<std::uint64_t>(x >> 64); }
+constexpr std::uint64_t low(Uint128 x) { return static_cast<std::uint64_t>(x); }
+
+/// The ten part masks of a binary record, in a row.
+constexpr unsigned char kMaskBytes[kRecord] = {
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xf0, 0xe8, 0xe4, 0xe2, 0xe1, 0xd8, 0xd4,
+    0xd2, 0xd1, 0xcc, 0xca, 0xc9, 0xc6, 0xc5, 0xc3, 0xb8, 0xb4, 0xb2, 0xb1, 0xac, 0xaa, 0xa9, 0xa6, 0xa5,
+    0xa3, 0x9c, 0x9a, 0x99, 0x96, 0x95, 0x93, 0x8e, 0x8d, 0x8b, 0x87, 0x78, 0x74, 0x72, 0x71, 0x6c, 0x6a,
+    0x69, 0x66, 0x65, 0x63, 0x5c, 0x5a, 0x59, 0x56, 0x55, 0x53, 0x4e, 0x4d, 0x4b, 0x47, 0x3c, 0x3a, 0x39,
+    0x36, 0x35, 0x33, 0x2e, 0x2d, 0x2b, 0x27, 0x1e, 0x1d, 0x1b, 0x17, 0x0f, 0xc8, 0xc4, 0xc2, 0xc1, 0x98,
+    0x94, 0x92, 0x91, 0x8c, 0xe0, 0x17, 0x0f, 0x33, 0x2e, 0x2d, 0x2b, 0x27, 0x1e, 0x1d, 0x1b};
+
+void store_top10(std::byte* out, Uint128 x) {
+    const std::uint64_t first = __builtin_bswap64(high(x));
+    const auto last = __builtin_bswap16(static_cast<std::uint16_t>(low(x) >> 48));
+    std::memcpy(out, &first, 8);
+    std::memcpy(out + 8, &last, 2);
+}
+
+/// Writes top10 of `count` successive states, 10 bytes each. Four interleaved generators hide the latency of the
+/// multiply.
+void make_key_stream(std::byte* out, std::size_t count, Uint128 state) {
+    constexpr Affine four = jump(4);
+    Uint128 s[4] = {state, 0, 0, 0};
+    for (int i = 1; i < 4; ++i) s[i] = s[i - 1] * kMultiplier + kIncrement;
+    std::size_t i = 0;
+    for (; i + 4 <= count; i += 4, out += 40) {
+        for (int lane = 0; lane < 4; ++lane) {
+            store_top10(out + 10 * lane, s[lane]);
+            s[lane] = s[lane] * four.factor + four.offset;
+        }
+    }
+    for (int lane = 0; i < count; ++i, ++lane) store_top10(out + 10 * lane, s[lane]);
+}
+
+using Wide __attribute__((vector_size(32), aligned(1), may_alias)) = long long;
+
+/// Record n is the 100 bytes from 10 n on of the stream of keys, XOR fixed masks. Four overlapping 32-byte moves a
+/// record; the compiler makes AVX-512, AVX2 and baseline versions, one is chosen at load time.
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) void assemble(std::byte* out,
+                                                                                            const std::byte* stream,
+                                                                                            std::size_t count) {
+    const Wide m0 = *reinterpret_cast<const Wide*>(kMaskBytes), m1 = *reinterpret_cast<const Wide*>(kMaskBytes + 32);
+    const Wide m2 = *reinterpret_cast<const Wide*>(kMaskBytes + 64),
+               m3 = *reinterpret_cast<const Wide*>(kMaskBytes + 68);
+    for (std::size_t i = 0; i < count; ++i, out += kRecord, stream += 10) {
+        const Wide r0 = *reinterpret_cast<const Wide*>(stream) ^ m0,
+                   r1 = *reinterpret_cast<const Wide*>(stream + 32) ^ m1;
+        const Wide r2 = *reinterpret_cast<const Wide*>(stream + 64) ^ m2,
+                   r3 = *reinterpret_cast<const Wide*>(stream + 68) ^ m3;
+        *reinterpret_cast<Wide*>(out) = r0;
+        *reinterpret_cast<Wide*>(out + 32) = r1;
+        *reinterpret_cast<Wide*>(out + 64) = r2;
+        *reinterpret_cast<Wide*>(out + 68) = r3;
+    }
+}
+
+void make_ascii(std::byte* record, Uint128 n, Uint128 state) {
+    char text[kRecord];
+    std::uint64_t digits = high(state);
+    for (int i = 0; i < 8; ++i, digits /= 95) text[i] = static_cast<char>(' ' + digits % 95);
+    digits = low(state);
+    for (int i = 8; i < 10; ++i, digits /= 95) text[i] = static_cast<char>(' ' + digits % 95);
+    text[10] = text[11] = ' ';
+    for (int i = 0; i < 32; ++i) text[12 + i] = "0123456789ABCDEF"[static_cast<unsigned>(n >> (124 - 4 * i)) & 15];
+    text[44] = text[45] = ' ';
+    for (int i = 0; i < 13; ++i)
+        std::memset(text + 46 + 4 * i, "0123456789ABCDEF"[(low(state) >> (48 - 4 * i)) & 15], 4);
+    text[98] = '\r';
+    text[99] = '\n';
+    std::memcpy(record, text, kRecord);
+}
+
+/// Row of the skew table for record n, with the reference's quirk at 2^60 and 2^124 (section 4).
+unsigned skew_row(Uint128 n) {
+    const unsigned length = high(n) != 0 ? 128 - static_cast<unsigned>(std::countl_zero(high(n)))
+                                         : 64 - static_cast<unsigned>(std::countl_zero(low(n)));
+    if (length > 124) return 128;
+    return length > 60 && length <= 64 ? 64 : length;
+}
+
+using SkewTable = std::array<std::array<std::byte, 6>, 129>;
+
+const SkewTable& skew_table(bool ascii) {
+    static const std::array<SkewTable, 2> tables = [] {
+        std::array<SkewTable, 2> made{};
+        for (unsigned row = 0; row < 129; ++row) {
+            std::byte record[kRecord];
+            const Uint128 state = generator_state(row);
+            store_top10(record, state);
+            std::copy_n(record, 6, made[0][row].begin());
+            make_ascii(record, row, state);
+            std::copy_n(record, 6, made[1][row].begin());
+        }
+        return made;
+    }();
+    return tables[ascii ? 1 : 0];
+}
+
+}  // namespace
+
+Uint128 generator_state(Uint128 n) { return jump(n + 1).offset; }
+
+RecordGenerator::RecordGenerator(GeneratorOptions options, Uint128 first_record)
+    : options_(options), next_(first_record), state_(generator_state(first_record)) {}
+
+void RecordGenerator::skew(std::byte* record, Uint128 n, Uint128 state) const {
+    const auto& row = skew_table(options_.ascii)[skew_row(n)];
+    if (options_.ascii) {
+        const std::uint64_t bytes = (low(state) >> 32) & 7;
+        if (bytes <= 6) std::copy_n(row.begin(), bytes, record);
+        return;
+    }
+    const std::uint64_t bits = (low(state) >> 32) & 63;
+    if (bits > 48) return;
+    std::copy_n(row.begin(), bits / 8, record);
+    if (bits % 8 != 0) {
+        const auto from_row = static_cast<std::byte>(0xff00u >> (bits % 8));
+        record[bits / 8] = (row[bits / 8] & from_row) | (record[bits / 8] & ~from_row);
+    }
+}
+
+void RecordGenerator::fill_binary(std::byte* out, std::size_t count) {
+    constexpr std::size_t kBlock = 256;  // its key stream (2.7 kB) stays in the first-level cache
+    std::byte stream[(kBlock + 9) * 10 + 8];
+    static constexpr Affine kBlockJump = jump(kBlock);
+    while (count > 0) {
+        const std::size_t block = std::min(count, kBlock);
+        make_key_stream(stream, block + 9, state_);
+        assemble(out, stream, block);
+        if (options_.skewed) {
+            Uint128 state = state_;
+            for (std::size_t i = 0; i < block; ++i, state = state * kMultiplier + kIncrement)
+                skew(out + i * kRecord, next_ + i, state);
+        }
+        const Affine step = block == kBlock ? kBlockJump : jump(block);
+        state_ = state_ * step.factor + step.offset;
+        next_ += block;
+        out += block * kRecord;
+        count -= block;
+    }
+}
+
+void RecordGenerator::fill_ascii(std::byte* out, std::size_t count) {
+    for (; count > 0; --count, out += kRecord, ++next_, state_ = state_ * kMultiplier + kIncrement) {
+        make_ascii(out, next_, state_);
+        if (options_.skewed) skew(out, next_, state_);
+    }
+}
+
+void RecordGenerator::fill(std::span<std::byte> out) {
+    SLUICE_CHECK(out.size() % kRecord == 0);
+    if (options_.ascii) {
+        fill_ascii(out.data(), out.size() / kRecord);
+    } else {
+        fill_binary(out.data(), out.size() / kRecord);
+    }
+}
+
+RecordSum expected_sum(GeneratorOptions options, Uint128 start, std::uint64_t count, unsigned threads) {
+    const std::uint64_t workers = std::clamp<std::uint64_t>(count / 100'000, 1, std::max(1u, threads));
+    std::vector<RecordSum> sums(workers);
+    std::vector<std::thread> running;
+    const auto work = [&](std::uint64_t worker) {
+        const std::uint64_t first = count / workers * worker + std::min(worker, count % workers);
+        std::uint64_t left = count / workers + (worker < count % workers ? 1 : 0);
+        RecordGenerator generator(options, start + first);
+        std::vector<std::byte> block(256 * kRecord);  // in the first-level cache
+        while (left > 0) {
+            const auto records = std::span(block).first(std::min<std::uint64_t>(256, left) * kRecord);
+            generator.fill(records);
+            sums[worker] += sum_records(records, kRecord);
+            left -= records.size() / kRecord;
+        }
+    };
+    for (std::uint64_t worker = 1; worker < workers; ++worker) running.emplace_back(work, worker);
+    work(0);
+    RecordSum total;
+    for (auto& thread : running) thread.join();
+    for (const RecordSum& sum : sums) total += sum;
+    return total;
+}
+
+}  // namespace sluice

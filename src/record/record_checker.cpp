@@ -1,0 +1,114 @@
+#include "record/record_checker.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice {
+namespace {
+
+unsigned char folded(std::byte b) {
+    const auto c = static_cast<unsigned char>(b);
+    return c >= 'A' && c <= 'Z' ? static_cast<unsigned char>(c + 32) : c;
+}
+
+/// A ten-byte key as two numbers that compare as its bytes do.
+struct Key10 {
+    std::uint64_t high;
+    std::uint16_t low;
+    explicit Key10(const std::byte* key) {
+        std::memcpy(&high, key, 8);
+        std::memcpy(&low, key + 8, 2);
+        high = __builtin_bswap64(high);
+        low = __builtin_bswap16(low);
+    }
+};
+
+constexpr std::size_t kBlockBytes =
+    32 * 1024;  // order check and checksum look at the same bytes while they are in the first-level cache
+
+}  // namespace
+
+int compare_keys(const RecordFormat& format, KeyOrder order, const std::byte* left, const std::byte* right) {
+    left += format.key_offset;
+    right += format.key_offset;
+    if (order == KeyOrder::bytes) return std::memcmp(left, right, format.key_bytes);
+    for (std::uint32_t i = 0; i < format.key_bytes; ++i) {
+        const int difference = folded(left[i]) - folded(right[i]);
+        if (difference != 0) return difference;
+    }
+    return 0;
+}
+
+void RecordChecker::found_unordered(Uint128 index) {
+    if (summary_.unordered == 0) summary_.first_unordered = index;
+    ++summary_.unordered;
+}
+
+void RecordChecker::check_gensort_keys(const std::byte* records, std::size_t count) {
+    Key10 previous(summary_.empty() ? records : summary_.last_record.data());
+    std::size_t i = summary_.empty() ? 1 : 0;
+    std::uint64_t equal = 0;
+    for (; i < count; ++i) {
+        const Key10 key(records + i * 100);
+        const bool less = key.high < previous.high || (key.high == previous.high && key.low < previous.low);
+        equal += static_cast<std::uint64_t>(key.high == previous.high && key.low == previous.low);
+        if (less) [[unlikely]]
+            found_unordered(summary_.count + i);
+        previous = key;
+    }
+    summary_.duplicate_keys += equal;
+}
+
+void RecordChecker::check_keys(const std::byte* records, std::size_t count) {
+    const std::byte* previous = summary_.empty() ? records : summary_.last_record.data();
+    for (std::size_t i = summary_.empty() ? 1 : 0; i < count; ++i) {
+        const std::byte* record = records + i * format_.record_bytes;
+        const int difference = compare_keys(format_, order_, previous, record);
+        if (difference == 0) ++summary_.duplicate_keys;
+        if (difference > 0) found_unordered(summary_.count + i);
+        previous = record;
+    }
+}
+
+void RecordChecker::feed(std::span<const std::byte> records) {
+    const std::size_t block_bytes = std::max<std::size_t>(1, kBlockBytes / format_.record_bytes) * format_.record_bytes;
+    const bool gensort = format_ == kGensortFormat && order_ == KeyOrder::bytes;
+    for (; !records.empty(); records = records.subspan(std::min(block_bytes, records.size()))) {
+        const auto block = records.first(std::min(block_bytes, records.size()));
+        const std::size_t count = block.size() / format_.record_bytes;
+        if (gensort) {
+            check_gensort_keys(block.data(), count);
+        } else {
+            check_keys(block.data(), count);
+        }
+        summary_.sum += sum_records(block, format_.record_bytes);
+        if (summary_.empty()) summary_.first_record.assign(block.begin(), block.begin() + format_.record_bytes);
+        summary_.last_record.assign(block.end() - format_.record_bytes, block.end());
+        summary_.count += count;
+    }
+}
+
+const SortSummary& RecordChecker::summary() { return summary_; }
+
+void combine(SortSummary& total, const SortSummary& next, const RecordFormat& format, KeyOrder order) {
+    if (next.empty()) return;
+    if (total.empty()) {
+        total = next;
+        return;
+    }
+    const int difference = compare_keys(format, order, total.last_record.data(), next.first_record.data());
+    if (difference == 0) ++total.duplicate_keys;
+    if (difference > 0) {
+        ++total.unordered;
+        if (total.first_unordered == 0) total.first_unordered = total.count;
+    }
+    if (total.first_unordered == 0 && next.first_unordered != 0)
+        total.first_unordered = total.count + next.first_unordered;
+    total.unordered += next.unordered;
+    total.duplicate_keys += next.duplicate_keys;
+    total.count += next.count;
+    total.sum += next.sum;
+    total.last_record = next.last_record;
+}
+
+}  // namespace sluice

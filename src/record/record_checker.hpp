@@ -1,0 +1,54 @@
+#pragma once
+/// Order, count and checksum of records as they pass by: what valsort finds, and the sorter's last look.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "record/record_format.hpp"
+#include "record/record_sum.hpp"
+
+namespace sluice {
+
+/// What a run of records is like. Summaries of adjoining runs combine to the summary of the whole.
+struct SortSummary {
+    RecordSum sum;
+    Uint128 count = 0;                                 ///< as sum.count, 128-bit as valsort's summaries have it
+    Uint128 unordered = 0;                             ///< records whose key is smaller than the one before
+    Uint128 first_unordered = 0;                       ///< index of the first of those; 0 if there is none
+    Uint128 duplicate_keys = 0;                        ///< records whose key equals the one before
+    std::vector<std::byte> first_record, last_record;  ///< empty without records
+
+    bool empty() const noexcept { return count == 0; }
+};
+
+/// How keys are compared.
+enum class KeyOrder { bytes, ignore_case };
+
+/// <0, 0 or >0, unsigned bytes of the keys of two whole records.
+int compare_keys(const RecordFormat& format, KeyOrder order, const std::byte* left, const std::byte* right);
+
+/// `next` follows `total`: afterwards total describes both. A side without records is neutral. Source: gensort
+/// format, 7.5.
+void combine(SortSummary& total, const SortSummary& next, const RecordFormat& format = kGensortFormat,
+             KeyOrder order = KeyOrder::bytes);
+
+/// Fed whole records in order, in pieces of any number. One thread. Best fed pieces that are still in the cache.
+class RecordChecker {
+public:
+    explicit RecordChecker(RecordFormat format, KeyOrder order = KeyOrder::bytes) : format_(format), order_(order) {}
+    void feed(std::span<const std::byte> records);
+    const SortSummary& summary();
+
+private:
+    void check_gensort_keys(const std::byte* records, std::size_t count);
+    void check_keys(const std::byte* records, std::size_t count);
+    void found_unordered(Uint128 index);
+
+    RecordFormat format_;
+    KeyOrder order_;
+    SortSummary summary_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,32 @@
+#pragma once
+/// The bare two-pass copy's writer: the sort's own writes without the sort.
+
+#include <memory>
+#include <vector>
+
+#include "io/io_backend.hpp"
+#include "runtime/buffer_pool.hpp"
+#include "runtime/work_queue.hpp"
+
+namespace sluice {
+
+/// One worker per instance. Writes each buffer as it comes at the next offset of one preallocated file.
+class CopyWriter {
+public:
+    CopyWriter(IoBackend& backend, IoFile& file, unsigned depth, WorkQueue<Buffer>& input);
+    void run();
+    IoCounters counters() const { return queue_->counters(); }
+
+private:
+    void collect();
+
+    IoFile& file_;
+    WorkQueue<Buffer>& input_;
+    std::vector<Buffer> slots_;
+    std::vector<std::size_t> free_slots_;
+    std::vector<IoCompletion> done_;
+    std::uint64_t offset_ = 0;
+    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers still live
+};
+
+}  // namespace sluice
