@@ -1,0 +1,125 @@
+#include "runtime/config.hpp"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "runtime/config_reader.hpp"
+#include "runtime/error.hpp"
+#include "runtime/option_table.hpp"
+
+namespace sluice {
+namespace {
+
+const char* role_name(DiskRole role) { return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output"; }
+
+std::string quoted(const std::string& text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+
+void replace_all(std::string& text, const std::string& from, const std::string& to) {
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+}
+
+/// Numbers and booleans stand bare in TOML, everything else in quotes.
+std::string toml_value(const Option& option, const std::string& value) {
+    return option.type == "integer" || option.type == "boolean" || option.type == "number" ? value : quoted(value);
+}
+
+}  // namespace
+
+std::vector<DiskConfig> Config::disks_of(DiskRole role) const {
+    std::vector<DiskConfig> found;
+    for (const DiskConfig& disk : disks) {
+        if (disk.role == role) found.push_back(disk);
+    }
+    return found;
+}
+
+std::string expand_path(const std::string& path, const std::string& host, std::uint32_t rank) {
+    std::string expanded = path;
+    replace_all(expanded, "{host}", host);
+    replace_all(expanded, "{rank}", std::to_string(rank));
+    return expanded;
+}
+
+std::string ConfigSources::serialize() const {
+    return nlohmann::json{{"file_name", file_name}, {"file_text", file_text}, {"sets", sets}, {"environment", environment}}.dump(
+        -1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+ConfigSources ConfigSources::deserialize(const std::string& text) {
+    const auto json = nlohmann::json::parse(text);
+    return {json.at("file_name"), json.at("file_text"), json.at("sets"), json.at("environment")};
+}
+
+LoadedConfig::LoadedConfig(ConfigSources sources) : sources_(std::move(sources)) {
+    ConfigReader reader(*this);
+    reader.read();
+}
+
+Config LoadedConfig::for_host(const std::string& host) const {
+    Config config;
+    config.disks = disks_;
+    config.input.paths = input_paths_;
+    const auto overrides = host_values_.find(host);
+    for (const Option& option : option_table()) {
+        const auto general = values_.find(option.key);
+        const Value* chosen = general == values_.end() ? nullptr : &general->second;
+        // A host's own section beats the file's general part, not what was typed for this very run.
+        const bool from_file = chosen == nullptr || (chosen->origin != "--set" && chosen->origin.rfind("environment", 0) != 0);
+        if (overrides != host_values_.end() && from_file) {
+            const auto special = overrides->second.find(option.key);
+            if (special != overrides->second.end()) chosen = &special->second;
+        }
+        if (chosen != nullptr) option.store(config, chosen->text);
+    }
+    return config;
+}
+
+std::string LoadedConfig::origin_of(const std::string& key) const {
+    if (key == "disks") return disks_origin_;
+    if (key == "input.paths") return input_paths_origin_;
+    const auto found = values_.find(key);
+    return found == values_.end() ? "default" : found->second.origin;
+}
+
+std::vector<std::string> LoadedConfig::host_names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, values] : host_values_) names.push_back(name);
+    return names;
+}
+
+std::string LoadedConfig::effective_toml(const std::string& host) const {
+    const Config config = for_host(host);
+    std::ostringstream out;
+    std::string table;
+    out << "weight = " << find_option("weight")->print(config) << "\n";
+    for (const Option& option : option_table()) {
+        const std::size_t dot = option.key.rfind('.');
+        if (dot == std::string::npos) continue;
+        const std::string name = option.key.substr(0, dot);
+        if (name != table) {
+            out << "\n[" << name << "]\n";
+            table = name;
+            if (name == "input") {
+                out << "paths = [";
+                for (std::size_t i = 0; i < config.input.paths.size(); ++i) out << (i == 0 ? "" : ", ") << quoted(config.input.paths[i]);
+                out << "]\n";
+            }
+        }
+        out << option.key.substr(dot + 1) << " = " << toml_value(option, option.print(config)) << "\n";
+    }
+    for (const DiskConfig& disk : config.disks) {
+        out << "\n[[disks]]\npath = " << quoted(disk.path) << "\nrole = \"" << role_name(disk.role) << "\"\n";
+        if (disk.scope == DiskScope::shared) out << "scope = \"shared\"\n";
+    }
+    return out.str();
+}
+
+std::uint64_t LoadedConfig::hash() const {
+    std::string all = effective_toml("");
+    for (const std::string& host : host_names()) all += host + effective_toml(host);
+    std::uint64_t value = 0xcbf29ce484222325u;   // FNV-1a: to compare equal texts, not against forgery
+    for (const unsigned char c : all) value = (value ^ c) * 0x100000001b3u;
+    return value;
+}
+
+}  // namespace sluice

@@ -1,0 +1,42 @@
+#pragma once
+/// Turns the sources of a config into checked values. Internal to the config; use config.hpp.
+
+#include <toml++/toml.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/config.hpp"
+
+namespace sluice {
+
+/// Collects every problem before it throws, so that one run shows them all.
+class ConfigReader {
+public:
+    explicit ConfigReader(LoadedConfig& loaded) : loaded_(loaded) {}
+    void read();
+
+private:
+    using Values = std::map<std::string, LoadedConfig::Value>;
+    void read_file();
+    void read_table(const toml::table& table, const std::string& prefix, Values& values);
+    void read_value(const std::string& key, const toml::node& node, Values& values);
+    void read_disks(const toml::node& node);
+    void read_disk(const toml::table& table);
+    void read_hosts(const toml::node& node);
+    void read_input_paths(const toml::node& node);
+    void read_environment();
+    void read_sets();
+    void set(const std::string& key, const std::string& text, const std::string& origin, Values& values);
+    void set_disks(const std::string& path, const std::string& origin);
+    void check_disk_path(const std::string& path, const std::string& where);
+    void check_record_shape();
+    void unknown(const std::string& where, const std::string& key);
+    void problem(const std::string& where, const std::string& text) { problems_.push_back(where + ": " + text); }
+    std::string place(const toml::node& node) const;
+
+    LoadedConfig& loaded_;
+    std::vector<std::string> problems_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,31 @@
+#pragma once
+/// The one table of options: parser, `config list`, docs/config.md and messages are made from it.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/config.hpp"
+
+namespace sluice {
+
+/// One option: how its text is checked and stored, and how its value prints.
+struct Option {
+    std::string key;       ///< "io.read_size"
+    std::string type;      ///< "size", "integer", "number", "boolean", "text", or the allowed words joined by |
+    std::string range;     ///< for people; empty when the type says it all
+    std::string fallback;  ///< default, as text
+    std::string help;
+    /// Stores `text` in the config; returns what is wrong with it, or nothing.
+    std::function<std::optional<std::string>(Config&, std::string_view text)> store;
+    std::function<std::string(const Config&)> print;
+};
+
+const std::vector<Option>& option_table();
+const Option* find_option(std::string_view key);
+/// The known key or word nearest to `name`, if it is near enough to be meant.
+std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& known);
+
+}  // namespace sluice
