@@ -84,28 +84,12 @@ std::unique_ptr<IoBackend> make_libaio_backend(DirectIo direct);
 /// "sync": pread/pwrite, one request at a time; the baseline.
 std::unique_ptr<IoBackend> make_sync_backend(DirectIo direct);
 
-/// Files in memory, for tests and the simulated cluster: completions come in an order drawn from `seed` after virtual
-/// time drawn from it, waited for through `executor`. Contents outlive the files: open what was created before.
-class MemoryBackend : public IoBackend {
-public:
-    struct Options {
-        std::uint64_t seed = 1;
-        std::uint64_t max_latency_ns = 200'000;
-    };
-    static std::unique_ptr<MemoryBackend> make(Executor& executor, Options options);
-    virtual std::vector<std::byte> contents(const std::string& path) const = 0;
-    virtual void put(const std::string& path, std::vector<std::byte> bytes) = 0;
-    virtual std::vector<std::string> paths() const = 0;
-    virtual void rename_directory(const std::string& from, const std::string& to) = 0;
-    virtual void remove(const std::string& path) = 0;
-};
-
 /// Wraps a back end and makes the nth matching operation fail; each fault that fired is reported to `fired`, so that a test
 /// whose fault never happened can fail.
 struct IoFault {
     enum class Operation { read, write, sync } operation = Operation::read;
     std::uint64_t nth = 0;                 ///< 0 = the first
-    int error = 5;                         ///< errno; 0 = a short transfer
+    int error = 5;                         ///< errno; 5 = EIO
     std::string path_contains;             ///< empty = any file
 };
 std::unique_ptr<IoBackend> make_fault_backend(std::unique_ptr<IoBackend> inner, IoFault fault, std::function<void(const std::string&)> fired);

@@ -1,0 +1,71 @@
+#include "io/extent_log.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/error.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+
+std::uint64_t ExtentLog::allocate(std::uint64_t bytes) {
+    if (used_ + bytes > capacity_) {
+        throw Error(Errc::space, "log '" + path_ + "': full at " + format_bytes(used_) + " of " + format_bytes(capacity_) +
+                                     "; this host gets more than its planned share because the keys are not uniform: sample");
+    }
+    return std::exchange(used_, used_ + bytes);
+}
+
+void ExtentIndex::add(std::uint32_t logical_disk, const Extent& extent) {
+    Lock lock(mutex_);
+    extents_[logical_disk].push_back(extent);
+}
+
+std::vector<Extent> ExtentIndex::extents(std::uint32_t logical_disk) const {
+    std::vector<Extent> list = extents_[logical_disk];
+    // By disk and place, so that each disk is read forward.
+    std::sort(list.begin(), list.end(), [](const Extent& a, const Extent& b) {
+        const bool a_padded = a.record_bytes < a.written_bytes, b_padded = b.record_bytes < b.written_bytes;
+        if (a_padded != b_padded) return b_padded;
+        return a.offset != b.offset ? a.offset < b.offset : a.disk < b.disk;
+    });
+    return list;
+}
+
+std::uint64_t ExtentIndex::bytes(std::uint32_t logical_disk) const {
+    std::uint64_t total = 0;
+    for (const Extent& extent : extents_[logical_disk]) total += extent.record_bytes;
+    return total;
+}
+
+std::uint64_t ExtentIndex::largest_padded_bytes() const {
+    std::uint64_t largest = 0;
+    for (const auto& list : extents_) {
+        std::uint64_t padded = 0;
+        for (const Extent& extent : list) padded += extent.written_bytes;
+        largest = std::max(largest, padded);
+    }
+    return largest;
+}
+
+std::uint64_t ExtentIndex::total_bytes() const {
+    std::uint64_t total = 0;
+    for (std::uint32_t disk = 0; disk < extents_.size(); ++disk) total += bytes(disk);
+    return total;
+}
+
+std::uint64_t ExtentIndex::padding_bytes() const {
+    std::uint64_t total = 0;
+    for (const auto& list : extents_) {
+        for (const Extent& extent : list) total += extent.written_bytes - extent.record_bytes;
+    }
+    return total;
+}
+
+std::size_t ExtentIndex::extent_count() const {
+    std::size_t count = 0;
+    for (const auto& list : extents_) count += list.size();
+    return count;
+}
+
+}  // namespace sluice

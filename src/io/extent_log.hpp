@@ -1,0 +1,55 @@
+#pragma once
+/// The intermediate store: one log a physical disk, and where in the logs the records of each logical disk lie.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/executor.hpp"
+
+namespace sluice {
+
+/// A contiguous run of one logical disk in a log. Source: DESIGN.md chapter 2, intermediate store; Haystack (OSDI 2010).
+struct Extent {
+    std::uint32_t disk = 0;            ///< number of the log
+    std::uint64_t offset = 0;          ///< in the log, a multiple of kDirectIoAlign
+    std::uint64_t written_bytes = 0;   ///< with padding
+    std::uint64_t record_bytes = 0;    ///< whole records; less than written_bytes only where a short last chunk was padded
+    std::uint64_t sequence = 0;        ///< in which order this log's extents were written
+    std::uint32_t checksum = 0;        ///< reserved for the block checksum
+};
+
+/// Append position of one preallocated log file. One writer.
+class ExtentLog {
+public:
+    ExtentLog(std::string path, std::uint64_t capacity_bytes) : path_(std::move(path)), capacity_(capacity_bytes) {}
+    /// Throws Error(space) when the log is full: this host got more than its planned share.
+    std::uint64_t allocate(std::uint64_t bytes);
+    std::uint64_t used_bytes() const noexcept { return used_; }
+    const std::string& path() const noexcept { return path_; }
+
+private:
+    std::string path_;
+    std::uint64_t capacity_, used_ = 0;
+};
+
+/// Extents by logical disk. add() from any thread; the rest after phase one.
+class ExtentIndex {
+public:
+    ExtentIndex(Executor& executor, std::uint32_t logical_disks) : mutex_(executor), extents_(logical_disks) {}
+    void add(std::uint32_t logical_disk, const Extent& extent);
+    /// Ordered so that the one extent with padding, if any, comes last: the records before it are contiguous when loaded.
+    std::vector<Extent> extents(std::uint32_t logical_disk) const;
+    std::uint64_t bytes(std::uint32_t logical_disk) const;          ///< of records
+    std::uint64_t largest_padded_bytes() const;                     ///< memory that any one logical disk needs when loaded
+    std::uint64_t total_bytes() const;
+    std::uint64_t padding_bytes() const;
+    std::size_t extent_count() const;
+    std::uint32_t logical_disks() const noexcept { return static_cast<std::uint32_t>(extents_.size()); }
+
+private:
+    mutable Mutex mutex_;
+    std::vector<std::vector<Extent>> extents_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,143 @@
+#include "io/file_system.hpp"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/stat.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "runtime/error.hpp"
+
+namespace sluice {
+namespace {
+
+class Descriptor {
+public:
+    Descriptor(const std::string& path, int flags, mode_t mode = 0600) : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {
+        if (fd_ < 0) throw Error::from_errno(errno, "open", path);
+    }
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    int get() const noexcept { return fd_; }
+    void sync() const {
+        if (::fsync(fd_) != 0) throw Error::from_errno(errno, "fsync", path_);
+    }
+
+private:
+    std::string path_;
+    int fd_;
+};
+
+class RealFileSystem final : public FileSystem {
+public:
+    void make_directories(const std::string& path) override {
+        if (path.empty() || path == "/" || ::access(path.c_str(), F_OK) == 0) return;
+        make_directories(std::filesystem::path(path).parent_path());
+        if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) throw Error::from_errno(errno, "mkdir", path);
+    }
+    std::optional<FileInfo> info(const std::string& path) override {
+        struct stat s {};
+        if (::stat(path.c_str(), &s) != 0) {
+            if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+            throw Error::from_errno(errno, "stat", path, Errc::environment);
+        }
+        return FileInfo{static_cast<std::uint64_t>(s.st_size), s.st_dev, s.st_ino, s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec,
+                        S_ISREG(s.st_mode), S_ISDIR(s.st_mode), ::access(path.c_str(), R_OK) == 0};
+    }
+    std::vector<std::string> list(const std::string& directory) override {
+        std::vector<std::string> names;
+        std::error_code error;
+        for (const auto& entry : std::filesystem::directory_iterator(directory, error)) names.push_back(entry.path().filename());
+        if (error) throw Error::from_errno(error.value(), "list", directory);
+        std::sort(names.begin(), names.end());
+        return names;
+    }
+    std::vector<std::string> glob(const std::string& pattern) override {
+        glob_t found{};
+        const int rc = ::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
+        std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+        ::globfree(&found);
+        if (rc != 0 && rc != GLOB_NOMATCH) throw Error(Errc::input, "glob '" + pattern + "': cannot be read");
+        // A dangling link is no match for glob, but it was named: let the caller say so.
+        if (paths.empty() && pattern.find_first_of("*?[") == std::string::npos) paths.push_back(pattern);
+        std::sort(paths.begin(), paths.end());
+        return paths;
+    }
+    void remove_file(const std::string& path) override {
+        if (::unlink(path.c_str()) != 0) throw Error::from_errno(errno, "unlink", path);
+    }
+    void remove_empty_directory(const std::string& path) override {
+        if (::rmdir(path.c_str()) != 0) throw Error::from_errno(errno, "rmdir", path);
+    }
+    void rename_no_replace(const std::string& from, const std::string& to) override {
+        if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
+        if (errno == EEXIST) throw Error(Errc::config, "rename '" + from + "' to '" + to + "': that name exists; remove it or set run.overwrite = true");
+        throw Error::from_errno(errno, "rename", from + "' to '" + to);
+    }
+    void sync_directory(const std::string& path) override { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
+    void write_durably(const std::string& path, const std::string& text) override {
+        const std::string temporary = path + ".tmp";
+        {
+            Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW);
+            for (std::size_t done = 0; done < text.size();) {
+                const ssize_t put = ::write(file.get(), text.data() + done, text.size() - done);
+                if (put < 0 && errno == EINTR) continue;
+                if (put < 0) throw Error::from_errno(errno, "write", temporary);
+                done += static_cast<std::size_t>(put);
+            }
+            file.sync();
+        }
+        if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error::from_errno(errno, "rename", temporary);
+        sync_directory(std::filesystem::path(path).parent_path());
+    }
+    std::string read_text(const std::string& path) override {
+        std::ifstream file(path, std::ios::binary);
+        if (!file) throw Error::from_errno(errno, "open", path, Errc::input);
+        std::ostringstream text;
+        text << file.rdbuf();
+        return text.str();
+    }
+    std::uint64_t free_bytes(const std::string& directory) override {
+        struct statvfs s {};
+        if (::statvfs(directory.c_str(), &s) != 0) throw Error::from_errno(errno, "statvfs", directory, Errc::environment);
+        return static_cast<std::uint64_t>(s.f_bavail) * s.f_frsize;
+    }
+    bool is_writable(const std::string& directory) override { return ::access(directory.c_str(), W_OK | X_OK) == 0; }
+    std::string real_path(const std::string& path) override {
+        std::error_code error;
+        const auto real = std::filesystem::weakly_canonical(path, error);
+        return error ? path : real.string();
+    }
+    std::uint32_t direct_io_alignment(const std::string& directory) override {
+        // Asked of a nameless file, since the answer is the file system's and the directory may be empty.
+        const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
+        if (fd < 0) return errno == EINVAL ? 0 : 512;
+        std::uint32_t alignment = 512;
+#ifdef STATX_DIOALIGN
+        struct statx s {};
+        if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 && (s.stx_mask & STATX_DIOALIGN) != 0) {
+            alignment = std::max(s.stx_dio_offset_align, s.stx_dio_mem_align);
+        }
+#endif
+        ::close(fd);
+        return alignment;
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<FileSystem> make_real_file_system() { return std::make_unique<RealFileSystem>(); }
+
+}  // namespace sluice

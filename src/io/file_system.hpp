@@ -1,0 +1,45 @@
+#pragma once
+/// Directories, small files and the publishing steps: what is no data stream, behind one seam.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+struct FileInfo {
+    std::uint64_t size_bytes = 0;
+    std::uint64_t device = 0, inode = 0;
+    std::int64_t modified_ns = 0;
+    bool is_regular = false, is_directory = false, is_readable = false;
+};
+
+/// Thread-safe. Paths are absolute. Errors are Error(device) unless a method says otherwise.
+class FileSystem {
+public:
+    virtual ~FileSystem() = default;
+    /// Makes `path` and what is missing above it, mode 0700 for what is new.
+    virtual void make_directories(const std::string& path) = 0;
+    virtual std::optional<FileInfo> info(const std::string& path) = 0;       ///< follows links; nullopt: not there
+    virtual std::vector<std::string> list(const std::string& directory) = 0; ///< names, sorted
+    virtual std::vector<std::string> glob(const std::string& pattern) = 0;   ///< paths, sorted
+    virtual void remove_file(const std::string& path) = 0;
+    virtual void remove_empty_directory(const std::string& path) = 0;
+    /// Error(config) when `to` exists: nothing is ever replaced.
+    virtual void rename_no_replace(const std::string& from, const std::string& to) = 0;
+    virtual void sync_directory(const std::string& path) = 0;
+    /// Temporary name, write, fsync, rename over, fsync of the directory: after a crash the old or the new text is there.
+    virtual void write_durably(const std::string& path, const std::string& text) = 0;
+    virtual std::string read_text(const std::string& path) = 0;
+    virtual std::uint64_t free_bytes(const std::string& directory) = 0;
+    virtual bool is_writable(const std::string& directory) = 0;
+    virtual std::string real_path(const std::string& path) = 0;
+    /// Alignment that direct I/O on files of this directory wants; 0 = the file system has no direct I/O.
+    virtual std::uint32_t direct_io_alignment(const std::string& directory) = 0;
+};
+
+std::unique_ptr<FileSystem> make_real_file_system();
+
+}  // namespace sluice
