@@ -63,7 +63,10 @@ std::string DataSet::to_text() const {
                        {"created", created},
                        {"origin", origin},
                        {"verified", verified},
-                       {"record", {{"size_bytes", format.record_bytes}, {"key_offset_bytes", format.key_offset}, {"key_size_bytes", format.key_bytes}}},
+                       {"record",
+                        {{"size_bytes", format.record_bytes},
+                         {"key_offset_bytes", format.key_offset},
+                         {"key_size_bytes", format.key_bytes}}},
                        {"total", sum_json(total)},
                        {"input_total", sum_json(input_total)},
                        {"files", list}};
@@ -72,20 +75,25 @@ std::string DataSet::to_text() const {
 
 DataSet DataSet::from_text(const std::string& text, const std::string& path) {
     const auto fail = [&](const std::string& what) -> Error {
-        return {Errc::input, "manifest '" + path + "': " + what + "; make the data set again (`sluice gen`, `sluice sort`)"};
+        return {Errc::input,
+                "manifest '" + path + "': " + what + "; make the data set again (`sluice gen`, `sluice sort`)"};
     };
     try {
         const Json document = Json::parse(text);
         const int version = document.at("schema_version");
-        if (version != kSchemaVersion) throw fail("has schema version " + std::to_string(version) + ", this program reads " + std::to_string(kSchemaVersion));
-        if (document.at("crc32").get<std::uint32_t>() != crc_of(document.at("manifest").dump())) throw fail("does not match its own checksum: it was damaged or edited");
+        if (version != kSchemaVersion)
+            throw fail("has schema version " + std::to_string(version) + ", this program reads " +
+                       std::to_string(kSchemaVersion));
+        if (document.at("crc32").get<std::uint32_t>() != crc_of(document.at("manifest").dump()))
+            throw fail("does not match its own checksum: it was damaged or edited");
         return from_body(document.at("manifest"));
     } catch (const Json::exception& error) {
         throw fail(std::string("is cut or damaged (") + error.what() + ")");
     }
 }
 
-std::vector<InputSlice> slice_for_rank(const std::vector<DataFile>& files, std::uint32_t rank, std::uint32_t ranks, std::uint64_t unit_bytes) {
+std::vector<InputSlice> slice_for_rank(const std::vector<DataFile>& files, std::uint32_t rank, std::uint32_t ranks,
+                                       std::uint64_t unit_bytes) {
     std::uint64_t total_units = 0;
     for (const DataFile& file : files) total_units += ceil_div(file.bytes, unit_bytes);
     const std::uint64_t first = total_units * rank / ranks, last = total_units * (rank + 1) / ranks;
@@ -103,10 +111,12 @@ std::vector<InputSlice> slice_for_rank(const std::vector<DataFile>& files, std::
     return slices;
 }
 
-std::vector<InputSlice> rotate(const std::vector<InputSlice>& slices, std::uint64_t numerator, std::uint64_t denominator, std::uint64_t unit_bytes) {
+std::vector<InputSlice> rotate(const std::vector<InputSlice>& slices, std::uint64_t numerator,
+                               std::uint64_t denominator, std::uint64_t unit_bytes) {
     std::uint64_t total = 0;
     for (const InputSlice& slice : slices) total += slice.bytes;
-    std::uint64_t skip = static_cast<std::uint64_t>(static_cast<double>(total) * static_cast<double>(numerator) / static_cast<double>(denominator));
+    std::uint64_t skip = static_cast<std::uint64_t>(static_cast<double>(total) * static_cast<double>(numerator) /
+                                                    static_cast<double>(denominator));
     std::vector<InputSlice> head, tail;
     for (const InputSlice& slice : slices) {
         const std::uint64_t before = std::min(slice.bytes, round_down(skip, unit_bytes));
@@ -119,7 +129,8 @@ std::vector<InputSlice> rotate(const std::vector<InputSlice>& slices, std::uint6
     return head;
 }
 
-std::vector<std::string> check_input_files(FileSystem& files, const std::vector<DataFile>& list, std::uint32_t record_bytes, bool allow_duplicates) {
+std::vector<std::string> check_input_files(FileSystem& files, const std::vector<DataFile>& list,
+                                           std::uint32_t record_bytes, bool allow_duplicates) {
     std::vector<std::string> problems;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> seen;
     for (const DataFile& file : list) {
@@ -132,14 +143,19 @@ std::vector<std::string> check_input_files(FileSystem& files, const std::vector<
         } else if (!info->is_readable) {
             problems.push_back("[4] " + name + "cannot be read by this user");
         } else if (info->size_bytes % record_bytes != 0) {
-            problems.push_back("[4] " + name + std::to_string(info->size_bytes) + " bytes is no multiple of the record size " + std::to_string(record_bytes) + ": " +
+            problems.push_back("[4] " + name + std::to_string(info->size_bytes) +
+                               " bytes is no multiple of the record size " + std::to_string(record_bytes) + ": " +
                                std::to_string(info->size_bytes % record_bytes) + " bytes of a torn record at offset " +
-                               std::to_string(round_down(info->size_bytes, record_bytes)) + "; restore the file or cut it there");
+                               std::to_string(round_down(info->size_bytes, record_bytes)) +
+                               "; restore the file or cut it there");
         } else if (file.bytes != info->size_bytes) {
-            problems.push_back("[4] " + name + "has " + std::to_string(info->size_bytes) + " bytes, its manifest says " + std::to_string(file.bytes) +
+            problems.push_back("[4] " + name + "has " + std::to_string(info->size_bytes) +
+                               " bytes, its manifest says " + std::to_string(file.bytes) +
                                "; it was changed after it was generated");
-        } else if (const auto [first, fresh] = seen.emplace(std::pair(info->device, info->inode), file.path); !fresh && !allow_duplicates) {
-            problems.push_back("[2] " + name + "is the same file as '" + first->second + "'; list it once, or set run.allow_duplicate_input = true");
+        } else if (const auto [first, fresh] = seen.emplace(std::pair(info->device, info->inode), file.path);
+                   !fresh && !allow_duplicates) {
+            problems.push_back("[2] " + name + "is the same file as '" + first->second +
+                               "'; list it once, or set run.allow_duplicate_input = true");
         }
     }
     return problems;

@@ -10,8 +10,9 @@ namespace sluice {
 
 std::uint64_t ExtentLog::allocate(std::uint64_t bytes) {
     if (used_ + bytes > capacity_) {
-        throw Error(Errc::space, "log '" + path_ + "': full at " + format_bytes(used_) + " of " + format_bytes(capacity_) +
-                                     "; this host gets more than its planned share because the keys are not uniform: sample");
+        throw Error(Errc::space,
+                    "log '" + path_ + "': full at " + format_bytes(used_) + " of " + format_bytes(capacity_) +
+                        "; this host gets more than its planned share because the keys are not uniform: sample");
     }
     return std::exchange(used_, used_ + bytes);
 }

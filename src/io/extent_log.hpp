@@ -9,14 +9,16 @@
 
 namespace sluice {
 
-/// A contiguous run of one logical disk in a log. Source: DESIGN.md chapter 2, intermediate store; Haystack (OSDI 2010).
+/// A contiguous run of one logical disk in a log. Source: DESIGN.md chapter 2, intermediate store; Haystack (OSDI
+/// 2010).
 struct Extent {
-    std::uint32_t disk = 0;            ///< number of the log
-    std::uint64_t offset = 0;          ///< in the log, a multiple of kDirectIoAlign
-    std::uint64_t written_bytes = 0;   ///< with padding
-    std::uint64_t record_bytes = 0;    ///< whole records; less than written_bytes only where a short last chunk was padded
-    std::uint64_t sequence = 0;        ///< in which order this log's extents were written
-    std::uint32_t checksum = 0;        ///< reserved for the block checksum
+    std::uint32_t disk = 0;           ///< number of the log
+    std::uint64_t offset = 0;         ///< in the log, a multiple of kDirectIoAlign
+    std::uint64_t written_bytes = 0;  ///< with padding
+    std::uint64_t record_bytes =
+        0;                       ///< whole records; less than written_bytes only where a short last chunk was padded
+    std::uint64_t sequence = 0;  ///< in which order this log's extents were written
+    std::uint32_t checksum = 0;  ///< reserved for the block checksum
 };
 
 /// Append position of one preallocated log file. One writer.
@@ -38,10 +40,11 @@ class ExtentIndex {
 public:
     ExtentIndex(Executor& executor, std::uint32_t logical_disks) : mutex_(executor), extents_(logical_disks) {}
     void add(std::uint32_t logical_disk, const Extent& extent);
-    /// Ordered so that the one extent with padding, if any, comes last: the records before it are contiguous when loaded.
+    /// Ordered so that the one extent with padding, if any, comes last: the records before it are contiguous when
+    /// loaded.
     std::vector<Extent> extents(std::uint32_t logical_disk) const;
-    std::uint64_t bytes(std::uint32_t logical_disk) const;          ///< of records
-    std::uint64_t largest_padded_bytes() const;                     ///< memory that any one logical disk needs when loaded
+    std::uint64_t bytes(std::uint32_t logical_disk) const;  ///< of records
+    std::uint64_t largest_padded_bytes() const;             ///< memory that any one logical disk needs when loaded
     std::uint64_t total_bytes() const;
     std::uint64_t padding_bytes() const;
     std::size_t extent_count() const;

@@ -14,13 +14,15 @@ struct FaultState {
     std::uint64_t seen = 0;
 
     /// Counts a matching operation; throws the planned error at the nth.
-    void check(IoFault::Operation operation, const char* call, const IoFile& file, std::uint64_t offset, std::uint64_t bytes) {
+    void check(IoFault::Operation operation, const char* call, const IoFile& file, std::uint64_t offset,
+               std::uint64_t bytes) {
         if (operation != fault.operation || file.path().find(fault.path_contains) == std::string::npos) return;
         {
             std::lock_guard lock(mutex);
             if (seen++ != fault.nth) return;
         }
-        fired(std::string(call) + " " + file.path() + " at " + std::to_string(offset) + " -> errno " + std::to_string(fault.error));
+        fired(std::string(call) + " " + file.path() + " at " + std::to_string(offset) + " -> errno " +
+              std::to_string(fault.error));
         throw_io_error(fault.error, call, file.path(), offset, bytes);
     }
 };
@@ -32,7 +34,8 @@ public:
         state_.check(IoFault::Operation::read, "read", file, offset, memory.size());
         inner_->read(file, offset, memory, token);
     }
-    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces, std::uint64_t token) override {
+    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
+               std::uint64_t token) override {
         std::uint64_t bytes = 0;
         for (const auto& piece : pieces) bytes += piece.size();
         state_.check(IoFault::Operation::write, "write", file, offset, bytes);
@@ -54,14 +57,17 @@ private:
 
 class FaultBackend final : public IoBackend {
 public:
-    FaultBackend(std::unique_ptr<IoBackend> inner, IoFault fault, std::function<void(const std::string&)> fired) : inner_(std::move(inner)) {
+    FaultBackend(std::unique_ptr<IoBackend> inner, IoFault fault, std::function<void(const std::string&)> fired)
+        : inner_(std::move(inner)) {
         state_.fault = std::move(fault);
         state_.fired = std::move(fired);
     }
     std::unique_ptr<IoFile> open_for_read(const std::string& path) override { return inner_->open_for_read(path); }
     std::unique_ptr<IoFile> create(const std::string& path) override { return inner_->create(path); }
     std::unique_ptr<IoFile> open_for_update(const std::string& path) override { return inner_->open_for_update(path); }
-    std::unique_ptr<IoQueue> make_queue(unsigned depth) override { return std::make_unique<FaultQueue>(inner_->make_queue(depth), state_); }
+    std::unique_ptr<IoQueue> make_queue(unsigned depth) override {
+        return std::make_unique<FaultQueue>(inner_->make_queue(depth), state_);
+    }
     const char* name() const override { return inner_->name(); }
 
 private:
@@ -71,7 +77,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<IoBackend> make_fault_backend(std::unique_ptr<IoBackend> inner, IoFault fault, std::function<void(const std::string&)> fired) {
+std::unique_ptr<IoBackend> make_fault_backend(std::unique_ptr<IoBackend> inner, IoFault fault,
+                                              std::function<void(const std::string&)> fired) {
     return std::make_unique<FaultBackend>(std::move(inner), std::move(fault), std::move(fired));
 }
 

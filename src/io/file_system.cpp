@@ -23,7 +23,8 @@ namespace {
 
 class Descriptor {
 public:
-    Descriptor(const std::string& path, int flags, mode_t mode = 0600) : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {
+    Descriptor(const std::string& path, int flags, mode_t mode = 0600)
+        : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {
         if (fd_ < 0) throw Error::from_errno(errno, "open", path);
     }
     ~Descriptor() {
@@ -53,13 +54,19 @@ public:
             if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
             throw Error::from_errno(errno, "stat", path, Errc::environment);
         }
-        return FileInfo{static_cast<std::uint64_t>(s.st_size), s.st_dev, s.st_ino, s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec,
-                        S_ISREG(s.st_mode), S_ISDIR(s.st_mode), ::access(path.c_str(), R_OK) == 0};
+        return FileInfo{static_cast<std::uint64_t>(s.st_size),
+                        s.st_dev,
+                        s.st_ino,
+                        s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec,
+                        S_ISREG(s.st_mode),
+                        S_ISDIR(s.st_mode),
+                        ::access(path.c_str(), R_OK) == 0};
     }
     std::vector<std::string> list(const std::string& directory) override {
         std::vector<std::string> names;
         std::error_code error;
-        for (const auto& entry : std::filesystem::directory_iterator(directory, error)) names.push_back(entry.path().filename());
+        for (const auto& entry : std::filesystem::directory_iterator(directory, error))
+            names.push_back(entry.path().filename());
         if (error) throw Error::from_errno(error.value(), "list", directory);
         std::sort(names.begin(), names.end());
         return names;
@@ -83,7 +90,9 @@ public:
     }
     void rename_no_replace(const std::string& from, const std::string& to) override {
         if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
-        if (errno == EEXIST) throw Error(Errc::config, "rename '" + from + "' to '" + to + "': that name exists; remove it or set run.overwrite = true");
+        if (errno == EEXIST)
+            throw Error(Errc::config, "rename '" + from + "' to '" + to +
+                                          "': that name exists; remove it or set run.overwrite = true");
         throw Error::from_errno(errno, "rename", from + "' to '" + to);
     }
     void sync_directory(const std::string& path) override { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
@@ -111,7 +120,8 @@ public:
     }
     std::uint64_t free_bytes(const std::string& directory) override {
         struct statvfs s {};
-        if (::statvfs(directory.c_str(), &s) != 0) throw Error::from_errno(errno, "statvfs", directory, Errc::environment);
+        if (::statvfs(directory.c_str(), &s) != 0)
+            throw Error::from_errno(errno, "statvfs", directory, Errc::environment);
         return static_cast<std::uint64_t>(s.f_bavail) * s.f_frsize;
     }
     bool is_writable(const std::string& directory) override { return ::access(directory.c_str(), W_OK | X_OK) == 0; }
@@ -127,7 +137,8 @@ public:
         std::uint32_t alignment = 512;
 #ifdef STATX_DIOALIGN
         struct statx s {};
-        if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 && (s.stx_mask & STATX_DIOALIGN) != 0) {
+        if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 &&
+            (s.stx_mask & STATX_DIOALIGN) != 0) {
             alignment = std::max(s.stx_dio_offset_align, s.stx_dio_mem_align);
         }
 #endif

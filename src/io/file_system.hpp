@@ -22,15 +22,16 @@ public:
     virtual ~FileSystem() = default;
     /// Makes `path` and what is missing above it, mode 0700 for what is new.
     virtual void make_directories(const std::string& path) = 0;
-    virtual std::optional<FileInfo> info(const std::string& path) = 0;       ///< follows links; nullopt: not there
-    virtual std::vector<std::string> list(const std::string& directory) = 0; ///< names, sorted
-    virtual std::vector<std::string> glob(const std::string& pattern) = 0;   ///< paths, sorted
+    virtual std::optional<FileInfo> info(const std::string& path) = 0;        ///< follows links; nullopt: not there
+    virtual std::vector<std::string> list(const std::string& directory) = 0;  ///< names, sorted
+    virtual std::vector<std::string> glob(const std::string& pattern) = 0;    ///< paths, sorted
     virtual void remove_file(const std::string& path) = 0;
     virtual void remove_empty_directory(const std::string& path) = 0;
     /// Error(config) when `to` exists: nothing is ever replaced.
     virtual void rename_no_replace(const std::string& from, const std::string& to) = 0;
     virtual void sync_directory(const std::string& path) = 0;
-    /// Temporary name, write, fsync, rename over, fsync of the directory: after a crash the old or the new text is there.
+    /// Temporary name, write, fsync, rename over, fsync of the directory: after a crash the old or the new text is
+    /// there.
     virtual void write_durably(const std::string& path, const std::string& text) = 0;
     virtual std::string read_text(const std::string& path) = 0;
     virtual std::uint64_t free_bytes(const std::string& directory) = 0;

@@ -1,6 +1,6 @@
 #pragma once
-/// Asynchronous file I/O behind one seam: libaio with O_DIRECT for real runs; sync, memory, null and fault-injecting back
-/// ends for comparison and tests (DESIGN.md chapter 5).
+/// Asynchronous file I/O behind one seam: libaio with O_DIRECT for real runs; sync, memory, null and fault-injecting
+/// back ends for comparison and tests (DESIGN.md chapter 5).
 
 #include <cstddef>
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace sluice {
 
-/// An open file of one back end. Used by any thread; closed by the destructor. After writing call close_checked(): a close
-/// that fails means lost data, and a destructor cannot say so.
+/// An open file of one back end. Used by any thread; closed by the destructor. After writing call close_checked(): a
+/// close that fails means lost data, and a destructor cannot say so.
 class IoFile {
 public:
     virtual ~IoFile() = default;
@@ -25,23 +25,23 @@ public:
     /// inside io_submit). Throws Error(space) naming free and needed bytes when the disk has not enough.
     virtual void preallocate(std::uint64_t bytes) = 0;
     virtual void truncate(std::uint64_t bytes) = 0;
-    virtual void sync_data() = 0;   ///< fdatasync; an error means the file is lost, never retried
+    virtual void sync_data() = 0;  ///< fdatasync; an error means the file is lost, never retried
     virtual void close_checked() = 0;
     /// True when the descriptor really by-passes the page cache.
     virtual bool is_direct() const = 0;
 };
 
 struct IoCompletion {
-    std::uint64_t token = 0;       ///< the caller's name for the request
-    std::uint64_t bytes = 0;       ///< moved; less than asked only for a read that met the end of the file
+    std::uint64_t token = 0;  ///< the caller's name for the request
+    std::uint64_t bytes = 0;  ///< moved; less than asked only for a read that met the end of the file
 };
 
 /// Counters of one queue, from completed events only. Written by the owning thread, read by anyone.
 struct IoCounters {
     std::uint64_t read_bytes = 0, written_bytes = 0;
     std::uint64_t read_requests = 0, write_requests = 0;
-    std::uint64_t submit_ns = 0;            ///< inside io_submit: large values mean that the file system is synchronous there
-    std::uint64_t short_transfers = 0;      ///< continued by the queue
+    std::uint64_t submit_ns = 0;  ///< inside io_submit: large values mean that the file system is synchronous there
+    std::uint64_t short_transfers = 0;  ///< continued by the queue
     unsigned max_in_flight = 0;
 };
 
@@ -51,17 +51,18 @@ struct IoCounters {
 class IoQueue {
 public:
     virtual ~IoQueue() = default;
-    /// offset, length and address must be multiples of kDirectIoAlign for direct files; the length may reach past the end
-    /// of the file (the completion then says how many bytes there were).
+    /// offset, length and address must be multiples of kDirectIoAlign for direct files; the length may reach past the
+    /// end of the file (the completion then says how many bytes there were).
     virtual void read(IoFile& file, std::uint64_t offset, std::span<std::byte> memory, std::uint64_t token) = 0;
     /// One vectored write of all `pieces` in order; the pieces array is copied.
-    virtual void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces, std::uint64_t token) = 0;
+    virtual void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
+                       std::uint64_t token) = 0;
     /// Asynchronous fdatasync where the kernel has it, else done on the spot; completes like a request.
     virtual void sync(IoFile& file, std::uint64_t token) = 0;
     /// Waits until at least `minimum` completions (at most in_flight()) are there; 0 polls. Appends them to `done`.
     virtual void wait(unsigned minimum, std::vector<IoCompletion>& done) = 0;
     virtual unsigned in_flight() const = 0;
-    virtual unsigned depth() const = 0;     ///< requests it takes at once; more is a bug of the caller
+    virtual unsigned depth() const = 0;  ///< requests it takes at once; more is a bug of the caller
     virtual IoCounters counters() const = 0;
 };
 
@@ -84,14 +85,15 @@ std::unique_ptr<IoBackend> make_libaio_backend(DirectIo direct);
 /// "sync": pread/pwrite, one request at a time; the baseline.
 std::unique_ptr<IoBackend> make_sync_backend(DirectIo direct);
 
-/// Wraps a back end and makes the nth matching operation fail; each fault that fired is reported to `fired`, so that a test
-/// whose fault never happened can fail.
+/// Wraps a back end and makes the nth matching operation fail; each fault that fired is reported to `fired`, so that a
+/// test whose fault never happened can fail.
 struct IoFault {
     enum class Operation { read, write, sync } operation = Operation::read;
-    std::uint64_t nth = 0;                 ///< 0 = the first
-    int error = 5;                         ///< errno; 5 = EIO
-    std::string path_contains;             ///< empty = any file
+    std::uint64_t nth = 0;      ///< 0 = the first
+    int error = 5;              ///< errno; 5 = EIO
+    std::string path_contains;  ///< empty = any file
 };
-std::unique_ptr<IoBackend> make_fault_backend(std::unique_ptr<IoBackend> inner, IoFault fault, std::function<void(const std::string&)> fired);
+std::unique_ptr<IoBackend> make_fault_backend(std::unique_ptr<IoBackend> inner, IoFault fault,
+                                              std::function<void(const std::string&)> fired);
 
 }  // namespace sluice

@@ -14,11 +14,12 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t kMaxPieces = 256;   // of one vectored write; the planner's longest chain is 64 chunks
+constexpr std::size_t kMaxPieces = 256;  // of one vectored write; the planner's longest chain is 64 chunks
 
 std::uint64_t now_ns() {
     return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
 }
 
 std::string proc_number(const char* path) {
@@ -33,8 +34,11 @@ public:
     explicit LibaioQueue(unsigned depth) : slots_(depth), events_(depth) {
         const int rc = ::io_setup(static_cast<int>(depth), &context_);
         if (rc == -EAGAIN) {
-            throw Error(Errc::environment, "io_setup for " + std::to_string(depth) + " requests: the host has no room, aio-nr " + proc_number("/proc/sys/fs/aio-nr") +
-                                               " of aio-max-nr " + proc_number("/proc/sys/fs/aio-max-nr") + "; raise it with `sysctl fs.aio-max-nr=1048576` or lower io.depth");
+            throw Error(Errc::environment, "io_setup for " + std::to_string(depth) +
+                                               " requests: the host has no room, aio-nr " +
+                                               proc_number("/proc/sys/fs/aio-nr") + " of aio-max-nr " +
+                                               proc_number("/proc/sys/fs/aio-max-nr") +
+                                               "; raise it with `sysctl fs.aio-max-nr=1048576` or lower io.depth");
         }
         if (rc < 0) throw Error::from_errno(-rc, "io_setup", std::to_string(depth) + " requests", Errc::environment);
         for (std::size_t i = depth; i > 0; --i) {
@@ -57,7 +61,8 @@ public:
         slot.pieces.push_back({memory.data(), memory.size()});
         start(slot);
     }
-    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces, std::uint64_t token) override {
+    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
+               std::uint64_t token) override {
         SLUICE_CHECK(pieces.size() <= kMaxPieces);
         Slot& slot = take(Kind::write, file, offset, token);
         for (const auto& piece : pieces) slot.pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
@@ -110,7 +115,8 @@ private:
     void start(Slot& slot) {
         for (const iovec& piece : slot.pieces) {
             slot.total += piece.iov_len;
-            const bool aligned = reinterpret_cast<std::uintptr_t>(piece.iov_base) % kDirectIoAlign == 0 && piece.iov_len % kDirectIoAlign == 0;
+            const bool aligned = reinterpret_cast<std::uintptr_t>(piece.iov_base) % kDirectIoAlign == 0 &&
+                                 piece.iov_len % kDirectIoAlign == 0;
             SLUICE_CHECK(aligned || !slot.file->is_direct());
         }
         SLUICE_CHECK(slot.offset % kDirectIoAlign == 0 || !slot.file->is_direct());
@@ -122,9 +128,15 @@ private:
         const int fd = slot.file->descriptor();
         const auto offset = static_cast<long long>(slot.offset + slot.moved);
         switch (slot.kind) {
-            case Kind::read: ::io_prep_preadv(&slot.control, fd, slot.pieces.data(), static_cast<int>(slot.pieces.size()), offset); break;
-            case Kind::write: ::io_prep_pwritev(&slot.control, fd, slot.pieces.data(), static_cast<int>(slot.pieces.size()), offset); break;
-            case Kind::sync: ::io_prep_fdsync(&slot.control, fd); break;
+            case Kind::read:
+                ::io_prep_preadv(&slot.control, fd, slot.pieces.data(), static_cast<int>(slot.pieces.size()), offset);
+                break;
+            case Kind::write:
+                ::io_prep_pwritev(&slot.control, fd, slot.pieces.data(), static_cast<int>(slot.pieces.size()), offset);
+                break;
+            case Kind::sync:
+                ::io_prep_fdsync(&slot.control, fd);
+                break;
         }
         slot.control.data = &slot;
         iocb* one = &slot.control;
@@ -134,7 +146,7 @@ private:
         }
         counters_.submit_ns += now_ns() - begin_ns;
         if (rc == 1) return;
-        if (slot.kind == Kind::sync && rc == -EINVAL) {   // the kernel has no asynchronous sync for this file system
+        if (slot.kind == Kind::sync && rc == -EINVAL) {  // the kernel has no asynchronous sync for this file system
             slot.file->sync_data();
             early_.push_back({slot.token, 0});
             free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
@@ -151,12 +163,14 @@ private:
         const std::uint64_t begin_ns = now_ns();
         timespec no_wait{0, 0};
         long got = 0;
-        while ((got = ::io_getevents(context_, static_cast<long>(minimum), static_cast<long>(events_.size()), events_.data(), minimum == 0 ? &no_wait : nullptr)) ==
-               -EINTR) {
+        while ((got = ::io_getevents(context_, static_cast<long>(minimum), static_cast<long>(events_.size()),
+                                     events_.data(), minimum == 0 ? &no_wait : nullptr)) == -EINTR) {
         }
         this_worker().wait_io_ns.add(now_ns() - begin_ns);
         if (got < 0) throw Error::from_errno(static_cast<int>(-got), "io_getevents", "queue");
-        for (long i = 0; i < got; ++i) complete(*static_cast<Slot*>(events_[static_cast<std::size_t>(i)].data), events_[static_cast<std::size_t>(i)], done);
+        for (long i = 0; i < got; ++i)
+            complete(*static_cast<Slot*>(events_[static_cast<std::size_t>(i)].data),
+                     events_[static_cast<std::size_t>(i)], done);
     }
     void complete(Slot& slot, const io_event& event, std::vector<IoCompletion>& done) {
         const auto result = static_cast<long>(event.res);
@@ -178,7 +192,9 @@ private:
     /// Submits the rest of a short transfer; false when a read met the end of its file.
     bool continue_short(Slot& slot, std::uint64_t bytes) {
         if (slot.kind == Kind::read && slot.offset + slot.moved >= slot.file->size_bytes()) return false;
-        if (bytes == 0) throw_io_error(EIO, slot.kind == Kind::read ? "read" : "write", slot.file->path(), slot.offset + slot.moved, slot.total - slot.moved);
+        if (bytes == 0)
+            throw_io_error(EIO, slot.kind == Kind::read ? "read" : "write", slot.file->path(), slot.offset + slot.moved,
+                           slot.total - slot.moved);
         ++counters_.short_transfers;
         // Direct I/O goes on from a whole block: what a partial block brought is moved again.
         const std::uint64_t again = slot.file->is_direct() ? slot.moved % kDirectIoAlign : 0;
@@ -197,7 +213,7 @@ private:
     std::vector<Slot> slots_;
     std::vector<std::size_t> free_;
     std::vector<io_event> events_;
-    std::vector<IoCompletion> early_;   // syncs done on the spot
+    std::vector<IoCompletion> early_;  // syncs done on the spot
     unsigned in_flight_ = 0;
     IoCounters counters_;
 };
@@ -205,14 +221,20 @@ private:
 class LibaioBackend final : public IoBackend {
 public:
     explicit LibaioBackend(DirectIo direct) : direct_(direct) {}
-    std::unique_ptr<IoFile> open_for_read(const std::string& path) override { return open(path, PosixFile::Mode::read); }
+    std::unique_ptr<IoFile> open_for_read(const std::string& path) override {
+        return open(path, PosixFile::Mode::read);
+    }
     std::unique_ptr<IoFile> create(const std::string& path) override { return open(path, PosixFile::Mode::create); }
-    std::unique_ptr<IoFile> open_for_update(const std::string& path) override { return open(path, PosixFile::Mode::update); }
+    std::unique_ptr<IoFile> open_for_update(const std::string& path) override {
+        return open(path, PosixFile::Mode::update);
+    }
     std::unique_ptr<IoQueue> make_queue(unsigned depth) override { return std::make_unique<LibaioQueue>(depth); }
     const char* name() const override { return "libaio"; }
 
 private:
-    std::unique_ptr<IoFile> open(const std::string& path, PosixFile::Mode mode) { return std::make_unique<PosixFile>(path, mode, direct_); }
+    std::unique_ptr<IoFile> open(const std::string& path, PosixFile::Mode mode) {
+        return std::make_unique<PosixFile>(path, mode, direct_);
+    }
     DirectIo direct_;
 };
 

@@ -13,7 +13,8 @@ namespace {
 
 class MemoryFile final : public IoFile {
 public:
-    MemoryFile(MemoryDisk& disk, std::string path, std::shared_ptr<MemoryDisk::Content> content) : disk_(disk), path_(std::move(path)), content_(std::move(content)) {}
+    MemoryFile(MemoryDisk& disk, std::string path, std::shared_ptr<MemoryDisk::Content> content)
+        : disk_(disk), path_(std::move(path)), content_(std::move(content)) {}
     const std::string& path() const override { return path_; }
     std::uint64_t size_bytes() const override {
         Lock lock(disk_.mutex);
@@ -61,7 +62,8 @@ public:
         ++counters_.read_requests;
         add(token, bytes);
     }
-    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces, std::uint64_t token) override {
+    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
+               std::uint64_t token) override {
         std::uint64_t moved = 0;
         for (const auto& piece : pieces) {
             check_aligned(offset + moved, piece);
@@ -75,14 +77,16 @@ public:
     void sync(IoFile&, std::uint64_t token) override { add(token, 0); }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
         SLUICE_CHECK(minimum <= pending_.size());
-        std::sort(pending_.begin(), pending_.end(), [](const Pending& a, const Pending& b) { return a.due_ns < b.due_ns; });
+        std::sort(pending_.begin(), pending_.end(),
+                  [](const Pending& a, const Pending& b) { return a.due_ns < b.due_ns; });
         if (minimum > 0) {
             const std::uint64_t due_ns = pending_[minimum - 1].due_ns, now_ns = executor_.now_ns();
             if (due_ns > now_ns) executor_.sleep_for_ns(due_ns - now_ns);
         }
         const std::uint64_t now_ns = executor_.now_ns();
         std::size_t ready = 0;
-        for (; ready < pending_.size() && (ready < minimum || pending_[ready].due_ns <= now_ns); ++ready) done.push_back(pending_[ready].completion);
+        for (; ready < pending_.size() && (ready < minimum || pending_[ready].due_ns <= now_ns); ++ready)
+            done.push_back(pending_[ready].completion);
         pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ready));
     }
     unsigned in_flight() const override { return static_cast<unsigned>(pending_.size()); }
@@ -96,8 +100,10 @@ private:
     };
     template <typename Byte>
     static void check_aligned(std::uint64_t offset, std::span<Byte> memory) {
-        if (offset % kDirectIoAlign != 0 || memory.size() % kDirectIoAlign != 0 || reinterpret_cast<std::uintptr_t>(memory.data()) % kDirectIoAlign != 0) {
-            throw Error(Errc::device, "memory disk: misaligned request of " + std::to_string(memory.size()) + " bytes at " + std::to_string(offset) + ": Invalid argument");
+        if (offset % kDirectIoAlign != 0 || memory.size() % kDirectIoAlign != 0 ||
+            reinterpret_cast<std::uintptr_t>(memory.data()) % kDirectIoAlign != 0) {
+            throw Error(Errc::device, "memory disk: misaligned request of " + std::to_string(memory.size()) +
+                                          " bytes at " + std::to_string(offset) + ": Invalid argument");
         }
     }
     void add(std::uint64_t token, std::uint64_t bytes) {
@@ -155,7 +161,13 @@ public:
     std::optional<FileInfo> info(const std::string& path) override {
         Lock lock(disk_.mutex);
         if (const auto file = disk_.files.find(path); file != disk_.files.end()) {
-            return FileInfo{file->second->bytes.size(), 1, reinterpret_cast<std::uintptr_t>(file->second.get()), 0, true, false, true};
+            return FileInfo{file->second->bytes.size(),
+                            1,
+                            reinterpret_cast<std::uintptr_t>(file->second.get()),
+                            0,
+                            true,
+                            false,
+                            true};
         }
         if (disk_.directories.count(path) != 0 || has_children(path)) return FileInfo{0, 1, 0, 0, false, true, true};
         return std::nullopt;
@@ -164,7 +176,8 @@ public:
         Lock lock(disk_.mutex);
         std::vector<std::string> names;
         for (const auto& [path, content] : disk_.files) {
-            if (path.rfind(directory + "/", 0) == 0 && path.find('/', directory.size() + 1) == std::string::npos) names.push_back(path.substr(directory.size() + 1));
+            if (path.rfind(directory + "/", 0) == 0 && path.find('/', directory.size() + 1) == std::string::npos)
+                names.push_back(path.substr(directory.size() + 1));
         }
         return names;
     }
@@ -179,9 +192,11 @@ public:
     }
     void rename_no_replace(const std::string& from, const std::string& to) override {
         Lock lock(disk_.mutex);
-        if (has_children(to) || disk_.directories.count(to) != 0) throw Error(Errc::config, "rename '" + from + "' to '" + to + "': that name exists");
+        if (has_children(to) || disk_.directories.count(to) != 0)
+            throw Error(Errc::config, "rename '" + from + "' to '" + to + "': that name exists");
         std::map<std::string, std::shared_ptr<MemoryDisk::Content>> moved;
-        for (auto& [path, content] : disk_.files) moved[path.rfind(from + "/", 0) == 0 ? to + path.substr(from.size()) : path] = content;
+        for (auto& [path, content] : disk_.files)
+            moved[path.rfind(from + "/", 0) == 0 ? to + path.substr(from.size()) : path] = content;
         disk_.files = std::move(moved);
         disk_.directories.erase(from);
         disk_.directories[to] = true;
@@ -215,9 +230,12 @@ private:
 
 }  // namespace
 
-std::unique_ptr<IoBackend> make_memory_backend(Executor& executor, MemoryDisk& disk, std::uint64_t seed, std::uint64_t max_latency_ns) {
+std::unique_ptr<IoBackend> make_memory_backend(Executor& executor, MemoryDisk& disk, std::uint64_t seed,
+                                               std::uint64_t max_latency_ns) {
     return std::make_unique<MemoryBackend>(executor, disk, seed, max_latency_ns);
 }
-std::unique_ptr<FileSystem> make_memory_file_system(MemoryDisk& disk) { return std::make_unique<MemoryFileSystem>(disk); }
+std::unique_ptr<FileSystem> make_memory_file_system(MemoryDisk& disk) {
+    return std::make_unique<MemoryFileSystem>(disk);
+}
 
 }  // namespace sluice

@@ -24,7 +24,8 @@ struct MemoryDisk {
 
 /// Requests complete after virtual time drawn from `seed`, in the order of that time; waited for through `executor`.
 /// Misaligned requests throw as they fail on a real disk, so tests on it find them.
-std::unique_ptr<IoBackend> make_memory_backend(Executor& executor, MemoryDisk& disk, std::uint64_t seed, std::uint64_t max_latency_ns = 200'000);
+std::unique_ptr<IoBackend> make_memory_backend(Executor& executor, MemoryDisk& disk, std::uint64_t seed,
+                                               std::uint64_t max_latency_ns = 200'000);
 std::unique_ptr<FileSystem> make_memory_file_system(MemoryDisk& disk);
 
 }  // namespace sluice

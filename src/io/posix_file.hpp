@@ -31,6 +31,7 @@ private:
 };
 
 /// "read '/d/file' at 4096, 1048576 bytes: Input/output error; see the kernel log ..."
-[[noreturn]] void throw_io_error(int error, const char* call, const std::string& path, std::uint64_t offset, std::uint64_t bytes);
+[[noreturn]] void throw_io_error(int error, const char* call, const std::string& path, std::uint64_t offset,
+                                 std::uint64_t bytes);
 
 }  // namespace sluice

@@ -19,7 +19,8 @@ public:
         const int fd = static_cast<PosixFile&>(file).descriptor();
         std::uint64_t moved = 0;
         while (moved < memory.size()) {
-            const ssize_t got = ::pread(fd, memory.data() + moved, memory.size() - moved, static_cast<off_t>(offset + moved));
+            const ssize_t got =
+                ::pread(fd, memory.data() + moved, memory.size() - moved, static_cast<off_t>(offset + moved));
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) throw_io_error(errno, "read", file.path(), offset + moved, memory.size() - moved);
             moved += static_cast<std::uint64_t>(got);
@@ -29,7 +30,8 @@ public:
         ++counters_.read_requests;
         finish(token, moved);
     }
-    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces, std::uint64_t token) override {
+    void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
+               std::uint64_t token) override {
         SLUICE_CHECK(done_.size() < depth_);
         const int fd = static_cast<PosixFile&>(file).descriptor();
         std::uint64_t moved = 0;
@@ -72,9 +74,15 @@ private:
 class SyncBackend final : public IoBackend {
 public:
     explicit SyncBackend(DirectIo direct) : direct_(direct) {}
-    std::unique_ptr<IoFile> open_for_read(const std::string& path) override { return std::make_unique<PosixFile>(path, PosixFile::Mode::read, direct_); }
-    std::unique_ptr<IoFile> create(const std::string& path) override { return std::make_unique<PosixFile>(path, PosixFile::Mode::create, direct_); }
-    std::unique_ptr<IoFile> open_for_update(const std::string& path) override { return std::make_unique<PosixFile>(path, PosixFile::Mode::update, direct_); }
+    std::unique_ptr<IoFile> open_for_read(const std::string& path) override {
+        return std::make_unique<PosixFile>(path, PosixFile::Mode::read, direct_);
+    }
+    std::unique_ptr<IoFile> create(const std::string& path) override {
+        return std::make_unique<PosixFile>(path, PosixFile::Mode::create, direct_);
+    }
+    std::unique_ptr<IoFile> open_for_update(const std::string& path) override {
+        return std::make_unique<PosixFile>(path, PosixFile::Mode::update, direct_);
+    }
     std::unique_ptr<IoQueue> make_queue(unsigned depth) override { return std::make_unique<SyncQueue>(depth); }
     const char* name() const override { return "sync"; }
 

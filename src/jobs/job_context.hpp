@@ -33,13 +33,13 @@ struct JobContext {
     Doorbell& doorbell;
     IoBackend& io;
     FileSystem& files;
-    const Config& config;                 ///< this host's overrides applied
+    const Config& config;  ///< this host's overrides applied
     RankPlace place;
     /// The data plane over the pool that receives; made anew for each phase that shuffles.
     std::function<std::unique_ptr<Transport>(BufferPool& receive_pool, std::uint64_t run_id)> make_transport;
     /// Memory of this rank, mapped and touched once; phases carve their pools from it in turn.
     std::function<std::unique_ptr<Arena>(std::uint64_t bytes)> make_arena;
-    std::function<void(const Worker&)> bind;              ///< called on each worker's thread
+    std::function<void(const Worker&)> bind;  ///< called on each worker's thread
     IdleBackoff backoff;
     /// One line to people, while the job runs (stderr, rank 0).
     std::function<void(const std::string&)> say;

@@ -16,24 +16,28 @@ namespace {
 /// The pools of the phase, one a role (DESIGN.md chapter 6), so that no schedule can deadlock.
 struct Pools {
     Pools(Executor& executor, Arena& arena, const PhaseOnePlan& plan, bool shared)
-        : read(executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"), plan.read_bytes, plan.read_buffers),
-          chunks(executor, "chunks", arena.take(plan.chunks * plan.chunk_bytes, kDirectIoAlign, "chunks"), plan.chunk_bytes, plan.chunks) {
+        : read(executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"),
+               plan.read_bytes, plan.read_buffers),
+          chunks(executor, "chunks", arena.take(plan.chunks * plan.chunk_bytes, kDirectIoAlign, "chunks"),
+                 plan.chunk_bytes, plan.chunks) {
         if (plan.send_buffers == 0 || shared) return;
         const auto make = [&](const char* name, std::size_t count) {
-            return std::make_unique<BufferPool>(executor, name, arena.take(count * plan.message_bytes, kDirectIoAlign, name), plan.message_bytes, count);
+            return std::make_unique<BufferPool>(executor, name,
+                                                arena.take(count * plan.message_bytes, kDirectIoAlign, name),
+                                                plan.message_bytes, count);
         };
         send = make("send", plan.send_buffers);
         receive = make("receive", plan.receive_buffers);
     }
     BufferPool read, chunks;
-    std::unique_ptr<BufferPool> send, receive;   // absent with one rank
+    std::unique_ptr<BufferPool> send, receive;  // absent with one rank
 };
 
 /// The stages between the pools. With one rank there is no network: its queue and stages stay empty.
 class PhaseOne {
 public:
-    PhaseOne(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner, const PhaseOneInput& input,
-             ExtentIndex& index)
+    PhaseOne(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
+             const PhaseOneInput& input, ExtentIndex& index)
         : job_(job),
           plan_(plan.one),
           sort_(sort),
@@ -45,7 +49,8 @@ public:
           send_queue_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers)), plan.one.distributors),
           arrived_queue_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.receive_buffers)), 1),
           chains_(job.executor, pools_.chunks, sort.format.record_bytes,
-                  {plan.partitions, plan.one.target_chunks, plan.one.max_chunks, plan.one.low_water_chunks, input.mutant.ignore_waiting_distributors},
+                  {plan.partitions, plan.one.target_chunks, plan.one.max_chunks, plan.one.low_water_chunks,
+                   input.mutant.ignore_waiting_distributors},
                   plan.one.distributors + plan.one.logical_disk_distributors),
           pipeline_(job.executor, job.bind) {
         pools_.chunks.on_pressure([this] { chains_.look_again(); });
@@ -67,7 +72,8 @@ public:
         if (job_.ranks() > 1) {
             BufferPool& receive_pool = input_.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
             transport = job_.make_transport(receive_pool, input_.run_id);
-            sender = std::make_unique<Sender>(send_queue_, *transport, job_.rank(), job_.ranks(), shared_or(plan_.send_buffers));
+            sender = std::make_unique<Sender>(send_queue_, *transport, job_.rank(), job_.ranks(),
+                                              shared_or(plan_.send_buffers));
             receiver = std::make_unique<Receiver>(arrived_queue_, *transport);
             network.exchange(*sender, *receiver, *transport);
         }
@@ -106,15 +112,17 @@ private:
         }
         const bool verify = job_.config.run.verify;
         for (unsigned i = 0; i < plan_.distributors; ++i) {
-            distributors_.push_back(std::make_unique<NodeDistributor>(ports, sort_.format, partitioner_, sort_.ownership, job_.rank(), verify));
+            distributors_.push_back(std::make_unique<NodeDistributor>(ports, sort_.format, partitioner_,
+                                                                      sort_.ownership, job_.rank(), verify));
         }
         for (unsigned i = 0; i < plan_.logical_disk_distributors; ++i) {
-            logical_distributors_.push_back(std::make_unique<LogicalDiskDistributor>(arrived_queue_, pools_.chunks, chains_, sort_.format, partitioner_,
-                                                                                     sort_.ownership, job_.rank(), verify));
+            logical_distributors_.push_back(
+                std::make_unique<LogicalDiskDistributor>(arrived_queue_, pools_.chunks, chains_, sort_.format,
+                                                         partitioner_, sort_.ownership, job_.rank(), verify));
         }
         for (std::uint32_t disk = 0; disk < input_.logs.size(); ++disk) {
-            writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_, disk, plan_.write_depth,
-                                                           plan_.max_chunks, chains_));
+            writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_,
+                                                           disk, plan_.write_depth, plan_.max_chunks, chains_));
         }
     }
 
@@ -122,9 +130,11 @@ private:
         unsigned index = 0;
         for (auto& reader : readers_) pipeline_.add("reader", index++, [&reader] { reader->run(); });
         index = 0;
-        for (auto& distributor : distributors_) pipeline_.add("distributor", index++, [&distributor] { distributor->run(); });
+        for (auto& distributor : distributors_)
+            pipeline_.add("distributor", index++, [&distributor] { distributor->run(); });
         index = 0;
-        for (auto& distributor : logical_distributors_) pipeline_.add("logical-disk-distributor", index++, [&distributor] { distributor->run(); });
+        for (auto& distributor : logical_distributors_)
+            pipeline_.add("logical-disk-distributor", index++, [&distributor] { distributor->run(); });
         index = 0;
         for (auto& writer : writers_) pipeline_.add("writer", index++, [&writer] { writer->run(); });
         pipeline_.guard(read_queue_);
@@ -136,13 +146,14 @@ private:
         if (pools_.send) {
             pipeline_.guard(*pools_.send);
             pipeline_.guard(*pools_.receive);
-            pools_.receive->on_return([this] { job_.doorbell.ring(); });   // a free receive buffer is a credit to grant
+            pools_.receive->on_return([this] { job_.doorbell.ring(); });  // a free receive buffer is a credit to grant
         }
         if (input_.mutant.one_shared_pool) pools_.chunks.on_return([this] { job_.doorbell.ring(); });
         pipeline_.on_change([this] { job_.doorbell.ring(); });
     }
 
-    PhaseOneResult result(std::uint64_t begin_ns, const ProcessIo& before, Sender* sender, Receiver* receiver, Transport* transport) {
+    PhaseOneResult result(std::uint64_t begin_ns, const ProcessIo& before, Sender* sender, Receiver* receiver,
+                          Transport* transport) {
         PhaseOneResult result;
         for (const auto& distributor : distributors_) result.input_sum += distributor->input_sum();
         result.report.phase = "phase one";
@@ -177,13 +188,14 @@ private:
     std::vector<std::unique_ptr<NodeDistributor>> distributors_;
     std::vector<std::unique_ptr<LogicalDiskDistributor>> logical_distributors_;
     std::vector<std::unique_ptr<LogWriter>> writers_;
-    Pipeline pipeline_;   // last: its destructor joins the workers while everything they use still lives
+    Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
 
 }  // namespace
 
-PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
-                             const PhaseOneInput& input, ExtentIndex& index, LiveCounters& live) {
+PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort,
+                             const Partitioner& partitioner, const PhaseOneInput& input, ExtentIndex& index,
+                             LiveCounters& live) {
     arena.reset();
     PhaseOne phase(job, arena, plan, sort, partitioner, input, index);
     return phase.run(live);

@@ -13,21 +13,24 @@ namespace {
 
 class PhaseTwo {
 public:
-    PhaseTwo(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions, const SortPlan& sort, const Partitioner& partitioner,
-             const PhaseTwoInput& input, const ExtentIndex& index)
+    PhaseTwo(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions, const SortPlan& sort,
+             const Partitioner& partitioner, const PhaseTwoInput& input, const ExtentIndex& index)
         : job_(job),
           plan_(plan),
           input_(input),
           index_(index),
           partitions_(partitions),
-          slots_(job.executor, "partitions", arena.take(plan.partition_slots * plan.partition_bytes, kDirectIoAlign, "partitions"), plan.partition_bytes,
-                 plan.partition_slots),
-          write_(job.executor, "write", arena.take(plan.write_buffers * plan.write_bytes, kDirectIoAlign, "write"), plan.write_bytes, plan.write_buffers),
+          slots_(job.executor, "partitions",
+                 arena.take(plan.partition_slots * plan.partition_bytes, kDirectIoAlign, "partitions"),
+                 plan.partition_bytes, plan.partition_slots),
+          write_(job.executor, "write", arena.take(plan.write_buffers * plan.write_bytes, kDirectIoAlign, "write"),
+                 plan.write_bytes, plan.write_buffers),
           loaded_(job.executor, plan.partition_slots, 1),
           pipeline_(job.executor, job.bind) {
         result_.parts.resize(partitions);
         for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
-            sorted_.push_back(std::make_unique<WorkQueue<SortedPiece>>(job.executor, plan.write_buffers + plan.sorters, plan.sorters));
+            sorted_.push_back(std::make_unique<WorkQueue<SortedPiece>>(job.executor, plan.write_buffers + plan.sorters,
+                                                                       plan.sorters));
         }
         create_stages(arena, sort, partitioner);
         connect();
@@ -42,7 +45,8 @@ public:
         live.phase = "phase two";
         live.pipeline = &pipeline_;
         pipeline_.start();
-        NetworkLoop main_thread(job_.communicator, pipeline_, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr);
+        NetworkLoop main_thread(job_.communicator, pipeline_, job_.doorbell, job_.backoff,
+                                job_.executor.seeded() != nullptr);
         try {
             main_thread.wait_for_workers();
         } catch (...) {
@@ -65,18 +69,24 @@ public:
 
 private:
     void create_stages(Arena& arena, const SortPlan& sort, const Partitioner& partitioner) {
-        reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes, plan_.read_depth, slots_, loaded_);
-        const Sorter::Ports ports{loaded_, write_, [this](std::uint32_t part) -> WorkQueue<SortedPiece>& { return *sorted_[input_.disk_of_part(part)]; },
-                                  [this] {
-                                      for (auto& queue : sorted_) queue->producer_done();
-                                  }};
+        reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
+                                                    plan_.read_depth, slots_, loaded_);
+        const Sorter::Ports ports{
+            loaded_, write_,
+            [this](std::uint32_t part) -> WorkQueue<SortedPiece>& { return *sorted_[input_.disk_of_part(part)]; },
+            [this] {
+                for (auto& queue : sorted_) queue->producer_done();
+            }};
         for (unsigned i = 0; i < plan_.sorters; ++i) {
             const auto scratch = arena.take(plan_.scratch_bytes, kDirectIoAlign, "tags");
-            sorters_.push_back(std::make_unique<Sorter>(ports, sort.format, partitioner, sort.ownership.first(job_.rank()), scratch,
+            sorters_.push_back(std::make_unique<Sorter>(ports, sort.format, partitioner,
+                                                        sort.ownership.first(job_.rank()), scratch,
                                                         job_.config.run.verify, result_.parts));
         }
-        const PartWriter::Options options{plan_.write_depth, job_.config.io.preallocate, job_.config.io.fsync, plan_.sorters + plan_.write_depth};
-        for (auto& queue : sorted_) writers_.push_back(std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *queue));
+        const PartWriter::Options options{plan_.write_depth, job_.config.io.preallocate, job_.config.io.fsync,
+                                          plan_.sorters + plan_.write_depth};
+        for (auto& queue : sorted_)
+            writers_.push_back(std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *queue));
     }
 
     void connect() {
@@ -100,17 +110,18 @@ private:
     PhaseTwoResult result_;
     BufferPool slots_, write_;
     WorkQueue<LoadedPartition> loaded_;
-    std::vector<std::unique_ptr<WorkQueue<SortedPiece>>> sorted_;   // by output disk
+    std::vector<std::unique_ptr<WorkQueue<SortedPiece>>> sorted_;  // by output disk
     std::unique_ptr<PartitionReader> reader_;
     std::vector<std::unique_ptr<Sorter>> sorters_;
     std::vector<std::unique_ptr<PartWriter>> writers_;
-    Pipeline pipeline_;   // last: its destructor joins the workers while everything they use still lives
+    Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
 
 }  // namespace
 
-PhaseTwoResult run_phase_two(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions, const SortPlan& sort,
-                             const Partitioner& partitioner, const PhaseTwoInput& input, const ExtentIndex& index, LiveCounters& live) {
+PhaseTwoResult run_phase_two(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions,
+                             const SortPlan& sort, const Partitioner& partitioner, const PhaseTwoInput& input,
+                             const ExtentIndex& index, LiveCounters& live) {
     arena.reset();
     PhaseTwo phase(job, arena, plan, partitions, sort, partitioner, input, index);
     return phase.run(live);

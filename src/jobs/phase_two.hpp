@@ -15,19 +15,20 @@
 namespace sluice {
 
 struct PhaseTwoInput {
-    std::vector<IoFile*> logs;                                  ///< by disk number of the extent index
+    std::vector<IoFile*> logs;  ///< by disk number of the extent index
     std::uint32_t output_disks = 1;
-    std::function<std::uint32_t(std::uint32_t)> disk_of_part;   ///< local partition -> output disk
-    std::function<std::string(std::uint32_t)> path_of_part;     ///< local partition -> file to create
+    std::function<std::uint32_t(std::uint32_t)> disk_of_part;  ///< local partition -> output disk
+    std::function<std::string(std::uint32_t)> path_of_part;    ///< local partition -> file to create
 };
 
 struct PhaseTwoResult {
-    std::vector<SortSummary> parts;   ///< by local partition: count, checksum, first and last record
+    std::vector<SortSummary> parts;  ///< by local partition: count, checksum, first and last record
     PhaseReport report;
 };
 
 /// Runs phase two on this rank: every logical disk becomes one sorted, durable part file.
-PhaseTwoResult run_phase_two(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions, const SortPlan& sort,
-                             const Partitioner& partitioner, const PhaseTwoInput& input, const ExtentIndex& index, LiveCounters& live);
+PhaseTwoResult run_phase_two(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions,
+                             const SortPlan& sort, const Partitioner& partitioner, const PhaseTwoInput& input,
+                             const ExtentIndex& index, LiveCounters& live);
 
 }  // namespace sluice

@@ -11,10 +11,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;         // DESIGN.md chapter 11: from 1 MB up depth 4 is enough
-constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;      // shared memory is fastest from 64 KiB to 4 MiB
+constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // DESIGN.md chapter 11: from 1 MB up depth 4 is enough
+constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
 constexpr std::uint64_t kWantedExtentBytes = 4 * kMiB;
-constexpr std::uint64_t kLargestPartition = 64 * kMiB;       // small partitions gather faster than large ones
+constexpr std::uint64_t kLargestPartition = 64 * kMiB;  // small partitions gather faster than large ones
 constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
 constexpr unsigned kWantedDepth = 4;
 constexpr std::uint64_t kMaxUnitBytes = 1 * kMiB;
@@ -34,19 +34,25 @@ const Comfort kComforts[] = {
     {1, 64 * kKiB, 1, 1, 1, false},
 };
 
-std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit) { return std::max(unit, round_down(wanted_bytes, unit)); }
+std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit) {
+    return std::max(unit, round_down(wanted_bytes, unit));
+}
 
 std::uint64_t pick(std::uint64_t configured, std::uint64_t planned) { return configured != 0 ? configured : planned; }
 
-unsigned pick_workers(unsigned configured, unsigned planned, unsigned cap) { return configured != 0 ? configured : std::max(1u, std::min(planned, cap)); }
+unsigned pick_workers(unsigned configured, unsigned planned, unsigned cap) {
+    return configured != 0 ? configured : std::max(1u, std::min(planned, cap));
+}
 
 /// Everything of phase one but the chunks, whose number is what memory is left.
-PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks, const Comfort& comfort) {
+PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
+                            const Comfort& comfort) {
     PhaseOnePlan plan;
     const std::uint64_t unit = format.aligned_unit_bytes();
     const bool alone = ranks == 1;
     plan.readers = pick_workers(config.stages.reader.workers, rank.input_disks, comfort.max_workers);
-    plan.distributors = pick_workers(config.stages.distributor.workers, alone ? rank.cores : (rank.cores + 1) / 2, comfort.max_workers);
+    plan.distributors =
+        pick_workers(config.stages.distributor.workers, alone ? rank.cores : (rank.cores + 1) / 2, comfort.max_workers);
     plan.logical_disk_distributors =
         alone ? 0 : pick_workers(config.stages.logical_disk_distributor.workers, rank.cores / 2, comfort.max_workers);
     plan.writers = rank.intermediate_disks;
@@ -56,12 +62,14 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
     plan.read_buffers = comfort.spare_buffers ? plan.readers * plan.read_depth + plan.distributors + 1 : plan.readers;
     plan.chunk_bytes = whole_units(pick(config.io.chunk_size_bytes, unit), unit);
     if (!alone) {
-        const std::uint64_t payload = std::max<std::uint64_t>(format.record_bytes, pick(config.net.buffer_size_bytes, comfort.message_bytes) - kHeaderBytes);
+        const std::uint64_t payload = std::max<std::uint64_t>(
+            format.record_bytes, pick(config.net.buffer_size_bytes, comfort.message_bytes) - kHeaderBytes);
         plan.message_bytes = round_up(kHeaderBytes + round_down(payload, format.record_bytes), kDirectIoAlign);
         const std::size_t peers = ranks - 1;
         const std::size_t spare = comfort.spare_buffers ? std::max<std::size_t>(4, peers / 4) : 0;
         plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
-        plan.receive_buffers = std::max<std::size_t>(config.net.receive_buffers, peers + spare + (comfort.spare_buffers ? plan.logical_disk_distributors : 0));
+        plan.receive_buffers = std::max<std::size_t>(
+            config.net.receive_buffers, peers + spare + (comfort.spare_buffers ? plan.logical_disk_distributors : 0));
     }
     return plan;
 }
@@ -70,10 +78,12 @@ std::uint64_t fixed_bytes(const PhaseOnePlan& plan) {
     return plan.read_buffers * plan.read_bytes + (plan.send_buffers + plan.receive_buffers) * plan.message_bytes;
 }
 
-std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
-                                           std::uint32_t partitions, const Comfort& comfort, std::uint64_t budget_bytes) {
+std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat format, const RankResources& rank,
+                                           std::size_t ranks, std::uint32_t partitions, const Comfort& comfort,
+                                           std::uint64_t budget_bytes) {
     PhaseOnePlan plan = phase_one_base(config, format, rank, ranks, comfort);
-    const std::size_t floor_chunks = std::size_t{plan.distributors + plan.logical_disk_distributors} * std::max(1u, partitions);
+    const std::size_t floor_chunks =
+        std::size_t{plan.distributors + plan.logical_disk_distributors} * std::max(1u, partitions);
     if (fixed_bytes(plan) + floor_chunks * plan.chunk_bytes > budget_bytes) return std::nullopt;
     const std::size_t affordable = (budget_bytes - fixed_bytes(plan)) / plan.chunk_bytes;
     // No more than the data can ever fill: memory that is never used would still have to be touched at start.
@@ -92,14 +102,16 @@ std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat fo
     return plan;
 }
 
-std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat format, const RankResources& rank, std::uint64_t partition_bytes,
-                                          std::uint64_t budget_bytes) {
+std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
+                                          std::uint64_t partition_bytes, std::uint64_t budget_bytes) {
     const std::uint64_t unit = format.aligned_unit_bytes();
     PhaseTwoPlan plan;
     plan.partition_bytes = round_up(std::max<std::uint64_t>(partition_bytes, 1), kDirectIoAlign);
-    plan.scratch_bytes = round_up(sort_scratch_bytes(partition_bytes / format.record_bytes + 1, format), kDirectIoAlign);
+    plan.scratch_bytes =
+        round_up(sort_scratch_bytes(partition_bytes / format.record_bytes + 1, format), kDirectIoAlign);
     plan.read_bytes = round_up(pick(config.io.read_size_bytes, kWantedReadBytes), kDirectIoAlign);
-    const unsigned most_sorters = config.stages.sorter.workers != 0 ? config.stages.sorter.workers : std::max(1u, rank.cores);
+    const unsigned most_sorters =
+        config.stages.sorter.workers != 0 ? config.stages.sorter.workers : std::max(1u, rank.cores);
     for (unsigned sorters = most_sorters; sorters > 0; sorters = sorters > 1 ? sorters / 2 : 0) {
         for (const Comfort& comfort : kComforts) {
             plan.sorters = sorters;
@@ -117,19 +129,22 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
     return std::nullopt;
 }
 
-std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks, std::uint32_t partitions,
-                                  std::uint64_t planned_bytes, std::uint64_t budget_bytes) {
+std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, const RankResources& rank,
+                                  std::size_t ranks, std::uint32_t partitions, std::uint64_t planned_bytes,
+                                  std::uint64_t budget_bytes) {
     const auto two = fit_phase_two(config, format, rank, planned_bytes, budget_bytes);
     if (!two) return std::nullopt;
     for (const Comfort& comfort : kComforts) {
-        if (const auto one = plan_phase_one(config, format, rank, ranks, partitions, comfort, budget_bytes)) return RankPlan{partitions, *one, *two};
+        if (const auto one = plan_phase_one(config, format, rank, ranks, partitions, comfort, budget_bytes))
+            return RankPlan{partitions, *one, *two};
     }
     return std::nullopt;
 }
 
 /// Contiguous partition ranges in proportion to the ranks' weights (largest remainder).
 Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResources>& ranks) {
-    const double total = std::accumulate(ranks.begin(), ranks.end(), 0.0, [](double sum, const RankResources& r) { return sum + r.weight; });
+    const double total = std::accumulate(ranks.begin(), ranks.end(), 0.0,
+                                         [](double sum, const RankResources& r) { return sum + r.weight; });
     Ownership ownership;
     double cumulative = 0;
     for (const RankResources& rank : ranks) {
@@ -141,8 +156,10 @@ Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResource
 }
 
 /// The plan with `partitions` partitions, if it fits within each rank's budget (or, when given, within `budget_bytes`).
-std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks, std::uint32_t partitions,
-                                       std::uint64_t input_bytes, std::optional<std::uint64_t> budget_bytes = std::nullopt) {
+std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format,
+                                       const std::vector<RankResources>& ranks, std::uint32_t partitions,
+                                       std::uint64_t input_bytes,
+                                       std::optional<std::uint64_t> budget_bytes = std::nullopt) {
     SortPlan plan;
     plan.format = format;
     plan.input_bytes = input_bytes;
@@ -150,8 +167,8 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     plan.mean_partition_bytes = input_bytes / partitions;
     plan.planned_partition_bytes = planned_partition_bytes(plan.mean_partition_bytes, format.record_bytes);
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
-        const auto fitted = plan_rank(config, format, ranks[r], ranks.size(), plan.ownership.count(r), plan.planned_partition_bytes,
-                                      budget_bytes.value_or(ranks[r].budget_bytes));
+        const auto fitted = plan_rank(config, format, ranks[r], ranks.size(), plan.ownership.count(r),
+                                      plan.planned_partition_bytes, budget_bytes.value_or(ranks[r].budget_bytes));
         if (!fitted) return std::nullopt;
         plan.ranks.push_back(*fitted);
     }
@@ -159,7 +176,8 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
 }
 
 std::uint32_t partitions_of_size(std::uint64_t input_bytes, std::uint64_t partition_bytes, std::size_t ranks) {
-    const std::uint64_t per_rank = std::max<std::uint64_t>(1, ceil_div(ceil_div(input_bytes, ranks), std::max<std::uint64_t>(partition_bytes, 1)));
+    const std::uint64_t per_rank =
+        std::max<std::uint64_t>(1, ceil_div(ceil_div(input_bytes, ranks), std::max<std::uint64_t>(partition_bytes, 1)));
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(per_rank * ranks, 1u << 20));
 }
 
@@ -167,7 +185,8 @@ std::uint32_t partitions_of_size(std::uint64_t input_bytes, std::uint64_t partit
 std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t wanted_bytes, std::size_t ranks) {
     std::vector<std::uint32_t> counts;
     for (double factor = 1; factor < 2000; factor *= 1.25) {
-        for (const double size : {static_cast<double>(wanted_bytes) * factor, static_cast<double>(wanted_bytes) / factor}) {
+        for (const double size :
+             {static_cast<double>(wanted_bytes) * factor, static_cast<double>(wanted_bytes) / factor}) {
             const auto count = partitions_of_size(input_bytes, static_cast<std::uint64_t>(size), ranks);
             if (std::find(counts.begin(), counts.end(), count) == counts.end()) counts.push_back(count);
         }
@@ -175,17 +194,18 @@ std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t w
     return counts;
 }
 
-std::uint64_t smallest_budget(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks, const std::vector<std::uint32_t>& counts,
-                              std::uint64_t input_bytes) {
+std::uint64_t smallest_budget(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
+                              const std::vector<std::uint32_t>& counts, std::uint64_t input_bytes) {
     std::uint64_t low = 0, high = 1;
     const auto works = [&](std::uint64_t budget) {
-        return std::any_of(counts.begin(), counts.end(),
-                           [&](std::uint32_t count) { return try_partitions(config, format, ranks, count, input_bytes, budget).has_value(); });
+        return std::any_of(counts.begin(), counts.end(), [&](std::uint32_t count) {
+            return try_partitions(config, format, ranks, count, input_bytes, budget).has_value();
+        });
     };
     while (!works(high * kMiB)) {
         low = high;
         high *= 2;
-        if (high > (1ull << 30)) return 0;   // a pebibyte: the configured sizes themselves are absurd
+        if (high > (1ull << 30)) return 0;  // a pebibyte: the configured sizes themselves are absurd
     }
     while (low + 1 < high) {
         const std::uint64_t middle = low + (high - low) / 2;
@@ -208,20 +228,27 @@ std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t re
     return static_cast<std::uint64_t>(std::ceil(records + spread)) * record_bytes;
 }
 
-std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank, std::uint64_t largest_partition_bytes) {
+std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
+                                           std::uint64_t largest_partition_bytes) {
     return fit_phase_two(config, format, rank, largest_partition_bytes, rank.budget_bytes);
 }
 
-SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks, bool with_smallest_budget) {
+SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
+                   bool with_smallest_budget) {
     if (format.aligned_unit_bytes() > kMaxUnitBytes) {
-        throw Error(Errc::config, "record.size = " + std::to_string(format.record_bytes) + "B: whole records fill whole 4096-byte blocks only every " +
-                                      format_bytes(format.aligned_unit_bytes()) + ", more than 1MiB; use a size with a larger power of two in it");
+        throw Error(Errc::config, "record.size = " + std::to_string(format.record_bytes) +
+                                      "B: whole records fill whole 4096-byte blocks only every " +
+                                      format_bytes(format.aligned_unit_bytes()) +
+                                      ", more than 1MiB; use a size with a larger power of two in it");
     }
     const std::uint64_t input_bytes =
-        std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0}, [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });
-    const auto tightest = std::min_element(ranks.begin(), ranks.end(), [](const auto& a, const auto& b) { return a.budget_bytes < b.budget_bytes; });
-    std::uint64_t wanted = config.partitions.size_bytes != 0 ? config.partitions.size_bytes
-                                                             : std::clamp(tightest->budget_bytes / 16, kSmallestPartition, kLargestPartition);
+        std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0},
+                        [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });
+    const auto tightest = std::min_element(
+        ranks.begin(), ranks.end(), [](const auto& a, const auto& b) { return a.budget_bytes < b.budget_bytes; });
+    std::uint64_t wanted = config.partitions.size_bytes != 0
+                               ? config.partitions.size_bytes
+                               : std::clamp(tightest->budget_bytes / 16, kSmallestPartition, kLargestPartition);
     std::vector<std::uint32_t> counts;
     if (config.partitions.count != 0) {
         counts = {config.partitions.count};
@@ -232,14 +259,17 @@ SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<
     }
     for (const std::uint32_t count : counts) {
         if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
-            if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, counts, input_bytes);
+            if (with_smallest_budget)
+                plan->smallest_budget_bytes = smallest_budget(config, format, ranks, counts, input_bytes);
             return *plan;
         }
     }
     const std::uint64_t smallest = smallest_budget(config, format, ranks, counts, input_bytes);
-    throw Error(Errc::config, "memory.budget: " + format_bytes(tightest->budget_bytes) + " for a rank of host " + tightest->host + " is too small to sort " +
-                                  human_bytes(static_cast<double>(input_bytes)) + " on " + std::to_string(ranks.size()) +
-                                  " ranks; the smallest that works is " + format_bytes(smallest) + " for each rank, so set memory.budget of each host >= \"" +
+    throw Error(Errc::config, "memory.budget: " + format_bytes(tightest->budget_bytes) + " for a rank of host " +
+                                  tightest->host + " is too small to sort " +
+                                  human_bytes(static_cast<double>(input_bytes)) + " on " +
+                                  std::to_string(ranks.size()) + " ranks; the smallest that works is " +
+                                  format_bytes(smallest) + " for each rank, so set memory.budget of each host >= \"" +
                                   format_bytes(smallest) + "\" times its ranks");
 }
 

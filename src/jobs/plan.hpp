@@ -15,18 +15,18 @@ namespace sluice {
 /// What one rank has to work with. Gathered from all ranks; every rank makes the same plan from the same list.
 struct RankResources {
     std::string host;
-    std::uint64_t budget_bytes = 0;   ///< this rank's part of its host's budget
-    unsigned cores = 1;               ///< cores this rank may use
+    std::uint64_t budget_bytes = 0;  ///< this rank's part of its host's budget
+    unsigned cores = 1;              ///< cores this rank may use
     unsigned input_disks = 1, intermediate_disks = 1, output_disks = 1;
-    std::uint64_t input_bytes = 0;    ///< what it reads in phase one
-    double weight = 1.0;              ///< share of the output relative to other ranks
+    std::uint64_t input_bytes = 0;  ///< what it reads in phase one
+    double weight = 1.0;            ///< share of the output relative to other ranks
 };
 
 /// Phase one: buffers and workers of one rank. Sizes in bytes, all buffers a multiple of kDirectIoAlign.
 struct PhaseOnePlan {
     unsigned readers = 1, distributors = 1, logical_disk_distributors = 0, writers = 1;
-    std::uint64_t read_bytes = 0;     ///< one read, whole records
-    unsigned read_depth = 4;          ///< reads in flight per reader
+    std::uint64_t read_bytes = 0;  ///< one read, whole records
+    unsigned read_depth = 4;       ///< reads in flight per reader
     std::size_t read_buffers = 0;
     std::uint64_t chunk_bytes = 0;
     std::size_t chunks = 0;           ///< >= (distributors + logical_disk_distributors) * partitions
@@ -34,19 +34,20 @@ struct PhaseOnePlan {
     std::size_t send_buffers = 0;     ///< >= distributors * (ranks - 1)
     std::size_t receive_buffers = 0;  ///< >= ranks - 1
     std::size_t target_chunks = 1, max_chunks = 1, low_water_chunks = 0;
-    unsigned write_depth = 4;         ///< chained writes in flight per intermediate disk
+    unsigned write_depth = 4;  ///< chained writes in flight per intermediate disk
     std::uint64_t memory_bytes() const;
 };
 
-/// Phase two: made from the real sizes of the partitions once phase one has ended; planned beforehand for 1.25 of the mean.
+/// Phase two: made from the real sizes of the partitions once phase one has ended; planned beforehand for 1.25 of the
+/// mean.
 struct PhaseTwoPlan {
     unsigned sorters = 1;
-    std::uint64_t partition_bytes = 0;   ///< a slot holds the largest partition
+    std::uint64_t partition_bytes = 0;  ///< a slot holds the largest partition
     std::size_t partition_slots = 1;
-    std::uint64_t scratch_bytes = 0;     ///< tags, per sorter
-    std::uint64_t write_bytes = 0;       ///< one write buffer, whole records
+    std::uint64_t scratch_bytes = 0;  ///< tags, per sorter
+    std::uint64_t write_bytes = 0;    ///< one write buffer, whole records
     std::size_t write_buffers = 2;
-    std::uint64_t read_bytes = 0;        ///< largest single read of an extent
+    std::uint64_t read_bytes = 0;  ///< largest single read of an extent
     unsigned read_depth = 4, write_depth = 4;
     std::uint64_t memory_bytes() const;
 };
@@ -61,7 +62,7 @@ struct SortPlan {
     RecordFormat format;
     Ownership ownership;
     std::uint64_t input_bytes = 0, mean_partition_bytes = 0, planned_partition_bytes = 0;
-    std::uint64_t smallest_budget_bytes = 0;   ///< of the rank that needs most, for this input on this cluster
+    std::uint64_t smallest_budget_bytes = 0;  ///< of the rank that needs most, for this input on this cluster
     std::vector<RankPlan> ranks;
 };
 
@@ -71,10 +72,12 @@ std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t re
 
 /// Throws Error(config) saying which rank needs how much, and the smallest budget that works, when nothing fits.
 /// @param with_smallest_budget  also search the smallest budget that works (some milliseconds; for `config check`).
-SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks, bool with_smallest_budget = false);
+SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
+                   bool with_smallest_budget = false);
 
 /// Phase two for one rank, from the size of its largest partition; nullopt when not even one partition at a time fits.
-std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank, std::uint64_t largest_partition_bytes);
+std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
+                                           std::uint64_t largest_partition_bytes);
 
 /// What `config check` prints: partitions, buffers per stage, threads, bytes per disk, floors and the smallest budget.
 std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks);

@@ -17,16 +17,23 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
     const PhaseTwoPlan& two = plan.two;
     const double share_bytes = static_cast<double>(sort.mean_partition_bytes) * plan.partitions;
     std::string text;
-    text += line("reads", fmt::format("{} of input on {} disk(s)", human_bytes(static_cast<double>(rank.input_bytes)), rank.input_disks));
-    text += line("sorts", fmt::format("{} in {} partitions, {} per intermediate disk, {} per output disk", human_bytes(share_bytes), plan.partitions,
-                                      human_bytes(share_bytes / rank.intermediate_disks), human_bytes(share_bytes / rank.output_disks)));
+    text += line("reads", fmt::format("{} of input on {} disk(s)", human_bytes(static_cast<double>(rank.input_bytes)),
+                                      rank.input_disks));
+    text += line("sorts", fmt::format("{} in {} partitions, {} per intermediate disk, {} per output disk",
+                                      human_bytes(share_bytes), plan.partitions,
+                                      human_bytes(share_bytes / rank.intermediate_disks),
+                                      human_bytes(share_bytes / rank.output_disks)));
     text += line("cores", fmt::format("{}", rank.cores));
-    text += line("phase one workers", fmt::format("{} reader, {} distributor, {} logical-disk distributor, {} writer, 1 network", one.readers, one.distributors,
-                                                  one.logical_disk_distributors, one.writers));
-    text += line("  read buffers", pool(one.read_buffers, one.read_bytes) + fmt::format(", {} in flight per reader", one.read_depth));
-    text += line("  chunks", pool(one.chunks, one.chunk_bytes) +
-                                 fmt::format(", at least {} needed; written in chains of {} to {}",
-                                             std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions, one.target_chunks, one.max_chunks));
+    text += line("phase one workers",
+                 fmt::format("{} reader, {} distributor, {} logical-disk distributor, {} writer, 1 network",
+                             one.readers, one.distributors, one.logical_disk_distributors, one.writers));
+    text += line("  read buffers",
+                 pool(one.read_buffers, one.read_bytes) + fmt::format(", {} in flight per reader", one.read_depth));
+    text += line("  chunks",
+                 pool(one.chunks, one.chunk_bytes) +
+                     fmt::format(", at least {} needed; written in chains of {} to {}",
+                                 std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions,
+                                 one.target_chunks, one.max_chunks));
     if (one.send_buffers > 0) {
         text += line("  send buffers", pool(one.send_buffers, one.message_bytes));
         text += line("  receive buffers", pool(one.receive_buffers, one.message_bytes));
@@ -34,9 +41,12 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
     text += line("phase two workers", fmt::format("1 reader, {} sorter, {} writer", two.sorters, rank.output_disks));
     text += line("  partition slots", pool(two.partition_slots, two.partition_bytes));
     text += line("  tags", pool(two.sorters, two.scratch_bytes));
-    text += line("  write buffers", pool(two.write_buffers, two.write_bytes) + fmt::format(", {} in flight per disk", two.write_depth));
-    text += line("memory", fmt::format("phase one {}, phase two {}, budget {}", human_bytes(static_cast<double>(one.memory_bytes())),
-                                       human_bytes(static_cast<double>(two.memory_bytes())), human_bytes(static_cast<double>(rank.budget_bytes))));
+    text += line("  write buffers",
+                 pool(two.write_buffers, two.write_bytes) + fmt::format(", {} in flight per disk", two.write_depth));
+    text += line("memory", fmt::format("phase one {}, phase two {}, budget {}",
+                                       human_bytes(static_cast<double>(one.memory_bytes())),
+                                       human_bytes(static_cast<double>(two.memory_bytes())),
+                                       human_bytes(static_cast<double>(rank.budget_bytes))));
     return text;
 }
 
@@ -47,15 +57,18 @@ bool same_plan(const SortPlan& plan, const std::vector<RankResources>& ranks, st
 }  // namespace
 
 std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks) {
-    std::string text = fmt::format("plan: {} on {} rank(s), {} partitions of {} (planned for up to {})\n", human_bytes(static_cast<double>(plan.input_bytes)),
-                                   ranks.size(), plan.ownership.partitions(), human_bytes(static_cast<double>(plan.mean_partition_bytes)),
-                                   human_bytes(static_cast<double>(plan.planned_partition_bytes)));
+    std::string text =
+        fmt::format("plan: {} on {} rank(s), {} partitions of {} (planned for up to {})\n",
+                    human_bytes(static_cast<double>(plan.input_bytes)), ranks.size(), plan.ownership.partitions(),
+                    human_bytes(static_cast<double>(plan.mean_partition_bytes)),
+                    human_bytes(static_cast<double>(plan.planned_partition_bytes)));
     // Racks have many equal ranks: ranks with the same plan share one paragraph.
     for (std::size_t first = 0; first < ranks.size();) {
         std::size_t last = first;
         while (last + 1 < ranks.size() && same_plan(plan, ranks, first, last + 1)) ++last;
         text += first == last ? fmt::format("rank {} on {}\n", first, ranks[first].host)
-                              : fmt::format("ranks {} to {} on {} .. {}, each\n", first, last, ranks[first].host, ranks[last].host);
+                              : fmt::format("ranks {} to {} on {} .. {}, each\n", first, last, ranks[first].host,
+                                            ranks[last].host);
         text += describe_rank(plan.ranks[first], ranks[first], plan);
         first = last + 1;
     }

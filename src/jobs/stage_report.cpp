@@ -13,7 +13,8 @@ void add_worker(StageReport& report, const WorkerMetrics& m, std::uint64_t phase
     report.records += m.records.get();
     report.units += m.units.get();
     const std::uint64_t total_ns = m.end_ns.get() - m.start_ns.get();
-    const std::uint64_t waits_ns = m.wait_input_ns.get() + m.wait_memory_ns.get() + m.wait_output_ns.get() + m.wait_io_ns.get();
+    const std::uint64_t waits_ns =
+        m.wait_input_ns.get() + m.wait_memory_ns.get() + m.wait_output_ns.get() + m.wait_io_ns.get();
     report.total_ns += total_ns;
     report.busy_ns += total_ns - std::min(total_ns, waits_ns);
     report.wait_input_ns += m.wait_input_ns.get();
@@ -41,7 +42,8 @@ void add_counters(IoCounters& total, const IoCounters& part) {
 std::vector<StageReport> report_stages(const Pipeline& pipeline, std::uint64_t phase_begin_ns) {
     std::vector<StageReport> reports;
     for (const Worker& worker : pipeline.workers()) {
-        auto found = std::find_if(reports.begin(), reports.end(), [&](const StageReport& r) { return r.stage == worker.stage; });
+        auto found =
+            std::find_if(reports.begin(), reports.end(), [&](const StageReport& r) { return r.stage == worker.stage; });
         if (found == reports.end()) {
             reports.push_back({});
             reports.back().stage = worker.stage;
@@ -59,10 +61,13 @@ StageReport report_metrics(const std::string& stage, const WorkerMetrics& metric
     return report;
 }
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StageReport, stage, workers, input_bytes, output_bytes, records, units, total_ns, busy_ns, wait_input_ns,
-                                   wait_memory_ns, wait_output_ns, wait_io_ns, cpu_ns, first_done_ns, last_done_ns)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(IoCounters, read_bytes, written_bytes, read_requests, write_requests, submit_ns, short_transfers, max_in_flight)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PhaseReport, phase, elapsed_ns, stages, io, planned_depth, kernel_read_bytes, kernel_written_bytes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StageReport, stage, workers, input_bytes, output_bytes, records, units, total_ns,
+                                   busy_ns, wait_input_ns, wait_memory_ns, wait_output_ns, wait_io_ns, cpu_ns,
+                                   first_done_ns, last_done_ns)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(IoCounters, read_bytes, written_bytes, read_requests, write_requests, submit_ns,
+                                   short_transfers, max_in_flight)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PhaseReport, phase, elapsed_ns, stages, io, planned_depth, kernel_read_bytes,
+                                   kernel_written_bytes)
 
 std::string to_json(const PhaseReport& report) { return nlohmann::json(report).dump(); }
 PhaseReport phase_report_from_json(const std::string& text) { return nlohmann::json::parse(text).get<PhaseReport>(); }

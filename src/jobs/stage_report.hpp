@@ -16,24 +16,25 @@ struct StageReport {
     std::string stage;
     unsigned workers = 0;
     std::uint64_t input_bytes = 0, output_bytes = 0, records = 0, units = 0;
-    std::uint64_t total_ns = 0, busy_ns = 0, wait_input_ns = 0, wait_memory_ns = 0, wait_output_ns = 0, wait_io_ns = 0, cpu_ns = 0;
-    std::uint64_t first_done_ns = 0, last_done_ns = 0;   ///< when its first and last worker ended, since the phase began
+    std::uint64_t total_ns = 0, busy_ns = 0, wait_input_ns = 0, wait_memory_ns = 0, wait_output_ns = 0, wait_io_ns = 0,
+                  cpu_ns = 0;
+    std::uint64_t first_done_ns = 0, last_done_ns = 0;  ///< when its first and last worker ended, since the phase began
 };
 
 struct PhaseReport {
     std::string phase;
     std::uint64_t elapsed_ns = 0;
     std::vector<StageReport> stages;
-    IoCounters io;                  ///< of all queues of the phase, from completed requests
-    unsigned planned_depth = 0;     ///< of the queue that reached io.max_in_flight
-    std::uint64_t kernel_read_bytes = 0, kernel_written_bytes = 0;   ///< /proc/self/io over the phase
+    IoCounters io;               ///< of all queues of the phase, from completed requests
+    unsigned planned_depth = 0;  ///< of the queue that reached io.max_in_flight
+    std::uint64_t kernel_read_bytes = 0, kernel_written_bytes = 0;  ///< /proc/self/io over the phase
 };
 
 /// Sums of the phase that is running, for the progress line; written by the phase, read by the progress thread.
 struct LiveCounters {
     std::atomic<const Pipeline*> pipeline{nullptr};
     std::atomic<const char*> phase{"start"};
-    std::atomic<std::uint64_t> goal_bytes{0};      ///< bytes this rank reads in the phase, as planned
+    std::atomic<std::uint64_t> goal_bytes{0};  ///< bytes this rank reads in the phase, as planned
     std::atomic<std::uint64_t> network_bytes{0};
 };
 

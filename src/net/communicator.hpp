@@ -1,5 +1,6 @@
 #pragma once
-/// Control plane of a job: collectives on short texts, and the news of a failure. MPI on its own communicator, or in-process.
+/// Control plane of a job: collectives on short texts, and the news of a failure. MPI on its own communicator, or
+/// in-process.
 
 #include <cstdint>
 #include <memory>
@@ -22,7 +23,7 @@ public:
     virtual std::vector<std::string> all_gather(const std::string& text) = 0;
 
     struct Failure {
-        std::uint32_t rank = 0;      ///< who failed first
+        std::uint32_t rank = 0;  ///< who failed first
         int exit_code = 1;
         std::string message;
     };
@@ -30,8 +31,8 @@ public:
     virtual void announce_failure(const Failure& failure) = 0;
     /// A failure somebody announced, if one has arrived; never waits. Main thread only.
     virtual std::optional<Failure> poll_failure() = 0;
-    /// As barrier(), but throws Error(code of the failure, "aborted because of rank N: ...") when a rank announces a failure
-    /// instead of coming. Waits without burning a core.
+    /// As barrier(), but throws Error(code of the failure, "aborted because of rank N: ...") when a rank announces a
+    /// failure instead of coming. Waits without burning a core.
     virtual void barrier_or_failure() = 0;
 };
 

@@ -14,13 +14,14 @@ namespace sluice {
 
 /// In front of the records of every send buffer; 64 bytes, so that the records stay cache-line aligned.
 struct MessageHeader {
-    std::uint64_t run_id = 0;          ///< low half of the run id: a late message of another run is refused
+    std::uint64_t run_id = 0;  ///< low half of the run id: a late message of another run is refused
     std::uint32_t source = 0, destination = 0;
-    std::uint64_t sequence = 0;        ///< per (source, destination), from 0, no gaps
+    std::uint64_t sequence = 0;  ///< per (source, destination), from 0, no gaps
     std::uint64_t record_count = 0;
-    std::uint32_t payload_crc32c = 0;  ///< of the records, sealed by the distributor, verified by the logical-disk distributor
+    std::uint32_t payload_crc32c =
+        0;  ///< of the records, sealed by the distributor, verified by the logical-disk distributor
     std::uint32_t flags = 0;
-    std::uint64_t offered_buffers = 0; ///< how many more full buffers the source holds for this destination
+    std::uint64_t offered_buffers = 0;  ///< how many more full buffers the source holds for this destination
     std::uint64_t reserved[2] = {};
 };
 static_assert(sizeof(MessageHeader) == 64);
@@ -48,14 +49,15 @@ struct PeerCounters {
 class Transport {
 public:
     virtual ~Transport() = default;
-    /// Takes the buffer when the destination has granted room for it; otherwise leaves it alone and returns false. Never
-    /// called for this rank itself. The transport fills in source, destination, sequence and run_id.
+    /// Takes the buffer when the destination has granted room for it; otherwise leaves it alone and returns false.
+    /// Never called for this rank itself. The transport fills in source, destination, sequence and run_id.
     virtual bool try_send(OutgoingBuffer& full) = 0;
     /// How many buffers the caller still holds for `destination`: a hint by which receivers deal out their credits.
     virtual void set_backlog(std::uint32_t destination, std::uint64_t buffers) = 0;
     /// No more try_send from this rank to anybody; the peers are told once everything before has gone out.
     virtual void finish_sending() = 0;
-    /// Moves things along; true if anything happened. Each buffer that arrived is handed to `arrived`, which must not wait.
+    /// Moves things along; true if anything happened. Each buffer that arrived is handed to `arrived`, which must not
+    /// wait.
     virtual bool progress(const std::function<void(ArrivedBuffer)>& arrived) = 0;
     /// All peers have said that they are finished and all they sent was handed over.
     virtual bool receiving_done() const = 0;

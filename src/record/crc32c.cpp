@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint32_t kPolynomial = 0x82F63B78;   // bit-reflected
+constexpr std::uint32_t kPolynomial = 0x82F63B78;  // bit-reflected
 
 constexpr std::array<std::uint32_t, 256> make_table() {
     std::array<std::uint32_t, 256> table{};
@@ -28,7 +28,7 @@ std::uint32_t update_table(std::uint32_t crc, const std::byte* data, std::size_t
 }
 
 #if defined(__x86_64__)
-constexpr std::size_t kStream = 4096;   // three such blocks at a time keep the unit of three cycles' latency busy
+constexpr std::size_t kStream = 4096;  // three such blocks at a time keep the unit of three cycles' latency busy
 
 /// The register after `kStream` zero bytes, by its four bytes: how a stream's value is carried over the next stream.
 struct ShiftTables {
@@ -43,11 +43,13 @@ struct ShiftTables {
         }
     }
     std::uint32_t operator()(std::uint32_t crc) const {
-        return by_byte[0][crc & 0xff] ^ by_byte[1][crc >> 8 & 0xff] ^ by_byte[2][crc >> 16 & 0xff] ^ by_byte[3][crc >> 24];
+        return by_byte[0][crc & 0xff] ^ by_byte[1][crc >> 8 & 0xff] ^ by_byte[2][crc >> 16 & 0xff] ^
+               by_byte[3][crc >> 24];
     }
 };
 
-__attribute__((target("sse4.2"))) std::uint32_t update_sse42(std::uint32_t crc, const std::byte* data, std::size_t bytes) {
+__attribute__((target("sse4.2"))) std::uint32_t update_sse42(std::uint32_t crc, const std::byte* data,
+                                                             std::size_t bytes) {
     static const ShiftTables shift;
     const auto load = [](const std::byte* from) {
         std::uint64_t word;
@@ -61,7 +63,8 @@ __attribute__((target("sse4.2"))) std::uint32_t update_sse42(std::uint32_t crc, 
             b = __builtin_ia32_crc32di(b, load(data + kStream + i));
             c = __builtin_ia32_crc32di(c, load(data + 2 * kStream + i));
         }
-        crc = shift(shift(static_cast<std::uint32_t>(a)) ^ static_cast<std::uint32_t>(b)) ^ static_cast<std::uint32_t>(c);
+        crc =
+            shift(shift(static_cast<std::uint32_t>(a)) ^ static_cast<std::uint32_t>(b)) ^ static_cast<std::uint32_t>(c);
     }
     for (; bytes >= 8; bytes -= 8, data += 8) crc = static_cast<std::uint32_t>(__builtin_ia32_crc32di(crc, load(data)));
     return update_table(crc, data, bytes);

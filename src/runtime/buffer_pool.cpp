@@ -9,8 +9,14 @@ namespace sluice {
 
 void GiveBack::operator()(std::byte* memory) const noexcept { pool->give_back(memory); }
 
-BufferPool::BufferPool(Executor& executor, std::string name, std::span<std::byte> memory, std::size_t buffer_bytes, std::size_t count)
-    : executor_(executor), name_(std::move(name)), buffer_bytes_(buffer_bytes), count_(count), mutex_(executor), not_empty_(executor) {
+BufferPool::BufferPool(Executor& executor, std::string name, std::span<std::byte> memory, std::size_t buffer_bytes,
+                       std::size_t count)
+    : executor_(executor),
+      name_(std::move(name)),
+      buffer_bytes_(buffer_bytes),
+      count_(count),
+      mutex_(executor),
+      not_empty_(executor) {
     SLUICE_CHECK(memory.size() >= buffer_bytes * count);
     free_.reserve(count);
     for (std::size_t i = count; i > 0; --i) free_.push_back(memory.data() + (i - 1) * buffer_bytes);
@@ -18,7 +24,8 @@ BufferPool::BufferPool(Executor& executor, std::string name, std::span<std::byte
 
 BufferPool::~BufferPool() {
     if (free_.size() == count_) return;
-    std::fprintf(stderr, "pool %s destroyed with %zu of %zu buffers still out\n", name_.c_str(), count_ - free_.size(), count_);
+    std::fprintf(stderr, "pool %s destroyed with %zu of %zu buffers still out\n", name_.c_str(), count_ - free_.size(),
+                 count_);
     std::abort();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/// Fixed sets of equal buffers, one pool per role (DESIGN.md chapter 6), and the move-only buffer that goes home by itself.
+/// Fixed sets of equal buffers, one pool per role (DESIGN.md chapter 6), and the move-only buffer that goes home by
+/// itself.
 
 #include <cstddef>
 #include <cstdint>
@@ -24,13 +25,17 @@ struct GiveBack {
     void operator()(std::byte* memory) const noexcept;
 };
 
-/// One buffer of a pool: memory, and how much of it is filled. Owned by whoever holds it; returns itself when destroyed.
+/// One buffer of a pool: memory, and how much of it is filled. Owned by whoever holds it; returns itself when
+/// destroyed.
 class Buffer {
 public:
     Buffer() = default;
-    Buffer(BufferPool& pool, std::span<std::byte> memory) : memory_(memory.data(), GiveBack{&pool}), capacity_(memory.size()) {}
+    Buffer(BufferPool& pool, std::span<std::byte> memory)
+        : memory_(memory.data(), GiveBack{&pool}), capacity_(memory.size()) {}
     Buffer(Buffer&& other) noexcept
-        : memory_(std::move(other.memory_)), capacity_(std::exchange(other.capacity_, 0)), filled_(std::exchange(other.filled_, 0)) {}
+        : memory_(std::move(other.memory_)),
+          capacity_(std::exchange(other.capacity_, 0)),
+          filled_(std::exchange(other.filled_, 0)) {}
     Buffer& operator=(Buffer&& other) noexcept {
         memory_ = std::move(other.memory_);
         capacity_ = std::exchange(other.capacity_, 0);
@@ -60,11 +65,14 @@ private:
 };
 
 /// `count` buffers of `buffer_bytes` each, carved from memory the caller owns and keeps mapped while the pool lives.
-/// take() and give-back may be called from any thread. Destroying a pool with buffers out ends the program: they would dangle.
+/// take() and give-back may be called from any thread. Destroying a pool with buffers out ends the program: they would
+/// dangle.
 class BufferPool {
 public:
-    /// @param memory  at least count * buffer_bytes; buffers are adjacent, so its alignment and buffer_bytes decide theirs.
-    BufferPool(Executor& executor, std::string name, std::span<std::byte> memory, std::size_t buffer_bytes, std::size_t count);
+    /// @param memory  at least count * buffer_bytes; buffers are adjacent, so its alignment and buffer_bytes decide
+    /// theirs.
+    BufferPool(Executor& executor, std::string name, std::span<std::byte> memory, std::size_t buffer_bytes,
+               std::size_t count);
     ~BufferPool();
     BufferPool(const BufferPool&) = delete;
 

@@ -10,12 +10,17 @@
 namespace sluice {
 namespace {
 
-const char* role_name(DiskRole role) { return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output"; }
+const char* role_name(DiskRole role) {
+    return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
+}
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+std::string quoted(const std::string& text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
-    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+        text.replace(at, from.size(), to);
 }
 
 /// Numbers and booleans stand bare in TOML, everything else in quotes.
@@ -41,8 +46,9 @@ std::string expand_path(const std::string& path, const std::string& host, std::u
 }
 
 std::string ConfigSources::serialize() const {
-    return nlohmann::json{{"file_name", file_name}, {"file_text", file_text}, {"sets", sets}, {"environment", environment}}.dump(
-        -1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return nlohmann::json{
+        {"file_name", file_name}, {"file_text", file_text}, {"sets", sets}, {"environment", environment}}
+        .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 ConfigSources ConfigSources::deserialize(const std::string& text) {
@@ -64,7 +70,8 @@ Config LoadedConfig::for_host(const std::string& host) const {
         const auto general = values_.find(option.key);
         const Value* chosen = general == values_.end() ? nullptr : &general->second;
         // A host's own section beats the file's general part, not what was typed for this very run.
-        const bool from_file = chosen == nullptr || (chosen->origin != "--set" && chosen->origin.rfind("environment", 0) != 0);
+        const bool from_file =
+            chosen == nullptr || (chosen->origin != "--set" && chosen->origin.rfind("environment", 0) != 0);
         if (overrides != host_values_.end() && from_file) {
             const auto special = overrides->second.find(option.key);
             if (special != overrides->second.end()) chosen = &special->second;
@@ -101,7 +108,8 @@ std::string LoadedConfig::effective_toml(const std::string& host) const {
             table = name;
             if (name == "input") {
                 out << "paths = [";
-                for (std::size_t i = 0; i < config.input.paths.size(); ++i) out << (i == 0 ? "" : ", ") << quoted(config.input.paths[i]);
+                for (std::size_t i = 0; i < config.input.paths.size(); ++i)
+                    out << (i == 0 ? "" : ", ") << quoted(config.input.paths[i]);
                 out << "]\n";
             }
         }
@@ -117,7 +125,7 @@ std::string LoadedConfig::effective_toml(const std::string& host) const {
 std::uint64_t LoadedConfig::hash() const {
     std::string all = effective_toml("");
     for (const std::string& host : host_names()) all += host + effective_toml(host);
-    std::uint64_t value = 0xcbf29ce484222325u;   // FNV-1a: to compare equal texts, not against forgery
+    std::uint64_t value = 0xcbf29ce484222325u;  // FNV-1a: to compare equal texts, not against forgery
     for (const unsigned char c : all) value = (value ^ c) * 0x100000001b3u;
     return value;
 }

@@ -12,14 +12,14 @@ enum class DiskRole { input, intermediate, output };
 enum class DiskScope { host, shared };
 
 struct DiskConfig {
-    std::string path;                     ///< absolute; {host} and {rank} expand
+    std::string path;  ///< absolute; {host} and {rank} expand
     DiskRole role = DiskRole::input;
-    DiskScope scope = DiskScope::host;    ///< shared: one file system for all hosts
+    DiskScope scope = DiskScope::host;  ///< shared: one file system for all hosts
     bool operator==(const DiskConfig&) const = default;
 };
 
 struct MemoryConfig {
-    std::uint64_t budget_bytes = 0;       ///< per host, shared by its ranks; 0: 80 % of what is left
+    std::uint64_t budget_bytes = 0;  ///< per host, shared by its ranks; 0: 80 % of what is left
     std::string huge_pages = "auto";
 };
 struct RecordConfig {
@@ -83,22 +83,23 @@ struct Config {
     PlacementConfig placement;
     RunConfig run;
     ResultsConfig results;
-    double weight = 1.0;                  ///< share of this host's ranks in the output, relative to other hosts
+    double weight = 1.0;  ///< share of this host's ranks in the output, relative to other hosts
 
     std::vector<DiskConfig> disks_of(DiskRole role) const;
 };
 
 /// Everything a config is made from. Only rank 0 reads files and environment; the others get this, serialized.
 struct ConfigSources {
-    std::string file_name, file_text;     ///< file_text empty: no file
-    std::vector<std::string> sets;        ///< "a.b=c", later ones win
-    std::map<std::string, std::string> environment;   ///< variables that start with SLUICE_
+    std::string file_name, file_text;                ///< file_text empty: no file
+    std::vector<std::string> sets;                   ///< "a.b=c", later ones win
+    std::map<std::string, std::string> environment;  ///< variables that start with SLUICE_
 
     std::string serialize() const;
     static ConfigSources deserialize(const std::string& text);
 };
 
-/// A checked config: command line over environment over file over default, and [hosts."name"] over all but the former two.
+/// A checked config: command line over environment over file over default, and [hosts."name"] over all but the former
+/// two.
 class LoadedConfig {
 public:
     /// Throws Error(config) listing every problem, one per line, as "file:line:column: key: what is wrong; what to do".

@@ -11,7 +11,8 @@ namespace {
 
 /// Variables that start with SLUICE_ and are no options: set by our scripts and tests.
 bool is_reserved_variable(const std::string& name) {
-    return name == "SLUICE_LAUNCH_STAMP" || name == "SLUICE_FULL_TESTS" || name == "SLUICE_CONFIG" || name.rfind("SLUICE_TEST_", 0) == 0;
+    return name == "SLUICE_LAUNCH_STAMP" || name == "SLUICE_FULL_TESTS" || name == "SLUICE_CONFIG" ||
+           name.rfind("SLUICE_TEST_", 0) == 0;
 }
 
 std::string variable_of(const std::string& key) {
@@ -27,7 +28,8 @@ std::vector<std::string> known_keys() {
 }
 
 bool is_table_of_options(const std::string& prefix) {
-    return std::any_of(option_table().begin(), option_table().end(), [&](const Option& o) { return o.key.rfind(prefix + ".", 0) == 0; });
+    return std::any_of(option_table().begin(), option_table().end(),
+                       [&](const Option& o) { return o.key.rfind(prefix + ".", 0) == 0; });
 }
 
 }  // namespace
@@ -92,7 +94,8 @@ void ConfigReader::read_value(const std::string& key, const toml::node& node, Va
     } else if (const auto* i = node.as_integer(); i != nullptr) {
         text = std::to_string(i->get());
         if (option.type == "size") {
-            problem(place(node), key + " = " + text + ": a size needs a unit; write \"" + text + "B\", \"4MiB\" (2^22) or \"4MB\" (4000000)");
+            problem(place(node), key + " = " + text + ": a size needs a unit; write \"" + text +
+                                     "B\", \"4MiB\" (2^22) or \"4MB\" (4000000)");
             return;
         }
     } else if (const auto* f = node.as_floating_point()) {
@@ -119,13 +122,16 @@ void ConfigReader::set(const std::string& key, const std::string& text, const st
 
 void ConfigReader::unknown(const std::string& where, const std::string& key) {
     const auto near = nearest(key, known_keys());
-    problem(where, key + ": unknown key" + (near ? "; did you mean " + *near + "?" : "; `sluice config list` shows all"));
+    problem(where,
+            key + ": unknown key" + (near ? "; did you mean " + *near + "?" : "; `sluice config list` shows all"));
 }
 
 void ConfigReader::check_disk_path(const std::string& path, const std::string& where) {
     if (path.empty() || path.front() != '/') {
-        problem(where, "disks.path = \"" + path + "\": must be absolute, since ranks may start in different directories");
-    } else if (path.size() > 3000 || std::any_of(path.begin(), path.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+        problem(where,
+                "disks.path = \"" + path + "\": must be absolute, since ranks may start in different directories");
+    } else if (path.size() > 3000 ||
+               std::any_of(path.begin(), path.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
         problem(where, "disks.path: too long, or has control characters");
     }
 }
@@ -148,7 +154,8 @@ void ConfigReader::read_disk(const toml::table& table) {
         const auto* text = node.as_string();
         if (key != "path" && key != "role" && key != "scope") {
             const auto near = nearest(key, {"path", "role", "scope"});
-            problem(place(node), "disks." + key + ": unknown key" + (near ? "; did you mean disks." + *near + "?" : ""));
+            problem(place(node),
+                    "disks." + key + ": unknown key" + (near ? "; did you mean disks." + *near + "?" : ""));
         } else if (text == nullptr) {
             problem(place(node), "disks." + key + ": takes a text in quotes");
         } else if (key == "path") {
@@ -160,9 +167,12 @@ void ConfigReader::read_disk(const toml::table& table) {
             const std::string role = text->get();
             const auto near = nearest(role, {"input", "intermediate", "output"});
             if (role != "input" && role != "intermediate" && role != "output") {
-                problem(place(node), "disks.role = \"" + role + "\": none of input|intermediate|output" + (near ? "; did you mean \"" + *near + "\"?" : ""));
+                problem(place(node), "disks.role = \"" + role + "\": none of input|intermediate|output" +
+                                         (near ? "; did you mean \"" + *near + "\"?" : ""));
             }
-            disk.role = role == "input" ? DiskRole::input : role == "intermediate" ? DiskRole::intermediate : DiskRole::output;
+            disk.role = role == "input"          ? DiskRole::input
+                        : role == "intermediate" ? DiskRole::intermediate
+                                                 : DiskRole::output;
         } else if (text->get() != "host" && text->get() != "shared") {
             problem(place(node), "disks.scope = \"" + text->get() + "\": none of host|shared");
         } else {
@@ -202,14 +212,17 @@ void ConfigReader::read_input_paths(const toml::node& node) {
     loaded_.input_paths_origin_ = place(node);
     for (const auto& element : *list) {
         const std::string path = element.as_string()->get();
-        if (path.empty() || path.front() != '/') problem(place(element), "input.paths: \"" + path + "\" must be absolute");
+        if (path.empty() || path.front() != '/')
+            problem(place(element), "input.paths: \"" + path + "\" must be absolute");
         loaded_.input_paths_.push_back(path);
     }
 }
 
 void ConfigReader::set_disks(const std::string& path, const std::string& origin) {
     check_disk_path(path, origin);
-    loaded_.disks_ = {{path, DiskRole::input, DiskScope::host}, {path, DiskRole::intermediate, DiskScope::host}, {path, DiskRole::output, DiskScope::host}};
+    loaded_.disks_ = {{path, DiskRole::input, DiskScope::host},
+                      {path, DiskRole::intermediate, DiskScope::host},
+                      {path, DiskRole::output, DiskScope::host}};
     loaded_.disks_origin_ = origin;
 }
 
@@ -218,7 +231,8 @@ void ConfigReader::read_environment() {
         if (name.rfind("SLUICE_", 0) != 0 || is_reserved_variable(name)) continue;
         const std::string origin = "environment " + name;
         const auto& table = option_table();
-        const auto option = std::find_if(table.begin(), table.end(), [&, n = name](const Option& o) { return variable_of(o.key) == n; });
+        const auto option = std::find_if(table.begin(), table.end(),
+                                         [&, n = name](const Option& o) { return variable_of(o.key) == n; });
         if (name == "SLUICE_DISKS_PATH") {
             set_disks(value, origin);
         } else if (option != table.end()) {
@@ -244,8 +258,9 @@ void ConfigReader::read_sets() {
         if (key == "disks.path") {
             set_disks(value, origin);
         } else if (key == "input.paths") {
-            if (value.empty() || value.front() != '/') problem(origin, "input.paths: \"" + value + "\" must be absolute");
-            if (loaded_.input_paths_origin_ != origin) loaded_.input_paths_.clear();   // repeated --set adds to the list
+            if (value.empty() || value.front() != '/')
+                problem(origin, "input.paths: \"" + value + "\" must be absolute");
+            if (loaded_.input_paths_origin_ != origin) loaded_.input_paths_.clear();  // repeated --set adds to the list
             loaded_.input_paths_.push_back(value);
             loaded_.input_paths_origin_ = origin;
         } else if (find_option(key) != nullptr) {
@@ -259,9 +274,10 @@ void ConfigReader::read_sets() {
 void ConfigReader::check_record_shape() {
     const RecordConfig record = loaded_.for_host("").record;
     if (record.key_offset_bytes + record.key_size_bytes > record.size_bytes) {
-        problem(loaded_.origin_of("record.key_size"), "record: a key of " + std::to_string(record.key_size_bytes) + " bytes at " +
-                                                          std::to_string(record.key_offset_bytes) + " does not fit in a record of " +
-                                                          std::to_string(record.size_bytes) + " bytes; lower record.key_offset or record.key_size");
+        problem(loaded_.origin_of("record.key_size"),
+                "record: a key of " + std::to_string(record.key_size_bytes) + " bytes at " +
+                    std::to_string(record.key_offset_bytes) + " does not fit in a record of " +
+                    std::to_string(record.size_bytes) + " bytes; lower record.key_offset or record.key_size");
     }
 }
 

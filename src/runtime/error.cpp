@@ -7,18 +7,30 @@ namespace sluice {
 
 std::string_view to_string(Errc code) noexcept {
     switch (code) {
-        case Errc::internal: return "internal";
-        case Errc::config: return "config";
-        case Errc::environment: return "environment";
-        case Errc::input: return "input";
-        case Errc::device: return "device";
-        case Errc::integrity: return "integrity";
-        case Errc::peer: return "peer";
-        case Errc::interrupted: return "interrupted";
-        case Errc::space: return "space";
-        case Errc::busy: return "busy";
-        case Errc::resume: return "resume";
-        case Errc::regression: return "regression";
+        case Errc::internal:
+            return "internal";
+        case Errc::config:
+            return "config";
+        case Errc::environment:
+            return "environment";
+        case Errc::input:
+            return "input";
+        case Errc::device:
+            return "device";
+        case Errc::integrity:
+            return "integrity";
+        case Errc::peer:
+            return "peer";
+        case Errc::interrupted:
+            return "interrupted";
+        case Errc::space:
+            return "space";
+        case Errc::busy:
+            return "busy";
+        case Errc::resume:
+            return "resume";
+        case Errc::regression:
+            return "regression";
     }
     return "unknown";
 }
@@ -29,8 +41,8 @@ Error Error::from_errno(int err, std::string_view call, std::string_view object,
 }
 
 void check_failed(const char* expression, const char* file, int line) {
-    throw Error(Errc::internal, std::string("check failed: ") + expression + " at " + file + ":" + std::to_string(line) +
-                                    "; this is a bug of sluice, please report it with the log");
+    throw Error(Errc::internal, std::string("check failed: ") + expression + " at " + file + ":" +
+                                    std::to_string(line) + "; this is a bug of sluice, please report it with the log");
 }
 
 }  // namespace sluice

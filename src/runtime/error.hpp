@@ -8,20 +8,21 @@
 
 namespace sluice {
 
-/// What kind of failure; the value is the exit code of the program (0 is success; the full list is in docs/exit-codes.md).
+/// What kind of failure; the value is the exit code of the program (0 is success; the full list is in
+/// docs/exit-codes.md).
 enum class Errc : std::uint8_t {
-    internal = 1,      ///< a bug or a failed check
-    config = 2,        ///< usage or configuration
-    environment = 3,   ///< this machine cannot run the plan
-    input = 4,         ///< the input data is not what it should be
-    device = 5,        ///< a disk returned an error
-    integrity = 6,     ///< records lost, duplicated, changed or out of order
-    peer = 7,          ///< another rank is lost or hangs
-    interrupted = 8,   ///< a signal ended the run
-    space = 9,         ///< a disk is full or cannot hold its share
-    busy = 10,         ///< somebody else uses these files
-    resume = 11,       ///< the earlier run does not fit this one
-    regression = 12,   ///< compare found a slower run
+    internal = 1,     ///< a bug or a failed check
+    config = 2,       ///< usage or configuration
+    environment = 3,  ///< this machine cannot run the plan
+    input = 4,        ///< the input data is not what it should be
+    device = 5,       ///< a disk returned an error
+    integrity = 6,    ///< records lost, duplicated, changed or out of order
+    peer = 7,         ///< another rank is lost or hangs
+    interrupted = 8,  ///< a signal ended the run
+    space = 9,        ///< a disk is full or cannot hold its share
+    busy = 10,        ///< somebody else uses these files
+    resume = 11,      ///< the earlier run does not fit this one
+    regression = 12,  ///< compare found a slower run
 };
 
 /// Short lower-case name of the code, as in the error line ("config", "device", ...).
@@ -31,7 +32,8 @@ std::string_view to_string(Errc code) noexcept;
 class Error : public std::runtime_error {
 public:
     Error(Errc code, std::string message) : std::runtime_error(std::move(message)), code_(code) {}
-    /// `err` is a positive errno; ENOSPC and EDQUOT become Errc::space, everything else Errc::device unless `code` says otherwise.
+    /// `err` is a positive errno; ENOSPC and EDQUOT become Errc::space, everything else Errc::device unless `code` says
+    /// otherwise.
     static Error from_errno(int err, std::string_view call, std::string_view object, Errc code = Errc::device);
     /// The same error with `context` put in front of its text.
     Error with(std::string_view context) const { return {code_, std::string(context) + ": " + what()}; }
@@ -48,4 +50,5 @@ private:
 }  // namespace sluice
 
 /// A check that stays in release builds: cheap conditions whose failure means a bug of ours.
-#define SLUICE_CHECK(condition) ((condition) ? static_cast<void>(0) : ::sluice::check_failed(#condition, __FILE__, __LINE__))
+#define SLUICE_CHECK(condition) \
+    ((condition) ? static_cast<void>(0) : ::sluice::check_failed(#condition, __FILE__, __LINE__))

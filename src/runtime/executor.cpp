@@ -13,19 +13,21 @@ namespace {
 
 class ThreadTask final : public Task {
 public:
-    ThreadTask(std::string name, std::function<void()> body) : thread_([n = name.substr(0, 15), b = std::move(body)] {
-        ::pthread_setname_np(::pthread_self(), n.c_str());
-        b();
-    }) {}
+    ThreadTask(std::string name, std::function<void()> body)
+        : thread_([n = name.substr(0, 15), b = std::move(body)] {
+              ::pthread_setname_np(::pthread_self(), n.c_str());
+              b();
+          }) {}
     void join() override { thread_.join(); }
 
 private:
-    std::thread thread_;   // its destructor ends the program when nobody joined: a worker must never outlive its buffers
+    std::thread thread_;  // its destructor ends the program when nobody joined: a worker must never outlive its buffers
 };
 
 std::uint64_t steady_ns() {
     return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
 }
 
 }  // namespace
@@ -34,13 +36,16 @@ std::unique_ptr<Task> ThreadExecutor::spawn(std::string name, std::function<void
     try {
         return std::make_unique<ThreadTask>(std::move(name), std::move(body));
     } catch (const std::system_error& e) {
-        throw Error(Errc::environment, std::string("cannot start a thread: ") + e.what() + "; raise `ulimit -u` or lower stages.*.workers");
+        throw Error(Errc::environment, std::string("cannot start a thread: ") + e.what() +
+                                           "; raise `ulimit -u` or lower stages.*.workers");
     }
 }
 
 std::uint64_t ThreadExecutor::now_ns() const { return steady_ns(); }
 
-void ThreadExecutor::sleep_for_ns(std::uint64_t nanoseconds) { std::this_thread::sleep_for(std::chrono::nanoseconds(nanoseconds)); }
+void ThreadExecutor::sleep_for_ns(std::uint64_t nanoseconds) {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(nanoseconds));
+}
 
 void Mutex::lock() {
     if (seeded_ != nullptr) {

@@ -1,9 +1,10 @@
 #pragma once
-/// Threads, waiting and time, behind one seam: the same stage code runs on free-running threads or, for tests, on threads
-/// that pass one baton in a seeded order with virtual time (DESIGN.md chapter 5).
+/// Threads, waiting and time, behind one seam: the same stage code runs on free-running threads or, for tests, on
+/// threads that pass one baton in a seeded order with virtual time (DESIGN.md chapter 5).
 ///
 /// Every wait of the program goes through Mutex and Condition below (queues, pools, credits and doorbells are built on
-/// them), so the seeded executor sees all of them: it can choose any legal order, and it knows a deadlock when it sees one.
+/// them), so the seeded executor sees all of them: it can choose any legal order, and it knows a deadlock when it sees
+/// one.
 
 #include <condition_variable>
 #include <cstdint>
@@ -27,7 +28,8 @@ public:
 class Executor {
 public:
     virtual ~Executor() = default;
-    /// Starts `body` on a thread of its own. `name` (at most 15 characters are kept) is what `top -H` and a deadlock report show.
+    /// Starts `body` on a thread of its own. `name` (at most 15 characters are kept) is what `top -H` and a deadlock
+    /// report show.
     virtual std::unique_ptr<Task> spawn(std::string name, std::function<void()> body) = 0;
     /// Monotonic nanoseconds; virtual in the seeded executor.
     virtual std::uint64_t now_ns() const = 0;
@@ -56,7 +58,7 @@ private:
     friend class Condition;
     std::mutex native_;
     SeededScheduler* seeded_;
-    bool held_ = false;   // seeded only: the baton holder is the only one to look
+    bool held_ = false;  // seeded only: the baton holder is the only one to look
 };
 
 using Lock = std::unique_lock<Mutex>;
@@ -85,7 +87,7 @@ public:
 
 private:
     void wait_once(Lock& lock);
-    bool wait_once_until(Lock& lock, std::uint64_t deadline_ns);   // false: the deadline passed
+    bool wait_once_until(Lock& lock, std::uint64_t deadline_ns);  // false: the deadline passed
     std::uint64_t now_ns() const;
 
     std::condition_variable_any native_;

@@ -53,7 +53,8 @@ std::string first_line(const std::string& path) {
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
 /// What is left under the limit of `directory` and of each group above it.
-std::uint64_t left_in_groups(const std::string& mount, std::string group, const char* limit_file, const char* usage_file) {
+std::uint64_t left_in_groups(const std::string& mount, std::string group, const char* limit_file,
+                             const char* usage_file) {
     std::uint64_t left = kNoLimit;
     for (;;) {
         const std::uint64_t limit = number_in(mount + group + "/" + limit_file, kNoLimit);
@@ -72,9 +73,11 @@ std::uint64_t left_in_cgroup(const std::string& root) {
         const std::size_t first = line.find(':'), second = line.find(':', first + 1);
         if (first == std::string::npos || second == std::string::npos) continue;
         const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
-        if (controllers.empty()) left = std::min(left, left_in_groups(root + "/sys/fs/cgroup", group, "memory.max", "memory.current"));
+        if (controllers.empty())
+            left = std::min(left, left_in_groups(root + "/sys/fs/cgroup", group, "memory.max", "memory.current"));
         if (("," + controllers + ",").find(",memory,") != std::string::npos) {
-            left = std::min(left, left_in_groups(root + "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes"));
+            left = std::min(left, left_in_groups(root + "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes",
+                                                 "memory.usage_in_bytes"));
         }
     }
     return left;
@@ -85,7 +88,8 @@ std::uint64_t left_in_cgroup(const std::string& root) {
 MachineLimits read_machine_limits(const std::string& root) {
     MachineLimits limits;
     limits.memory_total_bytes = field_in(root + "/proc/meminfo", "MemTotal:", 0) * 1024;
-    limits.memory_available_bytes = std::min(field_in(root + "/proc/meminfo", "MemAvailable:", 0) * 1024, left_in_cgroup(root));
+    limits.memory_available_bytes =
+        std::min(field_in(root + "/proc/meminfo", "MemAvailable:", 0) * 1024, left_in_cgroup(root));
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) == 0) limits.open_files = files.rlim_cur;
     limits.aio_max = number_in(root + "/proc/sys/fs/aio-max-nr", 65536);
@@ -99,12 +103,16 @@ MachineLimits read_machine_limits(const std::string& root) {
     return limits;
 }
 
-ProcessIo read_process_io() { return {field_in("/proc/self/io", "read_bytes:", 0), field_in("/proc/self/io", "write_bytes:", 0)}; }
+ProcessIo read_process_io() {
+    return {field_in("/proc/self/io", "read_bytes:", 0), field_in("/proc/self/io", "write_bytes:", 0)};
+}
 
 ProcessCpu read_process_cpu() {
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
     ProcessCpu cpu;
     cpu.user_s = seconds(usage.ru_utime);
     cpu.system_s = seconds(usage.ru_stime);

@@ -8,9 +8,9 @@ namespace sluice {
 
 struct MachineLimits {
     std::uint64_t memory_total_bytes = 0;
-    std::uint64_t memory_available_bytes = 0;   ///< least of the host's and of what is left in each cgroup above us
+    std::uint64_t memory_available_bytes = 0;  ///< least of the host's and of what is left in each cgroup above us
     std::uint64_t open_files = 0;
-    std::uint64_t aio_max = 0, aio_used = 0;    ///< fs.aio-max-nr, fs.aio-nr: host-wide
+    std::uint64_t aio_max = 0, aio_used = 0;  ///< fs.aio-max-nr, fs.aio-nr: host-wide
     std::string host_name, kernel, cpu_model;
 };
 
@@ -18,7 +18,7 @@ struct MachineLimits {
 MachineLimits read_machine_limits(const std::string& root = "");
 
 struct ProcessIo {
-    std::uint64_t read_bytes = 0, write_bytes = 0;   ///< moved by the block layer on our behalf (/proc/self/io)
+    std::uint64_t read_bytes = 0, write_bytes = 0;  ///< moved by the block layer on our behalf (/proc/self/io)
 };
 ProcessIo read_process_io();
 
@@ -29,7 +29,8 @@ struct ProcessCpu {
 };
 ProcessCpu read_process_cpu();
 
-/// This host for system.json: processor, cores, memory, kernel, huge pages, and the versions this program was built with.
+/// This host for system.json: processor, cores, memory, kernel, huge pages, and the versions this program was built
+/// with.
 std::string describe_system_json();
 
 }  // namespace sluice

@@ -13,16 +13,20 @@ namespace {
 using Store = std::function<std::optional<std::string>(Config&, std::string_view)>;
 
 template <typename Get>
-Option size_option(std::string key, std::uint64_t least, std::uint64_t most, std::string help, Get get, bool zero_is_planned = true) {
+Option size_option(std::string key, std::uint64_t least, std::uint64_t most, std::string help, Get get,
+                   bool zero_is_planned = true) {
     Option option{key, "size", format_bytes(least) + " .. " + format_bytes(most), "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         const auto bytes = parse_bytes(text);
-        if (!bytes) return "\"" + std::string(text) + "\" is no size; write a number with a unit, such as \"4MiB\" (2^22) or \"4MB\" (4000000)";
+        if (!bytes)
+            return "\"" + std::string(text) +
+                   "\" is no size; write a number with a unit, such as \"4MiB\" (2^22) or \"4MB\" (4000000)";
         if (zero_is_planned && *bytes == 0) {
             get(config) = 0;
             return std::nullopt;
         }
-        if (*bytes < least || *bytes > most) return format_bytes(*bytes) + " is outside " + format_bytes(least) + " .. " + format_bytes(most);
+        if (*bytes < least || *bytes > most)
+            return format_bytes(*bytes) + " is outside " + format_bytes(least) + " .. " + format_bytes(most);
         get(config) = *bytes;
         return std::nullopt;
     };
@@ -36,8 +40,10 @@ Option integer_option(std::string key, std::uint64_t least, std::uint64_t most, 
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         std::uint64_t value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return "\"" + std::string(text) + "\" is no whole number";
-        if (value < least || value > most) return std::string(text) + " is outside " + std::to_string(least) + " .. " + std::to_string(most);
+        if (text.empty() || error != std::errc{} || end != text.data() + text.size())
+            return "\"" + std::string(text) + "\" is no whole number";
+        if (value < least || value > most)
+            return std::string(text) + " is outside " + std::to_string(least) + " .. " + std::to_string(most);
         get(config) = static_cast<std::remove_reference_t<decltype(get(config))>>(value);
         return std::nullopt;
     };
@@ -53,19 +59,23 @@ Option boolean_option(std::string key, std::string help, Get get) {
         get(config) = text == "true";
         return std::nullopt;
     };
-    option.print = [=](const Config& config) { return std::string(get(const_cast<Config&>(config)) ? "true" : "false"); };
+    option.print = [=](const Config& config) {
+        return std::string(get(const_cast<Config&>(config)) ? "true" : "false");
+    };
     return option;
 }
 
 template <typename Get>
 Option choice_option(std::string key, std::vector<std::string> words, std::string help, Get get) {
     const std::string joined =
-        std::accumulate(words.begin() + 1, words.end(), words.front(), [](std::string all, const std::string& word) { return all + "|" + word; });
+        std::accumulate(words.begin() + 1, words.end(), words.front(),
+                        [](std::string all, const std::string& word) { return all + "|" + word; });
     Option option{std::move(key), joined, "", "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         if (std::find(words.begin(), words.end(), text) == words.end()) {
             const auto near = nearest(text, words);
-            return "\"" + std::string(text) + "\" is none of " + joined + (near ? "; did you mean \"" + *near + "\"?" : "");
+            return "\"" + std::string(text) + "\" is none of " + joined +
+                   (near ? "; did you mean \"" + *near + "\"?" : "");
         }
         get(config) = std::string(text);
         return std::nullopt;
@@ -75,7 +85,8 @@ Option choice_option(std::string key, std::vector<std::string> words, std::strin
 }
 
 bool is_plain_name(std::string_view text) {
-    return !text.empty() && text.size() <= 100 && text != "." && text != ".." && text.find('/') == std::string_view::npos &&
+    return !text.empty() && text.size() <= 100 && text != "." && text != ".." &&
+           text.find('/') == std::string_view::npos &&
            std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
 }
 
@@ -83,7 +94,8 @@ template <typename Get>
 Option name_option(std::string key, std::string help, Get get) {
     Option option{std::move(key), "text", "a file name without /", "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
-        if (!is_plain_name(text) || text.front() == '.') return "\"" + std::string(text) + "\" is no plain directory name";
+        if (!is_plain_name(text) || text.front() == '.')
+            return "\"" + std::string(text) + "\" is no plain directory name";
         get(config) = std::string(text);
         return std::nullopt;
     };
@@ -106,11 +118,18 @@ Option text_option(std::string key, std::string help, Get get) {
 }
 
 Option weight_option() {
-    Option option{"weight", "number", "0.01 .. 100", "", "share of a host's ranks in the sorted data, relative to other hosts; for [hosts.\"name\"]", {}, {}};
+    Option option{"weight",
+                  "number",
+                  "0.01 .. 100",
+                  "",
+                  "share of a host's ranks in the sorted data, relative to other hosts; for [hosts.\"name\"]",
+                  {},
+                  {}};
     option.store = [](Config& config, std::string_view text) -> std::optional<std::string> {
         double value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (text.empty() || error != std::errc{} || end != text.data() + text.size() || !(value >= 0.01 && value <= 100)) {
+        if (text.empty() || error != std::errc{} || end != text.data() + text.size() ||
+            !(value >= 0.01 && value <= 100)) {
             return "\"" + std::string(text) + "\" is no number in 0.01 .. 100";
         }
         config.weight = value;
@@ -124,55 +143,91 @@ Option weight_option() {
     return option;
 }
 
-#define SLUICE_FIELD(path) [](Config& c) -> auto& { return c.path; }
+#define SLUICE_FIELD(path) \
+    [](Config & c) -> auto& { return c.path; }
 
 void add_memory_and_data(std::vector<Option>& t) {
-    t.push_back(size_option("memory.budget", 1 * kMiB, kGiB << 20,
-                            "memory for buffers per host, shared by its ranks; 0B: 80 % of what the host or its cgroup has left", SLUICE_FIELD(memory.budget_bytes)));
-    t.push_back(choice_option("memory.huge_pages", {"auto", "on", "off"}, "2 MiB pages for buffers: auto asks, on demands, off refuses", SLUICE_FIELD(memory.huge_pages)));
+    t.push_back(size_option(
+        "memory.budget", 1 * kMiB, kGiB << 20,
+        "memory for buffers per host, shared by its ranks; 0B: 80 % of what the host or its cgroup has left",
+        SLUICE_FIELD(memory.budget_bytes)));
+    t.push_back(choice_option("memory.huge_pages", {"auto", "on", "off"},
+                              "2 MiB pages for buffers: auto asks, on demands, off refuses",
+                              SLUICE_FIELD(memory.huge_pages)));
     t.push_back(size_option("record.size", 8, kMiB, "bytes of one record", SLUICE_FIELD(record.size_bytes), false));
-    t.push_back(size_option("record.key_offset", 0, kMiB, "where the key begins in the record", SLUICE_FIELD(record.key_offset_bytes), false));
-    t.push_back(size_option("record.key_size", 1, kMiB, "bytes of the key, compared as unsigned", SLUICE_FIELD(record.key_size_bytes), false));
-    t.push_back(choice_option("keys.distribution", {"uniform"}, "what is promised about the keys: uniform needs no sampling", SLUICE_FIELD(keys.distribution)));
-    t.push_back(size_option("partitions.size", 4 * kKiB, kGiB << 10, "mean bytes of a partition; 0B: planned", SLUICE_FIELD(partitions.size_bytes)));
-    t.push_back(integer_option("partitions.count", 0, 1 << 20, "partitions over all ranks; 0: planned", SLUICE_FIELD(partitions.count)));
-    t.push_back(name_option("input.name", "directory of the input data set on each input disk", SLUICE_FIELD(input.name)));
-    t.push_back(name_option("output.name", "directory of the sorted data set on each output disk", SLUICE_FIELD(output.name)));
+    t.push_back(size_option("record.key_offset", 0, kMiB, "where the key begins in the record",
+                            SLUICE_FIELD(record.key_offset_bytes), false));
+    t.push_back(size_option("record.key_size", 1, kMiB, "bytes of the key, compared as unsigned",
+                            SLUICE_FIELD(record.key_size_bytes), false));
+    t.push_back(choice_option("keys.distribution", {"uniform"},
+                              "what is promised about the keys: uniform needs no sampling",
+                              SLUICE_FIELD(keys.distribution)));
+    t.push_back(size_option("partitions.size", 4 * kKiB, kGiB << 10, "mean bytes of a partition; 0B: planned",
+                            SLUICE_FIELD(partitions.size_bytes)));
+    t.push_back(integer_option("partitions.count", 0, 1 << 20, "partitions over all ranks; 0: planned",
+                               SLUICE_FIELD(partitions.count)));
+    t.push_back(
+        name_option("input.name", "directory of the input data set on each input disk", SLUICE_FIELD(input.name)));
+    t.push_back(
+        name_option("output.name", "directory of the sorted data set on each output disk", SLUICE_FIELD(output.name)));
 }
 
 void add_io(std::vector<Option>& t) {
-    t.push_back(choice_option("io.backend", {"libaio", "sync"}, "how files are read and written", SLUICE_FIELD(io.backend)));
-    t.push_back(choice_option("io.direct", {"on", "attempt", "off"}, "by-pass the page cache: on refuses file systems that cannot", SLUICE_FIELD(io.direct)));
-    t.push_back(size_option("io.read_size", 4 * kKiB, 64 * kMiB, "one read request; 0B: planned, about 4 MB", SLUICE_FIELD(io.read_size_bytes)));
-    t.push_back(size_option("io.write_size", 4 * kKiB, 64 * kMiB, "one write of sorted data; 0B: planned, about 1 MB", SLUICE_FIELD(io.write_size_bytes)));
-    t.push_back(size_option("io.chunk_size", 4 * kKiB, 64 * kMiB, "buffer of one logical disk; 0B: planned", SLUICE_FIELD(io.chunk_size_bytes)));
-    t.push_back(size_option("io.extent_size", 4 * kKiB, 64 * kMiB, "chained write worth issuing at once; 0B: planned", SLUICE_FIELD(io.extent_size_bytes)));
+    t.push_back(
+        choice_option("io.backend", {"libaio", "sync"}, "how files are read and written", SLUICE_FIELD(io.backend)));
+    t.push_back(choice_option("io.direct", {"on", "attempt", "off"},
+                              "by-pass the page cache: on refuses file systems that cannot", SLUICE_FIELD(io.direct)));
+    t.push_back(size_option("io.read_size", 4 * kKiB, 64 * kMiB, "one read request; 0B: planned, about 4 MB",
+                            SLUICE_FIELD(io.read_size_bytes)));
+    t.push_back(size_option("io.write_size", 4 * kKiB, 64 * kMiB, "one write of sorted data; 0B: planned, about 1 MB",
+                            SLUICE_FIELD(io.write_size_bytes)));
+    t.push_back(size_option("io.chunk_size", 4 * kKiB, 64 * kMiB, "buffer of one logical disk; 0B: planned",
+                            SLUICE_FIELD(io.chunk_size_bytes)));
+    t.push_back(size_option("io.extent_size", 4 * kKiB, 64 * kMiB, "chained write worth issuing at once; 0B: planned",
+                            SLUICE_FIELD(io.extent_size_bytes)));
     t.push_back(integer_option("io.depth", 0, 1024, "requests in flight per disk; 0: planned", SLUICE_FIELD(io.depth)));
     t.push_back(boolean_option("io.fsync", "sync the output before it counts as sorted", SLUICE_FIELD(io.fsync)));
-    t.push_back(boolean_option("io.preallocate", "reserve the blocks of files before writing them", SLUICE_FIELD(io.preallocate)));
+    t.push_back(boolean_option("io.preallocate", "reserve the blocks of files before writing them",
+                               SLUICE_FIELD(io.preallocate)));
 }
 
 void add_network_and_workers(std::vector<Option>& t) {
     t.push_back(choice_option("net.transport", {"p2p"}, "how buffers move between ranks", SLUICE_FIELD(net.transport)));
-    t.push_back(choice_option("net.poll", {"adaptive", "spin"}, "what an idle network thread does", SLUICE_FIELD(net.poll)));
-    t.push_back(size_option("net.buffer_size", 4 * kKiB, 64 * kMiB, "one message between ranks; 0B: planned, about 1 MiB", SLUICE_FIELD(net.buffer_size_bytes)));
-    t.push_back(integer_option("net.send_buffers", 0, 1 << 20, "messages being filled or sent; 0: planned", SLUICE_FIELD(net.send_buffers)));
-    t.push_back(integer_option("net.receive_buffers", 0, 1 << 20, "messages arriving or being distributed; 0: planned", SLUICE_FIELD(net.receive_buffers)));
-    t.push_back(integer_option("stages.reader.workers", 0, 1024, "phase one readers per rank; 0: one a disk", SLUICE_FIELD(stages.reader.workers)));
-    t.push_back(integer_option("stages.distributor.workers", 0, 1024, "node distributors per rank; 0: planned", SLUICE_FIELD(stages.distributor.workers)));
-    t.push_back(integer_option("stages.logical_disk_distributor.workers", 0, 1024, "logical-disk distributors per rank; 0: planned",
+    t.push_back(
+        choice_option("net.poll", {"adaptive", "spin"}, "what an idle network thread does", SLUICE_FIELD(net.poll)));
+    t.push_back(size_option("net.buffer_size", 4 * kKiB, 64 * kMiB,
+                            "one message between ranks; 0B: planned, about 1 MiB",
+                            SLUICE_FIELD(net.buffer_size_bytes)));
+    t.push_back(integer_option("net.send_buffers", 0, 1 << 20, "messages being filled or sent; 0: planned",
+                               SLUICE_FIELD(net.send_buffers)));
+    t.push_back(integer_option("net.receive_buffers", 0, 1 << 20, "messages arriving or being distributed; 0: planned",
+                               SLUICE_FIELD(net.receive_buffers)));
+    t.push_back(integer_option("stages.reader.workers", 0, 1024, "phase one readers per rank; 0: one a disk",
+                               SLUICE_FIELD(stages.reader.workers)));
+    t.push_back(integer_option("stages.distributor.workers", 0, 1024, "node distributors per rank; 0: planned",
+                               SLUICE_FIELD(stages.distributor.workers)));
+    t.push_back(integer_option("stages.logical_disk_distributor.workers", 0, 1024,
+                               "logical-disk distributors per rank; 0: planned",
                                SLUICE_FIELD(stages.logical_disk_distributor.workers)));
-    t.push_back(integer_option("stages.sorter.workers", 0, 1024, "sorters per rank; 0: planned", SLUICE_FIELD(stages.sorter.workers)));
-    t.push_back(choice_option("placement.policy", {"auto", "none", "explicit"}, "which cores workers run on", SLUICE_FIELD(placement.policy)));
-    t.push_back(text_option("placement.cores", "cores of this host for policy explicit, such as \"0-3,8\"", SLUICE_FIELD(placement.cores)));
+    t.push_back(integer_option("stages.sorter.workers", 0, 1024, "sorters per rank; 0: planned",
+                               SLUICE_FIELD(stages.sorter.workers)));
+    t.push_back(choice_option("placement.policy", {"auto", "none", "explicit"}, "which cores workers run on",
+                              SLUICE_FIELD(placement.policy)));
+    t.push_back(text_option("placement.cores", "cores of this host for policy explicit, such as \"0-3,8\"",
+                            SLUICE_FIELD(placement.cores)));
 }
 
 void add_run(std::vector<Option>& t) {
-    t.push_back(boolean_option("run.verify", "check sums and order while sorting; without it the result is UNCHECKED", SLUICE_FIELD(run.verify)));
-    t.push_back(boolean_option("run.overwrite", "remove an earlier output, only what its MANIFEST lists", SLUICE_FIELD(run.overwrite)));
-    t.push_back(boolean_option("run.allow_duplicate_input", "accept the same input file twice", SLUICE_FIELD(run.allow_duplicate_input)));
-    t.push_back(choice_option("run.limit", {"none", "two-pass-copy"}, "speed of light to measure after the sort", SLUICE_FIELD(run.limit)));
-    t.push_back(choice_option("run.progress", {"auto", "line", "none"}, "live figures on stderr", SLUICE_FIELD(run.progress)));
+    t.push_back(boolean_option("run.verify", "check sums and order while sorting; without it the result is UNCHECKED",
+                               SLUICE_FIELD(run.verify)));
+    t.push_back(boolean_option("run.overwrite", "remove an earlier output, only what its MANIFEST lists",
+                               SLUICE_FIELD(run.overwrite)));
+    t.push_back(boolean_option("run.allow_duplicate_input", "accept the same input file twice",
+                               SLUICE_FIELD(run.allow_duplicate_input)));
+    t.push_back(choice_option("run.limit", {"none", "two-pass-copy"}, "speed of light to measure after the sort",
+                              SLUICE_FIELD(run.limit)));
+    t.push_back(
+        choice_option("run.progress", {"auto", "line", "none"}, "live figures on stderr", SLUICE_FIELD(run.progress)));
     t.push_back(integer_option("run.seed", 0, ~std::uint64_t{0}, "of everything random", SLUICE_FIELD(run.seed)));
     t.push_back(text_option("results.dir", "where result folders are made", SLUICE_FIELD(results.dir)));
     t.push_back(weight_option());

@@ -39,7 +39,8 @@ void Pipeline::start() {
     tasks_.reserve(workers_.size());
     for (Worker& worker : workers_) {
         try {
-            tasks_.push_back(executor_.spawn(worker.stage + "-" + std::to_string(worker.index), [this, &worker] { run_worker(worker); }));
+            tasks_.push_back(executor_.spawn(worker.stage + "-" + std::to_string(worker.index),
+                                             [this, &worker] { run_worker(worker); }));
         } catch (...) {
             {
                 Lock lock(mutex_);
@@ -77,7 +78,7 @@ void Pipeline::run_worker(Worker& worker) {
 void Pipeline::fail(std::exception_ptr cause) {
     {
         Lock lock(mutex_);
-        if (cause_) return;   // later failures are echoes of the first
+        if (cause_) return;  // later failures are echoes of the first
         cause_ = cause;
     }
     for (const auto& abort : guarded_) abort(cause);

@@ -19,10 +19,11 @@ struct Worker {
     unsigned index = 0;
     std::function<void()> body;
     std::unique_ptr<WorkerMetrics> metrics = std::make_unique<WorkerMetrics>();
-    int thread_id = 0;   ///< kernel thread id, 0 before it starts
+    int thread_id = 0;  ///< kernel thread id, 0 before it starts
 };
 
-/// Create, add(), guard(), start(), join(). The phase file owns everything the bodies refer to and outlives the pipeline.
+/// Create, add(), guard(), start(), join(). The phase file owns everything the bodies refer to and outlives the
+/// pipeline.
 class Pipeline {
 public:
     /// @param bind  called first on each worker's thread, to bind it to its cores; may be empty.
@@ -32,12 +33,14 @@ public:
 
     /// `body` returns when its input is drained; what it throws ends the phase on this rank.
     void add(std::string stage, unsigned index, std::function<void()> body);
-    /// `waitable` (a queue, a pool, ...) is aborted with the cause when any worker fails, so that nobody waits for ever.
+    /// `waitable` (a queue, a pool, ...) is aborted with the cause when any worker fails, so that nobody waits for
+    /// ever.
     template <typename Waitable>
     void guard(Waitable& waitable) {
         guarded_.push_back([&waitable](std::exception_ptr cause) { waitable.abort(cause); });
     }
-    /// Called from a worker's thread after each worker's end and after a failure: to ring the network thread's doorbell.
+    /// Called from a worker's thread after each worker's end and after a failure: to ring the network thread's
+    /// doorbell.
     void on_change(std::function<void()> listener) { changed_ = std::move(listener); }
 
     void start();
@@ -56,7 +59,7 @@ private:
     Executor& executor_;
     std::function<void(const Worker&)> bind_;
     std::function<void()> changed_;
-    std::deque<Worker> workers_;   // deque: addresses stay valid
+    std::deque<Worker> workers_;  // deque: addresses stay valid
     std::vector<std::unique_ptr<Task>> tasks_;
     std::vector<std::function<void(std::exception_ptr)>> guarded_;
     mutable Mutex mutex_;

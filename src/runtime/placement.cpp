@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t kManyCores = 8;   // from here on a core for the kernel's interrupts costs little
+constexpr std::size_t kManyCores = 8;  // from here on a core for the kernel's interrupts costs little
 
 std::string list(const std::vector<unsigned>& cores) {
     std::string text;
@@ -22,7 +22,8 @@ std::vector<Core> cores_to_share_out(const Topology& topology, const PlacementRe
     if (request.policy == "explicit") {
         std::vector<Core> chosen;
         for (const unsigned index : parse_core_list(request.cores)) {
-            const auto found = std::find_if(cores.begin(), cores.end(), [&](const Core& c) { return c.index == index; });
+            const auto found =
+                std::find_if(cores.begin(), cores.end(), [&](const Core& c) { return c.index == index; });
             if (found == cores.end()) {
                 throw Error(Errc::config, "placement.cores = \"" + request.cores + "\": core " + std::to_string(index) +
                                               " is not among those this process may use; `lstopo` shows them");
@@ -45,7 +46,8 @@ std::vector<unsigned> parse_core_list(const std::string& text) {
         unsigned value = 0;
         const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
         if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size() || value > 65535) {
-            throw Error(Errc::config, "placement.cores = \"" + text + "\": '" + part + "' is neither a core nor a range; write \"0-3,8\"");
+            throw Error(Errc::config, "placement.cores = \"" + text + "\": '" + part +
+                                          "' is neither a core nor a range; write \"0-3,8\"");
         }
         return value;
     };
@@ -55,7 +57,8 @@ std::vector<unsigned> parse_core_list(const std::string& text) {
         const unsigned last = dash == std::string::npos ? first : number(std::string_view(part).substr(dash + 1));
         for (unsigned core = first; core <= last; ++core) cores.push_back(core);
     }
-    if (cores.empty()) throw Error(Errc::config, "placement.cores is empty, but placement.policy = \"explicit\"; write \"0-3,8\"");
+    if (cores.empty())
+        throw Error(Errc::config, "placement.cores is empty, but placement.policy = \"explicit\"; write \"0-3,8\"");
     return cores;
 }
 
@@ -70,23 +73,28 @@ Placement plan_placement(const Topology& topology, const PlacementRequest& reque
     std::vector<Core> mine;
     if (request.local_ranks <= count) {
         // Contiguous pieces of hwloc's order: a rank's cores share caches and, where possible, a memory node.
-        const std::size_t first = count * request.local_rank / request.local_ranks, last = count * (request.local_rank + 1) / request.local_ranks;
-        mine.assign(cores.begin() + static_cast<std::ptrdiff_t>(first), cores.begin() + static_cast<std::ptrdiff_t>(last));
+        const std::size_t first = count * request.local_rank / request.local_ranks,
+                          last = count * (request.local_rank + 1) / request.local_ranks;
+        mine.assign(cores.begin() + static_cast<std::ptrdiff_t>(first),
+                    cores.begin() + static_cast<std::ptrdiff_t>(last));
     } else {
         mine.push_back(cores[request.local_rank % count]);
         placement.shared_with_other_ranks = true;
     }
     for (const Core& core : mine) {
         placement.rank_cores.push_back(core.index);
-        if (request.disk_numa_node < 0 || core.numa_node == request.disk_numa_node) placement.io_cores.push_back(core.index);
+        if (request.disk_numa_node < 0 || core.numa_node == request.disk_numa_node)
+            placement.io_cores.push_back(core.index);
     }
     if (placement.io_cores.empty()) placement.io_cores = placement.rank_cores;
-    const bool one_node = std::all_of(mine.begin(), mine.end(), [&](const Core& c) { return c.numa_node == mine.front().numa_node; });
+    const bool one_node =
+        std::all_of(mine.begin(), mine.end(), [&](const Core& c) { return c.numa_node == mine.front().numa_node; });
     if (one_node && topology.numa_nodes() > 1) placement.numa_node = mine.front().numa_node;
     placement.explanation = "core(s) " + list(placement.rank_cores) + " of " + std::to_string(topology.cores().size());
     if (placement.numa_node >= 0) placement.explanation += ", memory on node " + std::to_string(placement.numa_node);
     if (placement.shared_with_other_ranks) {
-        placement.explanation += "; SHARED: " + std::to_string(request.local_ranks) + " ranks on " + std::to_string(count) + " core(s) of this host";
+        placement.explanation += "; SHARED: " + std::to_string(request.local_ranks) + " ranks on " +
+                                 std::to_string(count) + " core(s) of this host";
     }
     return placement;
 }
@@ -95,7 +103,8 @@ std::vector<unsigned> Placement::cores_of(const std::string& stage, unsigned wor
     if (rank_cores.empty()) return {};
     if (stage == "distributor" || stage == "logical-disk-distributor" || stage == "sorter") {
         // The receiving side starts from the other end, so that few workers of both kinds do not meet on one core.
-        const std::size_t at = stage == "logical-disk-distributor" ? rank_cores.size() - 1 - worker % rank_cores.size() : worker % rank_cores.size();
+        const std::size_t at = stage == "logical-disk-distributor" ? rank_cores.size() - 1 - worker % rank_cores.size()
+                                                                   : worker % rank_cores.size();
         return rank_cores.size() > 2 ? std::vector<unsigned>{rank_cores[at]} : rank_cores;
     }
     return io_cores;

@@ -86,7 +86,8 @@ void SeededScheduler::wake(const void* object, bool all) {
     }
     if (waiters.empty()) return;
     if (!all) {
-        waiters[0] = waiters[rng_.below(waiters.size())];   // any waiter may be the lucky one: real kernels promise no order
+        waiters[0] =
+            waiters[rng_.below(waiters.size())];  // any waiter may be the lucky one: real kernels promise no order
         waiters.resize(1);
     }
     for (Thread* t : waiters) {
@@ -99,8 +100,8 @@ void SeededScheduler::wake(const void* object, bool all) {
 void SeededScheduler::acquire(bool& held, const void* mutex) {
     yield();
     while (held) {
-        // Never throws, since destructors lock: once a deadlock is declared everybody unwinds, so pass the baton until the
-        // holder has let go.
+        // Never throws, since destructors lock: once a deadlock is declared everybody unwinds, so pass the baton until
+        // the holder has let go.
         if (!deadlock_.empty()) {
             yield();
             continue;
@@ -124,7 +125,7 @@ void SeededScheduler::wait(const void* condition, Lock& lock) { wait_until(condi
 bool SeededScheduler::wait_until(const void* condition, Lock& lock, std::uint64_t deadline_ns) {
     if (deadline_ns != kForever && deadline_ns <= now_ns_) return false;
     Thread* self = current_;
-    lock.unlock();   // gives no baton away, so no notification can be lost before block()
+    lock.unlock();  // gives no baton away, so no notification can be lost before block()
     try {
         block(condition, deadline_ns);
     } catch (...) {
@@ -164,7 +165,8 @@ public:
             try {
                 scheduler_.block(thread_, SeededScheduler::kForever);
             } catch (const DeadlockError&) {
-                scheduler_.yield();   // the others unwind by the same error; keep passing the baton until they are through
+                scheduler_
+                    .yield();  // the others unwind by the same error; keep passing the baton until they are through
             }
         }
         native_.join();
@@ -176,7 +178,9 @@ private:
     std::thread native_;
 };
 
-SeededExecutor::SeededExecutor(std::uint64_t seed) : scheduler_(seed) { scheduler_.current_ = scheduler_.add_thread("main"); }
+SeededExecutor::SeededExecutor(std::uint64_t seed) : scheduler_(seed) {
+    scheduler_.current_ = scheduler_.add_thread("main");
+}
 
 std::unique_ptr<Task> SeededExecutor::spawn(std::string name, std::function<void()> body) {
     SeededScheduler::Thread* thread = scheduler_.add_thread(std::move(name));

@@ -1,9 +1,10 @@
 #pragma once
-/// The simulated Executor: real threads, of which exactly one runs at a time, in an order drawn from a seed, in virtual time.
+/// The simulated Executor: real threads, of which exactly one runs at a time, in an order drawn from a seed, in virtual
+/// time.
 ///
-/// A task hands the baton on at every lock, wait and sleep; which runnable task gets it is random. When nothing can run,
-/// virtual time jumps to the next sleeper; when nobody sleeps either, the run is deadlocked: every waiting task is woken
-/// with DeadlockError, whose text lists who waited. Sanitizers and debuggers work, since the threads are real.
+/// A task hands the baton on at every lock, wait and sleep; which runnable task gets it is random. When nothing can
+/// run, virtual time jumps to the next sleeper; when nobody sleeps either, the run is deadlocked: every waiting task is
+/// woken with DeadlockError, whose text lists who waited. Sanitizers and debuggers work, since the threads are real.
 
 #include <list>
 #include <semaphore>
@@ -42,17 +43,17 @@ private:
     struct Thread {
         std::string name;
         std::binary_semaphore baton{0};
-        const void* waits_on = nullptr;      // mutex, condition or joined task; nullptr when runnable or only asleep
-        std::uint64_t wake_ns = kForever;    // virtual time at which it wakes by itself
+        const void* waits_on = nullptr;    // mutex, condition or joined task; nullptr when runnable or only asleep
+        std::uint64_t wake_ns = kForever;  // virtual time at which it wakes by itself
         bool runnable = true, finished = false, timed_out = false;
     };
 
     Thread* add_thread(std::string name);
-    void yield();                                                  // somebody else may go first
-    void block(const void* waits_on, std::uint64_t wake_ns);       // until woken or timed out; throws DeadlockError
+    void yield();                                             // somebody else may go first
+    void block(const void* waits_on, std::uint64_t wake_ns);  // until woken or timed out; throws DeadlockError
     void wake(const void* object, bool all);
     void finish(Thread* thread);
-    Thread* choose();                                              // next to run; advances time; nullptr = deadlock
+    Thread* choose();  // next to run; advances time; nullptr = deadlock
     void declare_deadlock();
     void pass_baton(Thread* next);
 
@@ -60,7 +61,7 @@ private:
     std::uint64_t now_ns_ = 0, switches_ = 0;
     std::list<Thread> threads_;
     Thread* current_ = nullptr;
-    std::string deadlock_;   // report, once it happened
+    std::string deadlock_;  // report, once it happened
 };
 
 /// The thread that constructs it becomes the first task and holds the baton; it must outlive and join all others.

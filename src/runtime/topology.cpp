@@ -44,7 +44,8 @@ Topology::Topology(Topology&&) noexcept = default;
 Topology Topology::this_machine() {
     auto state = std::make_unique<State>();
     if (hwloc_topology_init(&state->handle) != 0 || hwloc_topology_load(state->handle) != 0) {
-        throw Error(Errc::environment, "hwloc cannot read this machine's topology; set placement.policy = \"none\" and check `lstopo`");
+        throw Error(Errc::environment,
+                    "hwloc cannot read this machine's topology; set placement.policy = \"none\" and check `lstopo`");
     }
     hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
     if (hwloc_get_cpubind(state->handle, allowed, HWLOC_CPUBIND_PROCESS) == 0 && !hwloc_bitmap_iszero(allowed)) {
@@ -58,23 +59,29 @@ Topology Topology::this_machine() {
 Topology Topology::synthetic(const std::string& description) {
     auto state = std::make_unique<State>();
     hwloc_topology_init(&state->handle);
-    if (hwloc_topology_set_synthetic(state->handle, description.c_str()) != 0 || hwloc_topology_load(state->handle) != 0) {
-        throw Error(Errc::config, "'" + description + "' is no machine description; write it as \"Package:2 NUMANode:1 Core:16 PU:2\"");
+    if (hwloc_topology_set_synthetic(state->handle, description.c_str()) != 0 ||
+        hwloc_topology_load(state->handle) != 0) {
+        throw Error(Errc::config, "'" + description +
+                                      "' is no machine description; write it as \"Package:2 NUMANode:1 Core:16 PU:2\"");
     }
     state->list_cores();
     return Topology(std::move(state));
 }
 
 const std::vector<Core>& Topology::cores() const noexcept { return state_->cores; }
-unsigned Topology::numa_nodes() const { return static_cast<unsigned>(std::max(1, hwloc_get_nbobjs_by_type(state_->handle, HWLOC_OBJ_NUMANODE))); }
+unsigned Topology::numa_nodes() const {
+    return static_cast<unsigned>(std::max(1, hwloc_get_nbobjs_by_type(state_->handle, HWLOC_OBJ_NUMANODE)));
+}
 bool Topology::is_this_system() const { return hwloc_topology_is_thissystem(state_->handle) != 0; }
 
 int Topology::numa_node_of_path(const std::string& path) const {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) return -1;
-    const std::string device = "/sys/dev/block/" + std::to_string(major(info.st_dev)) + ":" + std::to_string(minor(info.st_dev));
+    const std::string device =
+        "/sys/dev/block/" + std::to_string(major(info.st_dev)) + ":" + std::to_string(minor(info.st_dev));
     // A partition has its disk's device one level up; NVMe keeps the node beside the controller.
-    for (const char* below : {"/device/numa_node", "/../device/numa_node", "/device/device/numa_node", "/../device/device/numa_node"}) {
+    for (const char* below :
+         {"/device/numa_node", "/../device/numa_node", "/device/device/numa_node", "/../device/device/numa_node"}) {
         std::ifstream file(device + below);
         int node = -1;
         if (file >> node) return node;
@@ -91,7 +98,8 @@ bool Topology::bind_this_thread(std::span<const unsigned> cores) const {
             if (core.index != index) continue;
             const int count = hwloc_get_nbobjs_by_type(state_->handle, HWLOC_OBJ_CORE);
             for (int i = 0; i < count; ++i) {
-                const hwloc_obj_t object = hwloc_get_obj_by_type(state_->handle, HWLOC_OBJ_CORE, static_cast<unsigned>(i));
+                const hwloc_obj_t object =
+                    hwloc_get_obj_by_type(state_->handle, HWLOC_OBJ_CORE, static_cast<unsigned>(i));
                 if (object->logical_index == index) hwloc_bitmap_or(set, set, object->cpuset);
             }
         }
@@ -111,7 +119,8 @@ bool Topology::bind_memory(void* address, std::uint64_t bytes, int node) const {
     if (node < 0 || numa_nodes() < 2 || !is_this_system()) return false;
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     hwloc_bitmap_only(set, static_cast<unsigned>(node));
-    const int failed = hwloc_set_area_membind(state_->handle, address, bytes, set, HWLOC_MEMBIND_BIND, HWLOC_MEMBIND_BYNODESET);
+    const int failed =
+        hwloc_set_area_membind(state_->handle, address, bytes, set, HWLOC_MEMBIND_BIND, HWLOC_MEMBIND_BYNODESET);
     hwloc_bitmap_free(set);
     return failed == 0;
 }
@@ -119,7 +128,8 @@ bool Topology::bind_memory(void* address, std::uint64_t bytes, int node) const {
 std::vector<unsigned> affinity_of_thread(int thread_id) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (::sched_getaffinity(thread_id, sizeof set, &set) != 0) throw Error::from_errno(errno, "sched_getaffinity", std::to_string(thread_id), Errc::environment);
+    if (::sched_getaffinity(thread_id, sizeof set, &set) != 0)
+        throw Error::from_errno(errno, "sched_getaffinity", std::to_string(thread_id), Errc::environment);
     std::vector<unsigned> processors;
     for (unsigned i = 0; i < CPU_SETSIZE; ++i) {
         if (CPU_ISSET(i, &set)) processors.push_back(i);

@@ -11,8 +11,8 @@ namespace sluice {
 
 /// One usable core, in hwloc's logical order: neighbours in the list share caches.
 struct Core {
-    unsigned index = 0;       ///< logical number on the machine
-    unsigned os_index = 0;    ///< number of its first hardware thread for the kernel
+    unsigned index = 0;     ///< logical number on the machine
+    unsigned os_index = 0;  ///< number of its first hardware thread for the kernel
     int numa_node = 0, package = 0;
 };
 
@@ -21,7 +21,8 @@ class Topology {
 public:
     /// This machine, restricted to the cores this process may use (cgroup and the mask the launcher gave it).
     static Topology this_machine();
-    /// A described machine, such as "Package:2 NUMANode:1 Core:16 PU:2" (hwloc's synthetic notation), for tests and plans.
+    /// A described machine, such as "Package:2 NUMANode:1 Core:16 PU:2" (hwloc's synthetic notation), for tests and
+    /// plans.
     static Topology synthetic(const std::string& description);
     ~Topology();
     Topology(Topology&&) noexcept;

@@ -11,9 +11,10 @@ struct Unit {
     std::string_view name;
     std::uint64_t size;
 };
-constexpr std::array kByteUnits = {Unit{"PiB", kGiB << 20}, Unit{"PB", kGB * kMB}, Unit{"TiB", kGiB << 10}, Unit{"TB", kGB * kKB}, Unit{"GiB", kGiB},
-                                   Unit{"GB", kGB},         Unit{"MiB", kMiB},     Unit{"MB", kMB},         Unit{"KiB", kKiB},     Unit{"kB", kKB},
-                                   Unit{"KB", kKB},         Unit{"B", 1}};
+constexpr std::array kByteUnits = {Unit{"PiB", kGiB << 20}, Unit{"PB", kGB* kMB}, Unit{"TiB", kGiB << 10},
+                                   Unit{"TB", kGB* kKB},    Unit{"GiB", kGiB},    Unit{"GB", kGB},
+                                   Unit{"MiB", kMiB},       Unit{"MB", kMB},      Unit{"KiB", kKiB},
+                                   Unit{"kB", kKB},         Unit{"KB", kKB},      Unit{"B", 1}};
 constexpr std::array kTimeUnits = {Unit{"h", 3'600'000'000'000}, Unit{"min", 60'000'000'000}, Unit{"s", 1'000'000'000},
                                    Unit{"ms", 1'000'000},        Unit{"us", 1'000},           Unit{"ns", 1}};
 constexpr std::uint64_t kMost = (std::uint64_t{1} << 63) - 1;
@@ -29,12 +30,16 @@ std::optional<std::uint64_t> parse_with_unit(std::string_view text, const std::a
         if (number.find('.') == std::string_view::npos) {
             std::uint64_t whole = 0;
             const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), whole);
-            if (error != std::errc{} || end != number.data() + number.size() || whole > kMost / unit.size) return std::nullopt;
+            if (error != std::errc{} || end != number.data() + number.size() || whole > kMost / unit.size)
+                return std::nullopt;
             return whole * unit.size;
         }
         double value = 0;
-        const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value, std::chars_format::fixed);
-        if (error != std::errc{} || end != number.data() + number.size() || number.front() == '.' || number.back() == '.') return std::nullopt;
+        const auto [end, error] =
+            std::from_chars(number.data(), number.data() + number.size(), value, std::chars_format::fixed);
+        if (error != std::errc{} || end != number.data() + number.size() || number.front() == '.' ||
+            number.back() == '.')
+            return std::nullopt;
         value *= static_cast<double>(unit.size);
         if (!(value <= static_cast<double>(kMost) / 2)) return std::nullopt;
         return static_cast<std::uint64_t>(std::llround(value));

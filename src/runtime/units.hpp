@@ -11,8 +11,8 @@ namespace sluice {
 inline constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
 inline constexpr std::uint64_t kKB = 1000, kMB = 1000 * kKB, kGB = 1000 * kMB;
 
-/// Parses "4MiB" (2^20), "4MB" (10^6), "512B", "1.5GiB". The whole text must be consumed; a bare number, a sign, NaN and
-/// anything beyond 2^63-1 bytes give nullopt. Units: B, kB, KB, KiB, MB, MiB, GB, GiB, TB, TiB, PB, PiB.
+/// Parses "4MiB" (2^20), "4MB" (10^6), "512B", "1.5GiB". The whole text must be consumed; a bare number, a sign, NaN
+/// and anything beyond 2^63-1 bytes give nullopt. Units: B, kB, KB, KiB, MB, MiB, GB, GiB, TB, TiB, PB, PiB.
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 /// Prints so that parse_bytes gives the same number back: the largest binary or decimal unit that divides it.
 std::string format_bytes(std::uint64_t bytes);

@@ -13,12 +13,18 @@
 namespace sluice {
 
 /// First-in first-out, many producers, many consumers, at most `capacity` units. A value, the end of the stream and an
-/// abort are three distinct endings of pop(). The slots are allocated once. Time spent waiting is booked on this_worker().
+/// abort are three distinct endings of pop(). The slots are allocated once. Time spent waiting is booked on
+/// this_worker().
 template <typename Unit>
 class WorkQueue {
 public:
     WorkQueue(Executor& executor, std::size_t capacity, std::size_t producers)
-        : executor_(executor), ring_(capacity), producers_(producers), mutex_(executor), not_empty_(executor), not_full_(executor) {}
+        : executor_(executor),
+          ring_(capacity),
+          producers_(producers),
+          mutex_(executor),
+          not_empty_(executor),
+          not_full_(executor) {}
 
     /// Waits while full; throws the abort cause.
     void push(Unit unit) {

@@ -13,7 +13,8 @@ std::uint64_t Chain::record_bytes() const {
     return bytes;
 }
 
-Coalescer::Coalescer(Executor& executor, BufferPool& chunks, std::uint32_t record_bytes, Options options, std::size_t producers)
+Coalescer::Coalescer(Executor& executor, BufferPool& chunks, std::uint32_t record_bytes, Options options,
+                     std::size_t producers)
     : pool_(chunks),
       record_bytes_(record_bytes),
       options_(options),
@@ -24,7 +25,8 @@ Coalescer::Coalescer(Executor& executor, BufferPool& chunks, std::uint32_t recor
       mutex_(executor),
       changed_(executor),
       executor_(executor) {
-    for (Entry& entry : entries_) entry.chunks.reserve(2 * options.max_chunks);   // grows past this only when the disks lag far behind
+    for (Entry& entry : entries_)
+        entry.chunks.reserve(2 * options.max_chunks);  // grows past this only when the disks lag far behind
 }
 
 void Coalescer::link(std::uint32_t partition) {
@@ -80,7 +82,7 @@ void Coalescer::add_partial(std::uint32_t partition, Buffer chunk) {
         partial = std::move(chunk);
         return;
     }
-    if (partial.size() < chunk.size()) std::swap(partial, chunk);   // move the fewer bytes
+    if (partial.size() < chunk.size()) std::swap(partial, chunk);  // move the fewer bytes
     const std::size_t room = partial.free_space().size() / record_bytes_ * record_bytes_;
     const std::size_t moved = std::min(room, chunk.size());
     std::memcpy(partial.free_space().data(), chunk.data().data() + chunk.size() - moved, moved);

@@ -22,7 +22,8 @@ void CopyWriter::run() {
             const std::size_t slot = free_slots_.back();
             free_slots_.pop_back();
             slots_[slot] = std::move(*buffer);
-            const std::span<const std::byte> bytes = slots_[slot].storage().first(round_up(slots_[slot].size(), kDirectIoAlign));
+            const std::span<const std::byte> bytes =
+                slots_[slot].storage().first(round_up(slots_[slot].size(), kDirectIoAlign));
             queue_->write(file_, offset_, std::span(&bytes, 1), slot);
             offset_ += bytes.size();
         }

@@ -26,7 +26,7 @@ private:
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
     std::uint64_t offset_ = 0;
-    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers still live
+    std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers still live
 };
 
 }  // namespace sluice

@@ -6,9 +6,15 @@
 
 namespace sluice {
 
-LogWriter::LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, unsigned depth, std::size_t max_chunks,
-                     Coalescer& chains)
-    : file_(file), log_(log), index_(index), disk_(disk), chains_(chains), slots_(depth), queue_(backend.make_queue(depth)) {
+LogWriter::LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk,
+                     unsigned depth, std::size_t max_chunks, Coalescer& chains)
+    : file_(file),
+      log_(log),
+      index_(index),
+      disk_(disk),
+      chains_(chains),
+      slots_(depth),
+      queue_(backend.make_queue(depth)) {
     for (std::size_t slot = depth; slot > 0; --slot) {
         slots_[slot - 1].chain.chunks.reserve(max_chunks);
         free_slots_.push_back(slot - 1);
@@ -57,7 +63,7 @@ void LogWriter::collect() {
         this_worker().input_bytes.add(slot.extent.record_bytes);
         this_worker().output_bytes.add(slot.extent.written_bytes);
         this_worker().units.add(1);
-        slot.chain.chunks.clear();   // the chunks go home
+        slot.chain.chunks.clear();  // the chunks go home
         free_slots_.push_back(completion.token);
     }
 }

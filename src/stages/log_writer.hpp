@@ -10,13 +10,13 @@
 
 namespace sluice {
 
-/// One worker per instance and disk. Takes the longest chain whenever the disk has room for one more request, so a faster
-/// disk takes more. Needs no buffer to make progress.
+/// One worker per instance and disk. Takes the longest chain whenever the disk has room for one more request, so a
+/// faster disk takes more. Needs no buffer to make progress.
 class LogWriter {
 public:
     /// @param disk  number of this disk in the extent index.
-    LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, unsigned depth, std::size_t max_chunks,
-              Coalescer& chains);
+    LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, unsigned depth,
+              std::size_t max_chunks, Coalescer& chains);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 
@@ -38,7 +38,7 @@ private:
     std::vector<IoCompletion> done_;
     std::vector<std::span<const std::byte>> pieces_;
     std::uint64_t sequence_ = 0;
-    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
+    std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

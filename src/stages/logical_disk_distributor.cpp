@@ -7,8 +7,9 @@ namespace {
 constexpr std::size_t kBlockRecords = 1024;
 }
 
-LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains, RecordFormat format,
-                                               const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank, bool verify)
+LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains,
+                                               RecordFormat format, const Partitioner& partitioner,
+                                               const Ownership& ownership, std::uint32_t rank, bool verify)
     : input_(input),
       chains_(chains),
       format_(format),
@@ -31,8 +32,9 @@ void LogicalDiskDistributor::run() {
 void LogicalDiskDistributor::distribute(const ArrivedBuffer& arrived) {
     const auto records = arrived.records();
     const auto fail = [&](const std::string& what) {
-        throw Error(Errc::integrity, "buffer " + std::to_string(arrived.header.sequence) + " from rank " + std::to_string(arrived.header.source) +
-                                         " to rank " + std::to_string(rank_) + ": " + what +
+        throw Error(Errc::integrity, "buffer " + std::to_string(arrived.header.sequence) + " from rank " +
+                                         std::to_string(arrived.header.source) + " to rank " + std::to_string(rank_) +
+                                         ": " + what +
                                          "; the network or a memory damaged it, check both hosts and sort again");
     };
     if (records.size() != arrived.header.record_count * format_.record_bytes) fail("length and record count differ");

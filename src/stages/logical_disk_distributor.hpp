@@ -13,13 +13,13 @@
 
 namespace sluice {
 
-/// One worker per instance. Input: buffers from other ranks, checksum verified here, on this core. Output: full chunks for
-/// the coalescer. Throws Error(integrity) when a buffer was damaged or holds a record of somebody else's partition.
+/// One worker per instance. Input: buffers from other ranks, checksum verified here, on this core. Output: full chunks
+/// for the coalescer. Throws Error(integrity) when a buffer was damaged or holds a record of somebody else's partition.
 /// Source: TritonSort (NSDI 2011), logical disk distributor.
 class LogicalDiskDistributor {
 public:
-    LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains, RecordFormat format, const Partitioner& partitioner,
-                           const Ownership& ownership, std::uint32_t rank, bool verify);
+    LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains, RecordFormat format,
+                           const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank, bool verify);
     void run();
 
 private:

@@ -2,7 +2,8 @@
 
 namespace sluice {
 
-Sender::Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks, std::size_t capacity)
+Sender::Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks,
+               std::size_t capacity)
     : input_(input), transport_(transport), rank_(rank), ranks_(ranks), waiting_(ranks) {
     for (Fifo& fifo : waiting_) fifo.ring.resize(capacity);
 }
@@ -83,7 +84,8 @@ bool NetworkLoop::failed() {
     if (pipeline_.failed()) return true;
     if (const auto failure = communicator_.poll_failure()) {
         pipeline_.fail(std::make_exception_ptr(
-            Error(static_cast<Errc>(failure->exit_code), "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message)));
+            Error(static_cast<Errc>(failure->exit_code),
+                  "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message)));
         return true;
     }
     return false;

@@ -1,6 +1,6 @@
 #pragma once
-/// Phase one's sender and receiver stages and the loop of the network thread that drives them. The network thread is the
-/// rank's main thread and the only one that calls the transport (DESIGN.md chapter 7).
+/// Phase one's sender and receiver stages and the loop of the network thread that drives them. The network thread is
+/// the rank's main thread and the only one that calls the transport (DESIGN.md chapter 7).
 
 #include <cstdint>
 #include <vector>
@@ -19,7 +19,8 @@ namespace sluice {
 class Sender {
 public:
     /// @param capacity  buffers of the send pool: no more can be queued here.
-    Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks, std::size_t capacity);
+    Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks,
+           std::size_t capacity);
     /// Moves what can be moved; true if anything was.
     bool step();
     bool finished() const noexcept { return finished_; }
@@ -35,13 +36,14 @@ private:
     WorkQueue<OutgoingBuffer>& input_;
     Transport& transport_;
     std::uint32_t rank_, ranks_;
-    std::vector<Fifo> waiting_;   // by destination
+    std::vector<Fifo> waiting_;  // by destination
     std::size_t queued_ = 0;
     bool finished_ = false;
     WorkerMetrics metrics_;
 };
 
-/// Hands arrived buffers to the logical-disk distributors. Never waits: the queue holds as many as there are receive buffers.
+/// Hands arrived buffers to the logical-disk distributors. Never waits: the queue holds as many as there are receive
+/// buffers.
 class Receiver {
 public:
     Receiver(WorkQueue<ArrivedBuffer>& output, Transport& transport) : output_(output), transport_(transport) {}
@@ -59,8 +61,13 @@ private:
 /// What the main thread of a rank does during a phase.
 class NetworkLoop {
 public:
-    NetworkLoop(Communicator& communicator, Pipeline& pipeline, Doorbell& doorbell, IdleBackoff backoff, bool rings_doorbell)
-        : communicator_(communicator), pipeline_(pipeline), doorbell_(doorbell), backoff_(backoff), rings_doorbell_(rings_doorbell) {}
+    NetworkLoop(Communicator& communicator, Pipeline& pipeline, Doorbell& doorbell, IdleBackoff backoff,
+                bool rings_doorbell)
+        : communicator_(communicator),
+          pipeline_(pipeline),
+          doorbell_(doorbell),
+          backoff_(backoff),
+          rings_doorbell_(rings_doorbell) {}
     /// Until everything is sent and received, or the phase failed here or elsewhere.
     void exchange(Sender& sender, Receiver& receiver, Transport& transport);
     /// Until all workers have returned; rethrows the first failure, this rank's or another's. Joins the workers.

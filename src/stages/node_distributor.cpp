@@ -10,8 +10,8 @@ namespace {
 constexpr std::size_t kBlockRecords = 1024;
 }  // namespace
 
-NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank,
-                                 bool verify)
+NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner,
+                                 const Ownership& ownership, std::uint32_t rank, bool verify)
     : ports_(ports),
       format_(format),
       partitioner_(partitioner),

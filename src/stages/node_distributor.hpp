@@ -1,5 +1,6 @@
 #pragma once
-/// Phase one: looks at each key once and copies each record once, to the rank that owns it or straight into its logical disk.
+/// Phase one: looks at each key once and copies each record once, to the rank that owns it or straight into its logical
+/// disk.
 
 #include <cstdint>
 #include <vector>
@@ -16,26 +17,28 @@ namespace sluice {
 
 /// Which rank owns which partitions: contiguous ranges in key order.
 struct Ownership {
-    std::vector<std::uint32_t> first_partition;   ///< by rank, and one past the end: size ranks + 1
+    std::vector<std::uint32_t> first_partition;  ///< by rank, and one past the end: size ranks + 1
     std::uint32_t ranks() const { return static_cast<std::uint32_t>(first_partition.size()) - 1; }
     std::uint32_t first(std::uint32_t rank) const { return first_partition[rank]; }
     std::uint32_t count(std::uint32_t rank) const { return first_partition[rank + 1] - first_partition[rank]; }
     std::uint32_t partitions() const { return first_partition.back(); }
 };
 
-/// One worker per instance. Input: buffers of whole records in any order. Output: full send buffers (header space first,
-/// checksum sealed) for other ranks, full chunks for the coalescer. Source: TritonSort (NSDI 2011), node distributor.
+/// One worker per instance. Input: buffers of whole records in any order. Output: full send buffers (header space
+/// first, checksum sealed) for other ranks, full chunks for the coalescer. Source: TritonSort (NSDI 2011), node
+/// distributor.
 class NodeDistributor {
 public:
     struct Ports {
         WorkQueue<Buffer>& input;
         BufferPool& chunks;
         Coalescer& chains;
-        BufferPool* send_buffers = nullptr;             ///< nullptr with one rank: the network stages do not exist
+        BufferPool* send_buffers = nullptr;  ///< nullptr with one rank: the network stages do not exist
         WorkQueue<OutgoingBuffer>* output = nullptr;
-        Doorbell* network = nullptr;                    ///< rung after each buffer handed to the sender
+        Doorbell* network = nullptr;  ///< rung after each buffer handed to the sender
     };
-    NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank, bool verify);
+    NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
+                    std::uint32_t rank, bool verify);
     void run();
     /// Sum over the records this worker read; exact after run().
     const RecordSum& input_sum() const noexcept { return input_sum_; }
@@ -52,7 +55,7 @@ private:
     bool verify_;
     OpenBuffers open_;
     std::vector<std::uint32_t> slot_of_partition_;
-    std::vector<std::uint32_t> slots_;   // of the records of one block
+    std::vector<std::uint32_t> slots_;  // of the records of one block
     RecordSum input_sum_;
 };
 

@@ -6,7 +6,7 @@ std::uint32_t OpenBuffers::add_slots(std::uint32_t count, SlotKind kind) {
     const auto first = static_cast<std::uint32_t>(kinds_.size());
     kinds_.resize(first + count, kind);
     buffers_.resize(first + count);
-    open_.resize(first + count, OpenSlot{nullptr, nullptr});   // no room: the first record asks for a buffer
+    open_.resize(first + count, OpenSlot{nullptr, nullptr});  // no room: the first record asks for a buffer
     return first;
 }
 

@@ -16,14 +16,15 @@ class OpenBuffers {
 public:
     struct SlotKind {
         BufferPool* pool = nullptr;
-        std::size_t header_bytes = 0;   ///< left free in front of the records
+        std::size_t header_bytes = 0;  ///< left free in front of the records
     };
     explicit OpenBuffers(std::uint32_t record_bytes) : record_bytes_(record_bytes) {}
 
     /// Adds `count` slots that take their buffers from `kind.pool`; returns the number of the first.
     std::uint32_t add_slots(std::uint32_t count, SlotKind kind);
     /// Appends record i to slot[i]; `full(slot, buffer)` gets each buffer with no room left, before a new one is taken.
-    void append(std::span<const std::byte> records, std::span<const std::uint32_t> slot, const std::function<void(std::uint32_t, Buffer)>& full);
+    void append(std::span<const std::byte> records, std::span<const std::uint32_t> slot,
+                const std::function<void(std::uint32_t, Buffer)>& full);
     /// Hands out all open buffers that hold records.
     void drain(const std::function<void(std::uint32_t, Buffer)>& partial);
 
@@ -33,7 +34,7 @@ private:
     std::uint32_t record_bytes_;
     std::vector<SlotKind> kinds_;
     std::vector<Buffer> buffers_;
-    std::vector<OpenSlot> open_;   // write cursor and end of each, as the copy kernel wants them
+    std::vector<OpenSlot> open_;  // write cursor and end of each, as the copy kernel wants them
 };
 
 }  // namespace sluice

@@ -8,7 +8,8 @@
 
 namespace sluice {
 
-PartWriter::PartWriter(IoBackend& backend, Options options, std::function<std::string(std::uint32_t)> path_of_part, WorkQueue<SortedPiece>& input)
+PartWriter::PartWriter(IoBackend& backend, Options options, std::function<std::string(std::uint32_t)> path_of_part,
+                       WorkQueue<SortedPiece>& input)
     : backend_(backend),
       options_(options),
       path_of_part_(std::move(path_of_part)),
@@ -47,9 +48,10 @@ PartWriter::Part& PartWriter::part_of(const SortedPiece& piece) {
         if (part.file && part.partition == piece.partition) return part;
         if (!part.file) free = &part;
     }
-    if (free == nullptr) free = &parts_.emplace_back();   // more parts wait for their sync than planned
+    if (free == nullptr) free = &parts_.emplace_back();  // more parts wait for their sync than planned
     *free = {backend_.create(path_of_part_(piece.partition)), piece.partition, piece.part_bytes, 0};
-    if (options_.preallocate && piece.part_bytes > 0) free->file->preallocate(round_up(piece.part_bytes, kDirectIoAlign));
+    if (options_.preallocate && piece.part_bytes > 0)
+        free->file->preallocate(round_up(piece.part_bytes, kDirectIoAlign));
     return *free;
 }
 

@@ -13,16 +13,17 @@
 
 namespace sluice {
 
-/// One worker per instance and disk. Each part is a file of its own: created and preallocated at its first piece, cut to its
-/// size and synced, without waiting, after its last. A part that reached `durable` is complete on the disk.
+/// One worker per instance and disk. Each part is a file of its own: created and preallocated at its first piece, cut
+/// to its size and synced, without waiting, after its last. A part that reached `durable` is complete on the disk.
 class PartWriter {
 public:
     struct Options {
         unsigned depth = 4;
         bool preallocate = true, sync = true;
-        std::size_t parts_open = 8;   ///< parts that may be under way at once: at least the number of sorters + 1
+        std::size_t parts_open = 8;  ///< parts that may be under way at once: at least the number of sorters + 1
     };
-    PartWriter(IoBackend& backend, Options options, std::function<std::string(std::uint32_t)> path_of_part, WorkQueue<SortedPiece>& input);
+    PartWriter(IoBackend& backend, Options options, std::function<std::string(std::uint32_t)> path_of_part,
+               WorkQueue<SortedPiece>& input);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 
@@ -34,7 +35,7 @@ private:
     };
     struct Request {
         std::size_t part = 0;
-        Buffer buffer;      ///< empty: a sync
+        Buffer buffer;  ///< empty: a sync
     };
     Part& part_of(const SortedPiece& piece);
     void write(SortedPiece piece);
@@ -49,9 +50,9 @@ private:
     WorkQueue<SortedPiece>& input_;
     std::vector<Part> parts_;
     std::vector<Request> requests_;
-    std::vector<std::size_t> free_requests_, complete_;   // complete_: all bytes written, waiting for room to sync
+    std::vector<std::size_t> free_requests_, complete_;  // complete_: all bytes written, waiting for room to sync
     std::vector<IoCompletion> done_;
-    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
+    std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

@@ -9,8 +9,9 @@
 
 namespace sluice {
 
-PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions,
-                                 std::uint64_t read_bytes, unsigned depth, BufferPool& slots, WorkQueue<LoadedPartition>& output)
+PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index,
+                                 std::uint32_t partitions, std::uint64_t read_bytes, unsigned depth, BufferPool& slots,
+                                 WorkQueue<LoadedPartition>& output)
     : logs_(std::move(logs)),
       index_(index),
       partitions_(partitions),
@@ -33,7 +34,8 @@ void PartitionReader::run() {
 }
 
 void PartitionReader::load(std::uint32_t partition) {
-    // Completions must be seen while we wait for memory: a partition that is complete but not handed on would never free it.
+    // Completions must be seen while we wait for memory: a partition that is complete but not handed on would never
+    // free it.
     auto memory = slots_.try_take();
     while (!memory && queue_->in_flight() > 0) {
         collect(1);
@@ -44,7 +46,8 @@ void PartitionReader::load(std::uint32_t partition) {
     free_.pop_back();
     const auto extents = index_.extents(partition);
     Loading& loading = loading_[slot];
-    loading = {partition, std::move(buffer), 0, 1};   // the 1 is ours: nothing is handed on before all reads are submitted
+    loading = {partition, std::move(buffer), 0,
+               1};  // the 1 is ours: nothing is handed on before all reads are submitted
     for (const Extent& extent : extents) {
         read(slot, extent, loading.record_bytes);
         loading.record_bytes += extent.record_bytes;
@@ -64,7 +67,8 @@ void PartitionReader::read(std::size_t slot, const Extent& extent, std::uint64_t
         expected_[token] = bytes;
         slot_of_[token] = slot;
         ++loading_[slot].reads_left;
-        queue_->read(*logs_[extent.disk], extent.offset + done, loading_[slot].buffer.storage().subspan(at + done, bytes), token);
+        queue_->read(*logs_[extent.disk], extent.offset + done,
+                     loading_[slot].buffer.storage().subspan(at + done, bytes), token);
         done += bytes;
     }
 }
@@ -75,8 +79,9 @@ void PartitionReader::collect(unsigned minimum) {
     for (const IoCompletion& completion : done_) {
         Loading& loading = loading_[slot_of_[completion.token]];
         if (completion.bytes != expected_[completion.token]) {
-            throw Error(Errc::integrity, "partition " + std::to_string(loading.partition) + ": an extent ended early (" +
-                                             std::to_string(completion.bytes) + " of " + std::to_string(expected_[completion.token]) +
+            throw Error(Errc::integrity, "partition " + std::to_string(loading.partition) +
+                                             ": an extent ended early (" + std::to_string(completion.bytes) + " of " +
+                                             std::to_string(expected_[completion.token]) +
                                              " bytes); the intermediate log was cut, sort again");
         }
         this_worker().input_bytes.add(completion.bytes);

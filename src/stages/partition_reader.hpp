@@ -14,19 +14,19 @@ namespace sluice {
 
 /// All records of one partition, contiguous, in no particular order.
 struct LoadedPartition {
-    std::uint32_t partition = 0;   ///< local number
+    std::uint32_t partition = 0;  ///< local number
     Buffer records;
 };
 
-/// One worker per rank. Reads partitions in key order; their extents lie on all intermediate disks, so all disks work at once,
-/// and the next partition is read while memory for it is free.
+/// One worker per rank. Reads partitions in key order; their extents lie on all intermediate disks, so all disks work
+/// at once, and the next partition is read while memory for it is free.
 class PartitionReader {
 public:
     /// @param logs       by disk number of the extent index.
     /// @param slots      buffers that hold the largest partition, padded to kDirectIoAlign.
     /// @param read_bytes largest single request; a multiple of kDirectIoAlign.
-    PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions, std::uint64_t read_bytes,
-                    unsigned depth, BufferPool& slots, WorkQueue<LoadedPartition>& output);
+    PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions,
+                    std::uint64_t read_bytes, unsigned depth, BufferPool& slots, WorkQueue<LoadedPartition>& output);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 
@@ -35,7 +35,7 @@ private:
         std::uint32_t partition = 0;
         Buffer buffer;
         std::uint64_t record_bytes = 0;
-        std::size_t reads_left = 0;   ///< submitted or still to be submitted
+        std::size_t reads_left = 0;  ///< submitted or still to be submitted
     };
     void load(std::uint32_t partition);
     void read(std::size_t slot, const Extent& extent, std::uint64_t at);
@@ -47,13 +47,13 @@ private:
     std::uint64_t read_bytes_;
     BufferPool& slots_;
     WorkQueue<LoadedPartition>& output_;
-    std::vector<Loading> loading_;         // by slot number, as many as the pool has buffers
+    std::vector<Loading> loading_;  // by slot number, as many as the pool has buffers
     std::vector<std::size_t> free_;
     std::vector<IoCompletion> done_;
     std::vector<std::uint64_t> expected_;  // by request token: bytes the read must bring
     std::vector<std::size_t> slot_of_;     // by request token
     std::vector<std::size_t> free_tokens_;
-    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
+    std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

@@ -8,8 +8,15 @@
 
 namespace sluice {
 
-Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool, WorkQueue<Buffer>& output)
-    : backend_(backend), ranges_(std::move(ranges)), pool_(pool), output_(output), slots_(depth), files_(ranges_.size()), queue_(backend.make_queue(depth)) {
+Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool,
+               WorkQueue<Buffer>& output)
+    : backend_(backend),
+      ranges_(std::move(ranges)),
+      pool_(pool),
+      output_(output),
+      slots_(depth),
+      files_(ranges_.size()),
+      queue_(backend.make_queue(depth)) {
     for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
     done_.reserve(depth);
 }
@@ -37,14 +44,15 @@ bool Reader::submit_next() {
     } else if (auto free = pool_.try_take()) {
         buffer = std::move(*free);
     } else {
-        return false;   // completions will free memory downstream; wait for one of those instead
+        return false;  // completions will free memory downstream; wait for one of those instead
     }
     if (!files_[range_]) files_[range_] = backend_.open_for_read(range.path);
     const std::uint64_t bytes = std::min<std::uint64_t>(buffer.capacity(), range.bytes - position_);
     const std::size_t slot = free_slots_.back();
     free_slots_.pop_back();
     slots_[slot] = {std::move(buffer), bytes, range_};
-    queue_->read(*files_[range_], range.offset + position_, slots_[slot].buffer.storage().first(round_up(bytes, kDirectIoAlign)), slot);
+    queue_->read(*files_[range_], range.offset + position_,
+                 slots_[slot].buffer.storage().first(round_up(bytes, kDirectIoAlign)), slot);
     position_ += bytes;
     return true;
 }
@@ -55,9 +63,10 @@ void Reader::collect() {
     for (const IoCompletion& completion : done_) {
         Slot& slot = slots_[completion.token];
         if (completion.bytes < slot.expected_bytes) {
-            throw Error(Errc::input, "read '" + ranges_[slot.range].path + "': the file ended " +
-                                         std::to_string(slot.expected_bytes - completion.bytes) +
-                                         " bytes early; it changed while it was read, sort again when nobody writes to it");
+            throw Error(Errc::input,
+                        "read '" + ranges_[slot.range].path + "': the file ended " +
+                            std::to_string(slot.expected_bytes - completion.bytes) +
+                            " bytes early; it changed while it was read, sort again when nobody writes to it");
         }
         slot.buffer.set_size(slot.expected_bytes);
         this_worker().output_bytes.add(slot.expected_bytes);

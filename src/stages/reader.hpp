@@ -23,7 +23,8 @@ struct ReadRange {
 class Reader {
 public:
     /// @param pool  buffers of a multiple of lcm(record, kDirectIoAlign) bytes, so that every read holds whole records.
-    Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool, WorkQueue<Buffer>& output);
+    Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool,
+           WorkQueue<Buffer>& output);
     void run();
     /// From completed reads only. Any thread, exact after run().
     IoCounters counters() const { return queue_->counters(); }
@@ -44,10 +45,10 @@ private:
     std::vector<Slot> slots_;
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
-    std::vector<std::unique_ptr<IoFile>> files_;   // by range; opened when the first read of the range is submitted
+    std::vector<std::unique_ptr<IoFile>> files_;  // by range; opened when the first read of the range is submitted
     std::size_t range_ = 0;
-    std::uint64_t position_ = 0;                   // within the range
-    std::unique_ptr<IoQueue> queue_;   // last: its destructor waits for the kernel while buffers and files still live
+    std::uint64_t position_ = 0;      // within the range
+    std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 
 }  // namespace sluice

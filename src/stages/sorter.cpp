@@ -4,8 +4,8 @@
 
 namespace sluice {
 
-Sorter::Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition, std::span<std::byte> scratch,
-               bool verify, std::vector<SortSummary>& parts)
+Sorter::Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition,
+               std::span<std::byte> scratch, bool verify, std::vector<SortSummary>& parts)
     : ports_(std::move(ports)),
       format_(format),
       partitioner_(partitioner),
@@ -18,7 +18,7 @@ void Sorter::run() {
     while (auto loaded = ports_.input.pop()) {
         this_worker().input_bytes.add(loaded->records.size());
         const auto [low, high] = partitioner_.prefix_range(first_partition_ + loaded->partition);
-        sorter_.sort(loaded->records.data(), {low, high});
+        sorter_.sort(loaded->records.data(), PrefixRange{low, high});
         emit(*loaded);
         this_worker().units.add(1);
     }
@@ -32,7 +32,8 @@ void Sorter::emit(const LoadedPartition& loaded) {
     if (total_bytes == 0) output.push({loaded.partition, 0, 0, Buffer()});
     for (std::uint64_t offset = 0; offset < total_bytes;) {
         Buffer buffer = ports_.write_buffers.take();
-        const std::uint64_t bytes = std::min<std::uint64_t>(total_bytes - offset, buffer.capacity() / format_.record_bytes * format_.record_bytes);
+        const std::uint64_t bytes = std::min<std::uint64_t>(
+            total_bytes - offset, buffer.capacity() / format_.record_bytes * format_.record_bytes);
         // Small steps, so that the checker finds the records still in the cache.
         const std::uint64_t step_bytes = 512ull * format_.record_bytes;
         for (std::uint64_t done = 0; done < bytes; done += step_bytes) {
@@ -48,8 +49,10 @@ void Sorter::emit(const LoadedPartition& loaded) {
     }
     SortSummary summary = checker.summary();
     if (verify_ && summary.unordered != 0) {
-        throw Error(Errc::integrity, "partition " + std::to_string(first_partition_ + loaded.partition) +
-                                         ": records leave the sorter out of order; a memory or processor of this host is faulty, or sluice is");
+        throw Error(
+            Errc::integrity,
+            "partition " + std::to_string(first_partition_ + loaded.partition) +
+                ": records leave the sorter out of order; a memory or processor of this host is faulty, or sluice is");
     }
     if (!verify_) summary.sum.count = total_bytes / format_.record_bytes;
     parts_[loaded.partition] = std::move(summary);

@@ -16,26 +16,26 @@ namespace sluice {
 
 /// A piece of an output part, in order within the part; the last piece of a part may be short.
 struct SortedPiece {
-    std::uint32_t partition = 0;    ///< local number
-    std::uint64_t offset = 0;       ///< in the part file
-    std::uint64_t part_bytes = 0;   ///< of the whole part: the file is preallocated to it
-    Buffer buffer;                  ///< empty for a partition without records
+    std::uint32_t partition = 0;   ///< local number
+    std::uint64_t offset = 0;      ///< in the part file
+    std::uint64_t part_bytes = 0;  ///< of the whole part: the file is preallocated to it
+    Buffer buffer;                 ///< empty for a partition without records
 };
 
-/// One worker per instance. Order, count and checksum of each part are taken as the records leave, on the gathered bytes.
-/// Throws Error(integrity) when records are out of order or outside their partition's key range.
+/// One worker per instance. Order, count and checksum of each part are taken as the records leave, on the gathered
+/// bytes. Throws Error(integrity) when records are out of order or outside their partition's key range.
 class Sorter {
 public:
     struct Ports {
         WorkQueue<LoadedPartition>& input;
         BufferPool& write_buffers;
-        std::function<WorkQueue<SortedPiece>&(std::uint32_t partition)> output;   ///< the queue of the part's disk
-        std::function<void()> done;                                               ///< this producer has ended
+        std::function<WorkQueue<SortedPiece>&(std::uint32_t partition)> output;  ///< the queue of the part's disk
+        std::function<void()> done;                                              ///< this producer has ended
     };
     /// @param first_partition  global number of local partition 0, for the key ranges.
     /// @param parts            by local partition; this worker fills in those it sorts.
-    Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition, std::span<std::byte> scratch, bool verify,
-           std::vector<SortSummary>& parts);
+    Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition,
+           std::span<std::byte> scratch, bool verify, std::vector<SortSummary>& parts);
     void run();
 
 private:

@@ -8,7 +8,8 @@ namespace sluice {
 namespace {
 
 struct PoolFixture {
-    explicit PoolFixture(Executor& executor, std::size_t count = 2) : memory(count * 64), pool(executor, "test", memory, 64, count) {}
+    explicit PoolFixture(Executor& executor, std::size_t count = 2)
+        : memory(count * 64), pool(executor, "test", memory, 64, count) {}
     std::vector<std::byte> memory;
     BufferPool pool;
 };

@@ -37,7 +37,7 @@ TEST(WorkQueue, PushWaitsWhenFullUntilOneIsPopped) {
         second_pushed = true;
         queue.producer_done();
     });
-    executor.sleep_for_ns(1000);   // nobody else can run but the producer, until it waits
+    executor.sleep_for_ns(1000);  // nobody else can run but the producer, until it waits
     EXPECT_FALSE(second_pushed);
     EXPECT_EQ(queue.pop(), 1);
     EXPECT_EQ(queue.pop(), 2);

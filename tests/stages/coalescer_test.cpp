@@ -13,8 +13,11 @@ constexpr std::uint32_t kRecord = 16;
 constexpr std::size_t kChunk = 64;
 
 struct Fixture {
-    explicit Fixture(Executor& executor, Coalescer::Options options, std::size_t producers = 1, std::size_t chunk_count = 8)
-        : memory(kChunk * chunk_count), pool(executor, "chunks", memory, kChunk, chunk_count), chains(executor, pool, kRecord, options, producers) {
+    explicit Fixture(Executor& executor, Coalescer::Options options, std::size_t producers = 1,
+                     std::size_t chunk_count = 8)
+        : memory(kChunk * chunk_count),
+          pool(executor, "chunks", memory, kChunk, chunk_count),
+          chains(executor, pool, kRecord, options, producers) {
         chain.chunks.reserve(options.max_chunks);
     }
     Buffer filled(std::size_t bytes, int mark = 0) {

@@ -1,0 +1,69 @@
+#pragma once
+/// A cluster of ranks in one process, on any Executor: the same protocol and stage code as under MPI, in tests and for
+/// one rank.
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "net/communicator.hpp"
+#include "net/wire.hpp"
+#include "runtime/doorbell.hpp"
+
+namespace sluice {
+
+/// What happens to the nth message sent, for tests of the protocol.
+struct WireFault {
+    enum class Kind { none, drop, duplicate, corrupt_header } kind = Kind::none;
+    std::uint64_t nth = 0;
+    bool fired = false;
+};
+
+/// Owns one communicator, wire and doorbell a rank. Each rank's are used by that rank's main thread; the doorbell by
+/// all.
+class InProcessCluster {
+public:
+    InProcessCluster(Executor& executor, std::uint32_t ranks);
+    ~InProcessCluster();
+    Communicator& communicator(std::uint32_t rank);
+    Wire& wire(std::uint32_t rank);
+    Doorbell& doorbell(std::uint32_t rank) { return *doorbells_[rank]; }
+    void inject(WireFault fault) { fault_ = fault; }
+    bool fault_fired() const { return fault_.fired; }
+
+private:
+    friend class InProcessCommunicator;
+    friend class InProcessWire;
+    struct Message {
+        std::vector<std::byte> bytes;
+    };
+    struct Posted {
+        std::span<std::byte> memory;
+        std::uint64_t slot;
+    };
+    struct Pair {  // one direction between two ranks
+        std::deque<Posted> posted;
+        std::deque<Message> messages;  // sent, not yet received
+        std::deque<std::uint64_t> control;
+    };
+    Pair& pair(std::uint32_t source, std::uint32_t destination) { return pairs_[source * ranks_ + destination]; }
+    void match(std::uint32_t source, std::uint32_t destination);
+
+    std::uint32_t ranks_;
+    Mutex mutex_;
+    Condition changed_;
+    std::vector<Pair> pairs_;
+    std::vector<std::vector<Wire::Completion>> completions_;  // by rank
+    std::vector<std::string> gathered_;
+    std::vector<std::string> result_;
+    std::uint32_t arrived_ = 0;
+    std::uint64_t generation_ = 0, sent_ = 0;
+    std::optional<Communicator::Failure> failure_;
+    WireFault fault_;
+    std::vector<std::unique_ptr<Doorbell>> doorbells_;
+    std::vector<std::unique_ptr<Communicator>> communicators_;
+    std::vector<std::unique_ptr<Wire>> wires_;
+};
+
+}  // namespace sluice

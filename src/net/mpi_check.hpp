@@ -1,0 +1,24 @@
+#pragma once
+/// MPI return codes as errors. Internal to the net layer.
+
+#include <mpi.h>
+
+#include <cstddef>
+#include <string>
+
+#include "runtime/error.hpp"
+
+namespace sluice {
+
+inline constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 30;  ///< MPI-3 counts are int
+
+inline void check_mpi(int rc, const char* call) {
+    if (rc == MPI_SUCCESS) return;
+    char text[MPI_MAX_ERROR_STRING] = {};
+    int length = 0;
+    MPI_Error_string(rc, text, &length);
+    throw Error(Errc::peer, std::string(call) + ": " + std::string(text, static_cast<std::size_t>(length)) +
+                                "; a rank or its network is gone");
+}
+
+}  // namespace sluice

@@ -1,0 +1,188 @@
+#include "net/mpi_session.hpp"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <thread>
+
+#include "net/mpi_check.hpp"
+#include "runtime/error.hpp"
+
+namespace sluice {
+
+std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator);  // mpi_wire.cpp
+
+namespace {
+
+constexpr int kFailureTag = 7;
+
+struct FailureMessage {
+    std::uint32_t rank = 0;
+    std::int32_t exit_code = 1;
+    char text[1000] = {};
+};
+
+/// Waits for one request without burning a core: a few hard looks, then short sleeps.
+class Patience {
+public:
+    void rest() {
+        if (++turns_ < 50) return;
+        if (turns_ < 100) {
+            std::this_thread::yield();
+        } else {
+            std::this_thread::sleep_for(std::chrono::microseconds(std::min(200u, turns_ - 90)));
+        }
+    }
+
+private:
+    unsigned turns_ = 0;
+};
+
+class MpiCommunicator final : public Communicator {
+public:
+    explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
+        int rank = 0, size = 1;
+        check_mpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
+        check_mpi(MPI_Comm_size(comm, &size), "MPI_Comm_size");
+        rank_ = static_cast<std::uint32_t>(rank);
+        size_ = static_cast<std::uint32_t>(size);
+    }
+    std::uint32_t rank() const override { return rank_; }
+    std::uint32_t size() const override { return size_; }
+    void barrier() override {
+        MPI_Request request;
+        check_mpi(MPI_Ibarrier(comm_, &request), "MPI_Ibarrier");
+        wait(request);
+    }
+    void barrier_or_failure() override { barrier(); }
+    std::string broadcast(std::string text, std::uint32_t root) override {
+        std::uint64_t bytes = text.size();
+        MPI_Request request;
+        check_mpi(MPI_Ibcast(&bytes, 1, MPI_UINT64_T, static_cast<int>(root), comm_, &request), "MPI_Ibcast");
+        wait(request);
+        SLUICE_CHECK(bytes <= kMaxMessageBytes);
+        text.resize(bytes);
+        check_mpi(MPI_Ibcast(text.data(), static_cast<int>(bytes), MPI_BYTE, static_cast<int>(root), comm_, &request),
+                  "MPI_Ibcast");
+        wait(request);
+        return text;
+    }
+    std::vector<std::string> all_gather(const std::string& text) override {
+        const int mine = static_cast<int>(text.size());
+        std::vector<int> lengths(size_), offsets(size_);
+        MPI_Request request;
+        check_mpi(MPI_Iallgather(&mine, 1, MPI_INT, lengths.data(), 1, MPI_INT, comm_, &request), "MPI_Iallgather");
+        wait(request);
+        const std::uint64_t total = std::accumulate(lengths.begin(), lengths.end(), std::uint64_t{0});
+        SLUICE_CHECK(total <= kMaxMessageBytes);
+        std::exclusive_scan(lengths.begin(), lengths.end(), offsets.begin(), 0);
+        std::string all(total, '\0');
+        check_mpi(MPI_Iallgatherv(text.data(), mine, MPI_BYTE, all.data(), lengths.data(), offsets.data(), MPI_BYTE,
+                                  comm_, &request),
+                  "MPI_Iallgatherv");
+        wait(request);
+        std::vector<std::string> texts;
+        for (std::uint32_t r = 0; r < size_; ++r)
+            texts.push_back(all.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(lengths[r])));
+        return texts;
+    }
+    void announce_failure(const Failure& failure) override {
+        FailureMessage message;
+        message.rank = failure.rank;
+        message.exit_code = failure.exit_code;
+        std::strncpy(message.text, failure.message.c_str(), sizeof message.text - 1);
+        std::vector<MPI_Request> requests;
+        for (std::uint32_t to = 0; to < size_; ++to) {
+            if (to == rank_) continue;
+            requests.push_back(MPI_REQUEST_NULL);
+            MPI_Isend(&message, sizeof message, MPI_BYTE, static_cast<int>(to), kFailureTag, comm_, &requests.back());
+        }
+        // The peers may be gone as well: give the news a moment, then leave.
+        for (int turn = 0, done = 0; turn < 200 && done == 0; ++turn) {
+            if (MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) !=
+                MPI_SUCCESS)
+                return;
+            if (done == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+    std::optional<Failure> poll_failure() override {
+        int there = 0;
+        MPI_Status status;
+        check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kFailureTag, comm_, &there, &status), "MPI_Iprobe");
+        if (there == 0) return std::nullopt;
+        FailureMessage message;
+        check_mpi(
+            MPI_Recv(&message, sizeof message, MPI_BYTE, status.MPI_SOURCE, kFailureTag, comm_, MPI_STATUS_IGNORE),
+            "MPI_Recv");
+        message.text[sizeof message.text - 1] = '\0';
+        return Failure{message.rank, message.exit_code, message.text};
+    }
+
+private:
+    void wait(MPI_Request& request) {
+        Patience patience;
+        for (int done = 0;;) {
+            check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+            if (done != 0) return;
+            if (const auto failure = poll_failure()) {
+                throw Error(static_cast<Errc>(failure->exit_code),
+                            "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
+            }
+            patience.rest();
+        }
+    }
+    MPI_Comm comm_;
+    std::uint32_t rank_ = 0, size_ = 1;
+};
+
+}  // namespace
+
+struct MpiSession::State {
+    MPI_Comm control = MPI_COMM_NULL, data = MPI_COMM_NULL;
+    bool finished = false;
+};
+
+bool launched_by_mpi() {
+    return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr || std::getenv("PMIX_RANK") != nullptr ||
+           std::getenv("PMI_RANK") != nullptr;
+}
+
+MpiSession::MpiSession(int* argc, char*** argv) : state_(std::make_unique<State>()) {
+    // The search for other fabrics takes 0.2 s; who has one names it in the environment.
+    ::setenv("OMPI_MCA_pml", "ob1", 0);
+    int provided = 0;
+    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
+        throw Error(Errc::environment, "MPI_Init_thread: this MPI cannot run beside threads; use Open MPI 4 or later");
+    }
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &state_->control), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &state_->data), "MPI_Comm_dup");
+    MPI_Comm_set_errhandler(state_->control, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(state_->data, MPI_ERRORS_RETURN);
+    communicator_ = std::make_unique<MpiCommunicator>(state_->control);
+    wire_ = make_mpi_wire(state_->data);
+}
+
+MpiSession::~MpiSession() = default;
+
+std::string MpiSession::library() const {
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+    int length = 0;
+    MPI_Get_library_version(text, &length);
+    return {text, static_cast<std::size_t>(length)};
+}
+
+void MpiSession::finish() {
+    wire_.reset();
+    communicator_->barrier();
+    communicator_.reset();
+    MPI_Comm_free(&state_->control);
+    MPI_Comm_free(&state_->data);
+    MPI_Finalize();
+    state_->finished = true;
+}
+
+}  // namespace sluice

@@ -1,0 +1,36 @@
+#pragma once
+/// MPI's life in this process. The network thread is the one that constructs it, and the only one that calls MPI.
+
+#include <memory>
+#include <string>
+
+#include "net/communicator.hpp"
+#include "net/wire.hpp"
+
+namespace sluice {
+
+/// True when a launcher (mpirun, srun) started this process, so that there are other ranks to meet.
+bool launched_by_mpi();
+
+/// MPI_Init to MPI_Finalize. Finalizes only by finish(): an error path leaves the process by _exit, since a rank in
+/// MPI_Finalize would wait for ever for one that failed.
+class MpiSession {
+public:
+    MpiSession(int* argc, char*** argv);
+    ~MpiSession();
+    MpiSession(const MpiSession&) = delete;
+
+    Communicator& communicator() noexcept { return *communicator_; }  ///< control, on its own MPI communicator
+    Wire& wire() noexcept { return *wire_; }                          ///< data, on another
+    std::string library() const;                                      ///< "Open MPI v4.1.4, ..."
+    /// Collective: all ranks are done.
+    void finish();
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+    std::unique_ptr<Communicator> communicator_;
+    std::unique_ptr<Wire> wire_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,244 @@
+#include "net/p2p_transport.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint32_t kLastFlag = 1;  // no message follows from this source
+
+class P2pTransport final : public Transport {
+public:
+    P2pTransport(Wire& wire, BufferPool& pool, std::uint64_t run_id)
+        : wire_(wire),
+          pool_(pool),
+          run_id_(run_id),
+          rank_(wire.rank()),
+          ranks_(wire.size()),
+          peers_(ranks_),
+          counters_(ranks_) {
+        if (ranks_ > 1 && pool.count() < ranks_ - 1) {
+            throw Error(Errc::config,
+                        "net.receive_buffers: " + std::to_string(pool.count()) + " are fewer than the " +
+                            std::to_string(ranks_ - 1) +
+                            " peers, each of which needs one standing credit; set >= " + std::to_string(ranks_ - 1));
+        }
+        fair_share_ = ranks_ > 1 ? std::max<std::size_t>(1, pool.count() / (ranks_ - 1)) : 0;
+        receives_.resize(pool.count());
+        for (std::size_t slot = pool.count(); slot > 0; --slot) free_receives_.push_back(slot - 1);
+    }
+    /// After a failure things may still be in flight; their buffers go home here, and nobody uses them any more.
+    ~P2pTransport() override {
+        for (std::uint32_t peer = 0; peer < ranks_; ++peer) {
+            if (peer != rank_) wire_.cancel_receives(peer);
+        }
+    }
+
+    bool try_send(OutgoingBuffer& full) override {
+        Peer& peer = peers_[full.destination];
+        SLUICE_CHECK(full.destination != rank_ && !finishing_);
+        if (peer.credits == 0) return false;
+        MessageHeader header;
+        std::memcpy(&header, full.buffer.data().data(), sizeof header);
+        fill(header, full.destination);
+        header.offered_buffers = peer.backlog;
+        std::memcpy(full.buffer.storage().data(), &header, sizeof header);
+        PeerCounters& counted = counters_[full.destination];
+        counted.sent_bytes += full.buffer.size() - kHeaderBytes;
+        counted.sent_records += header.record_count;
+        ++counted.sent_messages;
+        const std::size_t slot = take_send_slot();
+        sends_[slot] = std::move(full.buffer);
+        ++sends_in_flight_;
+        wire_.start_send(full.destination, sends_[slot].data(), slot);
+        return true;
+    }
+    void set_backlog(std::uint32_t destination, std::uint64_t buffers) override {
+        peers_[destination].backlog = buffers;
+    }
+    void finish_sending() override { finishing_ = true; }
+
+    bool progress(const std::function<void(ArrivedBuffer)>& arrived) override {
+        bool moved = read_control();
+        done_.clear();
+        wire_.test(done_);
+        for (const Wire::Completion& completion : done_) {
+            moved = true;
+            if (completion.is_send) {
+                --sends_in_flight_;
+                if (completion.slot < kLastSlot) {
+                    sends_[completion.slot] = Buffer();
+                    free_sends_.push_back(completion.slot);
+                }
+            } else {
+                receive(completion, arrived);
+            }
+        }
+        moved |= say_last();
+        moved |= grant();
+        return moved;
+    }
+    bool receiving_done() const override { return peers_done_ == ranks_ - 1; }
+    bool sending_done() const override { return finishing_ && lasts_said_ == ranks_ - 1 && sends_in_flight_ == 0; }
+    bool rings_doorbell() const override { return wire_.rings_doorbell(); }
+    const std::vector<PeerCounters>& counters() const override { return counters_; }
+    const char* name() const override { return "p2p"; }
+
+private:
+    static constexpr std::uint64_t kLastSlot = std::uint64_t{1} << 40;  // + destination: the header-only last message
+    struct Peer {
+        std::uint64_t credits = 0;  // messages we may still send there
+        std::uint64_t backlog = 0;  // buffers we hold for it
+        std::uint64_t next_sent = 0, next_received = 0;
+        std::size_t outstanding = 0;  // receives posted for it
+        std::uint64_t offered = 0;    // buffers it holds for us, as of its last message
+        bool done = false, last_said = false;
+        MessageHeader last;
+    };
+    struct Receive {
+        std::uint32_t source = 0;
+        Buffer buffer;
+    };
+
+    void fill(MessageHeader& header, std::uint32_t destination) {
+        header.run_id = run_id_;
+        header.source = rank_;
+        header.destination = destination;
+        header.sequence = peers_[destination].next_sent++;
+        --peers_[destination].credits;
+    }
+    std::size_t take_send_slot() {
+        if (free_sends_.empty()) {
+            free_sends_.push_back(sends_.size());  // as many as the send pool has buffers, reached early
+            sends_.emplace_back();
+        }
+        const std::size_t slot = free_sends_.back();
+        free_sends_.pop_back();
+        return slot;
+    }
+    /// A control word is a grant: run in the high half, how many in the low. Grants of an earlier exchange are stale.
+    bool read_control() {
+        bool any = false;
+        std::uint32_t source = 0;
+        std::uint64_t word = 0;
+        while (wire_.poll_control(source, word)) {
+            any = true;
+            if (word >> 32 == (run_id_ & 0xffffffff)) peers_[source].credits += word & 0xffffffff;
+        }
+        return any;
+    }
+    bool say_last() {
+        if (!finishing_ || lasts_said_ == ranks_ - 1) return false;
+        bool any = false;
+        for (std::uint32_t to = 0; to < ranks_; ++to) {
+            Peer& peer = peers_[to];
+            if (to == rank_ || peer.last_said || peer.credits == 0) continue;
+            fill(peer.last, to);
+            peer.last.flags = kLastFlag;
+            peer.last_said = any = true;
+            ++lasts_said_;
+            ++sends_in_flight_;
+            wire_.start_send(to, std::as_bytes(std::span(&peer.last, 1)), kLastSlot + to);
+        }
+        return any;
+    }
+    /// Whom the next free buffer is for: the source with the fewest outstanding, within its share or what it offers.
+    std::uint32_t most_deserving() const {
+        std::uint32_t best = rank_;
+        for (std::uint32_t shift = 1; shift < ranks_; ++shift) {
+            const std::uint32_t candidate = (rank_ + shift) % ranks_;
+            const Peer& peer = peers_[candidate];
+            if (peer.done || peer.outstanding >= std::max<std::uint64_t>(fair_share_, peer.offered)) continue;
+            if (best == rank_ || peer.outstanding < peers_[best].outstanding) best = candidate;
+        }
+        return best;
+    }
+    bool grant() {
+        bool any = false;
+        while (!free_receives_.empty() && peers_done_ < ranks_ - 1) {
+            const std::uint32_t source = most_deserving();
+            if (source == rank_) break;
+            auto buffer = pool_.try_take();
+            if (!buffer) break;
+            const std::size_t slot = free_receives_.back();
+            free_receives_.pop_back();
+            receives_[slot] = {source, std::move(*buffer)};
+            ++peers_[source].outstanding;
+            wire_.post_receive(source, receives_[slot].buffer.storage(), slot);  // posted before it is promised
+            wire_.send_control(source, (run_id_ & 0xffffffff) << 32 | 1);
+            any = true;
+        }
+        return any;
+    }
+    void receive(const Wire::Completion& completion, const std::function<void(ArrivedBuffer)>& arrived) {
+        Receive& receive = receives_[completion.slot];
+        const std::uint32_t source = receive.source;
+        Peer& peer = peers_[source];
+        Buffer buffer = std::move(receive.buffer);
+        free_receives_.push_back(completion.slot);
+        --peer.outstanding;
+        MessageHeader header;
+        if (completion.bytes < kHeaderBytes) fail(source, "is shorter than its header");
+        std::memcpy(&header, buffer.storage().data(), sizeof header);
+        if (header.run_id != run_id_) fail(source, "belongs to another run");
+        if (header.source != source || header.destination != rank_) {
+            fail(source, "says it goes from rank " + std::to_string(header.source) + " to rank " +
+                             std::to_string(header.destination));
+        }
+        if (header.sequence != peer.next_received) {
+            fail(source, "has number " + std::to_string(header.sequence) + " instead of " +
+                             std::to_string(peer.next_received) + ": one was lost or doubled");
+        }
+        ++peer.next_received;
+        if ((header.flags & kLastFlag) != 0) {
+            peer.done = true;
+            ++peers_done_;
+            wire_.cancel_receives(source);
+            for (std::size_t slot = 0; slot < receives_.size(); ++slot) {
+                if (receives_[slot].source != source || !receives_[slot].buffer) continue;
+                receives_[slot].buffer = Buffer();
+                free_receives_.push_back(slot);
+                --peer.outstanding;
+            }
+            return;
+        }
+        peer.offered = header.offered_buffers;
+        buffer.set_size(completion.bytes);
+        PeerCounters& counted = counters_[source];
+        counted.received_bytes += completion.bytes - kHeaderBytes;
+        counted.received_records += header.record_count;
+        ++counted.received_messages;
+        arrived({header, std::move(buffer)});
+    }
+    [[noreturn]] void fail(std::uint32_t source, const std::string& what) const {
+        throw Error(Errc::integrity, "message from rank " + std::to_string(source) + " to rank " +
+                                         std::to_string(rank_) + " " + what +
+                                         "; the network or MPI is faulty, sort again");
+    }
+
+    Wire& wire_;
+    BufferPool& pool_;
+    std::uint64_t run_id_;
+    std::uint32_t rank_, ranks_;
+    std::size_t fair_share_ = 0;
+    std::vector<Peer> peers_;
+    std::vector<PeerCounters> counters_;
+    std::vector<Receive> receives_;
+    std::vector<std::size_t> free_receives_;
+    std::vector<Buffer> sends_;
+    std::vector<std::size_t> free_sends_;
+    std::vector<Wire::Completion> done_;
+    std::size_t sends_in_flight_ = 0;
+    std::uint32_t peers_done_ = 0, lasts_said_ = 0;
+    bool finishing_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_p2p_transport(Wire& wire, BufferPool& receive_pool, std::uint64_t run_id) {
+    return std::make_unique<P2pTransport>(wire, receive_pool, run_id);
+}
+
+}  // namespace sluice
