@@ -61,29 +61,28 @@ public:
     PhaseOneResult run(LiveCounters& live) {
         const std::uint64_t begin_ns = job_.executor.now_ns();
         const ProcessIo kernel_before = read_process_io();
-        live.goal_bytes = goal_bytes();
-        live.phase = "phase one";
-        live.pipeline = &pipeline_;
-        pipeline_.start();
         std::unique_ptr<Sender> sender;
         std::unique_ptr<Receiver> receiver;
         std::unique_ptr<Transport> transport;
-        NetworkLoop network(job_.communicator, pipeline_, job_.doorbell, job_.backoff, rings());
         if (job_.ranks() > 1) {
-            BufferPool& receive_pool = input_.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
-            transport = job_.make_transport(receive_pool, input_.run_id);
+            transport =
+                job_.make_transport(input_.mutant.one_shared_pool ? pools_.chunks : *pools_.receive, input_.run_id);
             sender = std::make_unique<Sender>(send_queue_, *transport, job_.rank(), job_.ranks(),
                                               shared_or(plan_.send_buffers));
-            receiver = std::make_unique<Receiver>(arrived_queue_, *transport);
+            receiver = std::make_unique<Receiver>(arrived_queue_, *transport,
+                                                  [this] { first_arrival_input_bytes_ = input_bytes_read(); });
+        }
+        const LivePhase shown(live, "phase one", pipeline_, goal_bytes(), sender ? &sender->metrics() : nullptr);
+        NetworkLoop network(job_.communicator, pipeline_, job_.doorbell, job_.backoff, rings());
+        pipeline_.start();
+        if (transport) {
+            sender->metrics().start_ns.set(begin_ns);
+            receiver->metrics().start_ns.set(begin_ns);
             network.exchange(*sender, *receiver, *transport);
+            sender->metrics().end_ns.set(job_.executor.now_ns());
+            receiver->metrics().end_ns.set(job_.executor.now_ns());
         }
-        try {
-            network.wait_for_workers();
-        } catch (...) {
-            live.pipeline = nullptr;
-            throw;
-        }
-        live.pipeline = nullptr;
+        network.wait_for_workers();
         return result(begin_ns, kernel_before, sender.get(), receiver.get(), transport.get());
     }
 
@@ -92,6 +91,12 @@ private:
     std::size_t shared_or(std::size_t count) const { return input_.mutant.one_shared_pool ? plan_.chunks : count; }
     bool rings() const { return job_.executor.seeded() != nullptr; }
 
+    std::uint64_t input_bytes_read() const {
+        std::uint64_t bytes = 0;
+        for (const Worker& worker : pipeline_.workers())
+            bytes += worker.stage == "reader" ? worker.metrics->input_bytes.get() : 0;
+        return bytes;
+    }
     std::uint64_t goal_bytes() const {
         std::uint64_t bytes = 0;
         for (const auto& ranges : input_.ranges_by_reader) {
@@ -161,6 +166,10 @@ private:
         result.report.stages = report_stages(pipeline_, begin_ns);
         if (transport != nullptr) {
             result.peers = transport->counters();
+            if (receiver->metrics().units.get() > 0 && goal_bytes() > 0) {
+                result.first_arrival_input_fraction =
+                    static_cast<double>(first_arrival_input_bytes_) / static_cast<double>(goal_bytes());
+            }
             result.report.stages.push_back(report_metrics("sender", sender->metrics(), begin_ns));
             result.report.stages.push_back(report_metrics("receiver", receiver->metrics(), begin_ns));
         }
@@ -188,6 +197,7 @@ private:
     std::vector<std::unique_ptr<NodeDistributor>> distributors_;
     std::vector<std::unique_ptr<LogicalDiskDistributor>> logical_distributors_;
     std::vector<std::unique_ptr<LogWriter>> writers_;
+    std::uint64_t first_arrival_input_bytes_ = 0;
     Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
 

@@ -35,6 +35,8 @@ struct PhaseOneResult {
     RecordSum input_sum;              ///< over all records this rank read
     std::vector<PeerCounters> peers;  ///< by rank; empty with one rank
     PhaseReport report;
+    double first_arrival_input_fraction =
+        -1;  ///< how much of its input this rank had read when a peer's first record came
 };
 
 /// Runs phase one on this rank; collective over the ranks of the transport. Extents of this rank's logical disks go to

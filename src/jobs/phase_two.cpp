@@ -41,19 +41,10 @@ public:
         const ProcessIo before = read_process_io();
         std::uint64_t goal_bytes = 0;
         for (std::uint32_t p = 0; p < partitions_; ++p) goal_bytes += index_.bytes(p);
-        live.goal_bytes = goal_bytes;
-        live.phase = "phase two";
-        live.pipeline = &pipeline_;
+        const LivePhase shown(live, "phase two", pipeline_, goal_bytes);
         pipeline_.start();
-        NetworkLoop main_thread(job_.communicator, pipeline_, job_.doorbell, job_.backoff,
-                                job_.executor.seeded() != nullptr);
-        try {
-            main_thread.wait_for_workers();
-        } catch (...) {
-            live.pipeline = nullptr;
-            throw;
-        }
-        live.pipeline = nullptr;
+        NetworkLoop(job_.communicator, pipeline_, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr)
+            .wait_for_workers();
         PhaseReport& report = result_.report;
         report.phase = "phase two";
         report.elapsed_ns = job_.executor.now_ns() - begin_ns;

@@ -29,6 +29,38 @@ void add_worker(StageReport& report, const WorkerMetrics& m, std::uint64_t phase
 
 }  // namespace
 
+LiveCounters::Snapshot LiveCounters::read() const {
+    const std::lock_guard lock(mutex_);
+    Snapshot snapshot;
+    if (pipeline_ == nullptr) return snapshot;
+    snapshot.phase = phase_;
+    snapshot.goal_bytes = goal_bytes_;
+    if (sender_ != nullptr) snapshot.network_bytes = sender_->output_bytes.get();
+    for (const Worker& worker : pipeline_->workers()) {
+        const bool first = worker.stage == pipeline_->workers().front().stage, writer = worker.stage == "writer";
+        if (first) snapshot.done_bytes += worker.metrics->input_bytes.get();
+        if (first || writer)
+            snapshot.disk_bytes += first ? worker.metrics->input_bytes.get() : worker.metrics->output_bytes.get();
+    }
+    return snapshot;
+}
+
+LivePhase::LivePhase(LiveCounters& live, const char* phase, const Pipeline& pipeline, std::uint64_t goal_bytes,
+                     const WorkerMetrics* sender)
+    : live_(live) {
+    const std::lock_guard lock(live_.mutex_);
+    live_.phase_ = phase;
+    live_.pipeline_ = &pipeline;
+    live_.sender_ = sender;
+    live_.goal_bytes_ = goal_bytes;
+}
+
+LivePhase::~LivePhase() {
+    const std::lock_guard lock(live_.mutex_);
+    live_.pipeline_ = nullptr;
+    live_.sender_ = nullptr;
+}
+
 void add_counters(IoCounters& total, const IoCounters& part) {
     total.read_bytes += part.read_bytes;
     total.written_bytes += part.written_bytes;

@@ -1,8 +1,8 @@
 #pragma once
 /// What the workers of a phase did, as exact figures after it and as live ones during it.
 
-#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -30,12 +30,34 @@ struct PhaseReport {
     std::uint64_t kernel_read_bytes = 0, kernel_written_bytes = 0;  ///< /proc/self/io over the phase
 };
 
-/// Sums of the phase that is running, for the progress line; written by the phase, read by the progress thread.
-struct LiveCounters {
-    std::atomic<const Pipeline*> pipeline{nullptr};
-    std::atomic<const char*> phase{"start"};
-    std::atomic<std::uint64_t> goal_bytes{0};  ///< bytes this rank reads in the phase, as planned
-    std::atomic<std::uint64_t> network_bytes{0};
+/// The phase that is running, for the progress line: set by the phase, read by the progress thread.
+class LiveCounters {
+public:
+    struct Snapshot {
+        std::string phase;  ///< empty: none is running
+        std::uint64_t done_bytes = 0, goal_bytes = 0, disk_bytes = 0, network_bytes = 0;
+    };
+    Snapshot read() const;
+
+private:
+    friend class LivePhase;
+    mutable std::mutex mutex_;
+    const char* phase_ = "";
+    const Pipeline* pipeline_ = nullptr;
+    const WorkerMetrics* sender_ = nullptr;
+    std::uint64_t goal_bytes_ = 0;
+};
+
+/// Shows a phase as running while it lives. Must end before the pipeline and the sender it names.
+class LivePhase {
+public:
+    LivePhase(LiveCounters& live, const char* phase, const Pipeline& pipeline, std::uint64_t goal_bytes,
+              const WorkerMetrics* sender = nullptr);
+    ~LivePhase();
+    LivePhase(const LivePhase&) = delete;
+
+private:
+    LiveCounters& live_;
 };
 
 void add_counters(IoCounters& total, const IoCounters& part);

@@ -25,8 +25,7 @@ Coalescer::Coalescer(Executor& executor, BufferPool& chunks, std::uint32_t recor
       mutex_(executor),
       changed_(executor),
       executor_(executor) {
-    for (Entry& entry : entries_)
-        entry.chunks.reserve(2 * options.max_chunks);  // grows past this only when the disks lag far behind
+    for (std::uint32_t node = 0; node < nodes_.size(); ++node) nodes_[node].next = std::exchange(free_node_, node);
 }
 
 void Coalescer::link(std::uint32_t partition) {

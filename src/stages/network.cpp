@@ -48,6 +48,7 @@ bool Sender::send_to(std::uint32_t destination) {
 bool Receiver::step() {
     if (finished_) return false;
     bool moved = transport_.progress([this](ArrivedBuffer arrived) {
+        if (metrics_.units.get() == 0 && first_arrival_) first_arrival_();
         metrics_.input_bytes.add(arrived.buffer.size());
         metrics_.output_bytes.add(arrived.buffer.size());
         metrics_.records.add(arrived.header.record_count);

@@ -3,6 +3,7 @@
 /// the rank's main thread and the only one that calls the transport (DESIGN.md chapter 7).
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "net/communicator.hpp"
@@ -46,7 +47,9 @@ private:
 /// buffers.
 class Receiver {
 public:
-    Receiver(WorkQueue<ArrivedBuffer>& output, Transport& transport) : output_(output), transport_(transport) {}
+    /// @param first_arrival  called once, when the first buffer arrives.
+    Receiver(WorkQueue<ArrivedBuffer>& output, Transport& transport, std::function<void()> first_arrival)
+        : output_(output), transport_(transport), first_arrival_(std::move(first_arrival)) {}
     bool step();
     bool finished() const noexcept { return finished_; }
     WorkerMetrics& metrics() noexcept { return metrics_; }
@@ -54,6 +57,7 @@ public:
 private:
     WorkQueue<ArrivedBuffer>& output_;
     Transport& transport_;
+    std::function<void()> first_arrival_;
     bool finished_ = false;
     WorkerMetrics metrics_;
 };

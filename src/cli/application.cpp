@@ -1,0 +1,182 @@
+#include "cli/application.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "jobs/cluster.hpp"
+#include "net/p2p_transport.hpp"
+#include "runtime/machine.hpp"
+
+extern char** environ;
+
+namespace sluice {
+namespace {
+
+std::uint64_t epoch_ns() {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
+}
+
+std::map<std::string, std::string> sluice_environment() {
+    std::map<std::string, std::string> found;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string text = *entry;
+        const std::size_t equals = text.find('=');
+        if (text.rfind("SLUICE_", 0) == 0 && equals != std::string::npos)
+            found[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+    return found;
+}
+
+DirectIo direct_of(const std::string& text) {
+    return text == "on" ? DirectIo::on : text == "off" ? DirectIo::off : DirectIo::attempt;
+}
+
+}  // namespace
+
+std::string build_id() { return "sluice 0.1.0, built " __DATE__ " " __TIME__ ", g++ " __VERSION__ ", record format 1"; }
+
+Application::Application(int argc, char** argv, CommandLine line)
+    : line_(std::move(line)), main_begin_ns_(executor_.now_ns()), main_begin_epoch_ns_(epoch_ns()) {
+    host_ = read_machine_limits().host_name;
+    if (launched_by_mpi()) {
+        mpi_.emplace(&argc, &argv);
+        communicator_ = &mpi_->communicator();
+        wire_ = &mpi_->wire();
+    } else {
+        // MPI's own singleton start takes longer than the rest of our start, for nobody to talk to.
+        single_ = std::make_unique<InProcessCluster>(executor_, 1);
+        communicator_ = &single_->communicator(0);
+        wire_ = &single_->wire(0);
+    }
+    rank_ = communicator_->rank();
+    read_config();
+    values_ = loaded_->for_host(host_);
+    doorbell_ = std::make_unique<Doorbell>(executor_);
+    io_ = values_.io.backend == "sync" ? make_sync_backend(direct_of(values_.io.direct))
+                                       : make_libaio_backend(direct_of(values_.io.direct));
+    files_ = make_real_file_system();
+    const RankPlace place = find_place(*communicator_, host_);
+    const IdleBackoff backoff(values_.net.poll == "spin" ? IdleBackoff::Mode::spin : IdleBackoff::Mode::adaptive);
+    job_ = std::make_unique<JobContext>(
+        JobContext{executor_, *communicator_, *doorbell_, *io_, *files_, values_, place, {}, {}, {}, backoff, {}});
+    place_workers();
+    job_->make_transport = [this](BufferPool& pool, std::uint64_t run_id) {
+        return make_p2p_transport(*wire_, pool, run_id);
+    };
+    job_->make_arena = [this](std::uint64_t bytes) {
+        ArenaOptions options{values_.memory.huge_pages, topology_ ? &*topology_ : nullptr, placement_.numa_node,
+                             std::max(1u, cores())};
+        auto arena = std::make_unique<Arena>(bytes, options);
+        memory_pages_ = arena->page_kind();
+        return arena;
+    };
+    job_->say = [this](const std::string& text) {
+        if (rank_ == 0) std::fprintf(stderr, "%s\n", text.c_str());
+    };
+}
+
+Application::~Application() = default;
+
+void Application::read_config() {
+    std::string serialized, failure;
+    if (rank_ == 0) {
+        ConfigSources sources;
+        sources.sets = line_.sets;
+        sources.environment = sluice_environment();
+        try {
+            if (!line_.config_path.empty()) {
+                sources.file_name = line_.config_path;
+                try {
+                    sources.file_text = make_real_file_system()->read_text(line_.config_path);
+                } catch (const Error& error) {
+                    throw Error(Errc::config,
+                                std::string(error.what()) + "; name a config file, such as configs/laptop.toml");
+                }
+            }
+            loaded_ = std::make_unique<LoadedConfig>(sources);
+        } catch (const Error& error) {
+            failure = error.what();
+        }
+        serialized = failure.empty() ? "+" + sources.serialize() : "-" + failure;
+    }
+    serialized = communicator_->broadcast(serialized, 0);
+    if (serialized.front() == '-') {
+        if (rank_ != 0) throw Error(Errc::config, "aborted because of rank 0: the config is wrong");
+        throw Error(Errc::config, serialized.substr(1));
+    }
+    if (rank_ != 0) loaded_ = std::make_unique<LoadedConfig>(ConfigSources::deserialize(serialized.substr(1)));
+}
+
+void Application::place_workers() {
+    if (values_.placement.policy == "none") {
+        placement_ = plan_placement(Topology::synthetic("Core:1 PU:1"), {0, 1, "none", "", -1});
+    } else {
+        topology_.emplace(Topology::this_machine());
+        PlacementRequest request{job_->place.local_rank, job_->place.local_ranks, values_.placement.policy,
+                                 values_.placement.cores, -1};
+        const auto disks = disk_paths(*job_, DiskRole::intermediate);
+        if (!disks.empty()) request.disk_numa_node = topology_->numa_node_of_path(disks.front());
+        // mpirun may have bound each rank to cores of its own already: then those are not shared with the others.
+        const auto online = static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+        if (topology_->cores().size() < online && job_->place.local_ranks > 1 && values_.placement.policy == "auto") {
+            request.local_rank = 0;
+            request.local_ranks = 1;
+        }
+        placement_ = plan_placement(*topology_, request);
+        topology_->bind_this_thread(placement_.cores_of("network", 0));
+    }
+    job_->bind = [this](const Worker& worker) {
+        if (topology_) topology_->bind_this_thread(placement_.cores_of(worker.stage, worker.index));
+    };
+}
+
+unsigned Application::cores() const {
+    if (!placement_.rank_cores.empty()) return static_cast<unsigned>(placement_.rank_cores.size());
+    return std::max(1u, static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN)) / std::max(1u, job_->place.local_ranks));
+}
+
+SortOptions Application::sort_options() const {
+    SortOptions options;
+    options.cores = cores();
+    options.memory_available_bytes = read_machine_limits().memory_available_bytes;
+    options.build_id = build_id();
+    options.config_hash = loaded_->hash();
+    return options;
+}
+
+double Application::elapsed_since_launch_s(std::uint64_t at_ns) {
+    double mine_s = static_cast<double>(at_ns - main_begin_ns_) * 1e-9;
+    const char* stamp = std::getenv("SLUICE_LAUNCH_STAMP");
+    if (rank_ == 0 && stamp != nullptr) {
+        // Both clocks are rank 0's host's: the launch script runs there.
+        const double launched_ns = std::strtod(stamp, nullptr);
+        const double before_main_s = (static_cast<double>(main_begin_epoch_ns_) - launched_ns) * 1e-9;
+        if (before_main_s > 0 && before_main_s < 600) mine_s += before_main_s;
+    }
+    double longest_s = 0;
+    for (const std::string& text : communicator_->all_gather(std::to_string(mine_s)))
+        longest_s = std::max(longest_s, std::stod(text));
+    return longest_s;
+}
+
+void Application::announce(const Error& error) noexcept {
+    try {
+        if (communicator_->size() > 1 &&
+            std::string(error.what()).find("aborted because of rank") == std::string::npos) {
+            communicator_->announce_failure({rank_, error.exit_code(), error.what()});
+        }
+    } catch (const std::exception&) {  // the others are gone as well; our own message is what counts
+    }
+}
+
+void Application::finish() {
+    if (mpi_) mpi_->finish();
+}
+
+}  // namespace sluice

@@ -1,0 +1,70 @@
+#pragma once
+/// Builds everything a job runs on from the command line: config, MPI or a single rank, topology, disks.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/command_line.hpp"
+#include "jobs/job_context.hpp"
+#include "jobs/sort_job.hpp"
+#include "net/in_process.hpp"
+#include "net/mpi_session.hpp"
+#include "runtime/placement.hpp"
+#include "runtime/topology.hpp"
+
+namespace sluice {
+
+/// One rank of one run. Constructed and used by the main thread, which is the network thread.
+class Application {
+public:
+    /// Rank 0 reads config file and environment, the others get them from it. Throws Error.
+    Application(int argc, char** argv, CommandLine line);
+    ~Application();
+
+    JobContext& job() noexcept { return *job_; }
+    const CommandLine& line() const noexcept { return line_; }
+    const LoadedConfig& config() const noexcept { return *loaded_; }
+    const Placement& placement() const noexcept { return placement_; }
+    const std::string& memory_pages() const noexcept { return memory_pages_; }
+    SortOptions sort_options() const;
+    unsigned cores() const;
+    std::string mpi_library() const { return mpi_ ? mpi_->library() : "none (one rank, started without a launcher)"; }
+    /// Seconds since launch: since the launch script's stamp, if there is one, else since the earliest rank's main.
+    /// Collective.
+    double elapsed_since_launch_s(std::uint64_t at_ns);
+    /// Tells the other ranks that this one fails, so that they end too.
+    void announce(const Error& error) noexcept;
+    /// All went well: leaves MPI.
+    void finish();
+    std::uint32_t rank() const noexcept { return rank_; }
+    const std::string& host() const noexcept { return host_; }
+
+private:
+    void read_config();
+    void place_workers();
+
+    CommandLine line_;
+    std::uint64_t main_begin_ns_, main_begin_epoch_ns_;
+    ThreadExecutor executor_;
+    std::optional<MpiSession> mpi_;
+    std::unique_ptr<InProcessCluster> single_;  // one rank without a launcher
+    Communicator* communicator_ = nullptr;
+    Wire* wire_ = nullptr;
+    std::uint32_t rank_ = 0;
+    std::string host_, memory_pages_;
+    std::unique_ptr<LoadedConfig> loaded_;
+    Config values_;
+    std::optional<Topology> topology_;
+    Placement placement_;
+    std::unique_ptr<Doorbell> doorbell_;
+    std::unique_ptr<IoBackend> io_;
+    std::unique_ptr<FileSystem> files_;
+    std::unique_ptr<JobContext> job_;
+};
+
+/// Identity of this build: ranks with another one are refused.
+std::string build_id();
+
+}  // namespace sluice

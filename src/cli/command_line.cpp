@@ -1,0 +1,166 @@
+#include "cli/command_line.hpp"
+
+#include <boost/program_options.hpp>
+
+#include <algorithm>
+#include <sstream>
+
+#include "record/uint128_text.hpp"
+#include "runtime/error.hpp"
+#include "runtime/option_table.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+namespace po = boost::program_options;
+
+struct VerbHelp {
+    const char *verb, *what, *examples;
+};
+constexpr VerbHelp kVerbs[] = {
+    {"gen", "writes gensort data over the configured input disks",
+     "  sluice gen configs/laptop.toml --records 1000000\n  mpirun -n 4 sluice gen rack.toml --records 10000000000 "
+     "--skewed\n"},
+    {"sort", "sorts the input and publishes the result, or says why not",
+     "  sluice sort configs/laptop.toml\n  mpirun -n 2 sluice sort rack.toml --set memory.budget=8GiB --set "
+     "run.limit=two-pass-copy\n"},
+    {"validate", "checks order, count and checksum of the sorted data against the input's manifest",
+     "  sluice validate configs/laptop.toml\n  mpirun -n 4 sluice validate rack.toml\n"},
+    {"bench", "measures limits: bench disk --two-pass-copy copies the input twice, as a sort reads and writes it",
+     "  sluice bench disk --two-pass-copy configs/laptop.toml\n  mpirun -n 2 sluice bench disk --two-pass-copy "
+     "rack.toml\n"},
+    {"config",
+     "config list: all options; config check: the plan, without running it; config show: each value and where it came "
+     "from",
+     "  sluice config check configs/rack-nvme.toml --hosts 16 --cores 32 --memory 256GiB --input 1TB\n  sluice config "
+     "show rack.toml --set io.depth=8\n"},
+    {"clean", "removes the input and output data sets that our own manifests list, and nothing else",
+     "  sluice clean configs/laptop.toml\n  mpirun -n 16 sluice clean rack.toml\n"},
+    {"sysinfo", "describes this host", "  sluice sysinfo\n  sluice sysinfo > system.json\n"},
+};
+
+po::options_description make_options() {
+    po::options_description options("options");
+    options.add_options()("help,h", "help, also for a verb")("version", "version and build");
+    options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
+                          "KEY=VALUE of the config; repeatable");
+    options.add_options()("records", po::value<std::string>(), "gen: how many records");
+    options.add_options()("start", po::value<std::string>(), "gen: number of the first record, up to 2^128-1");
+    options.add_options()("ascii", po::bool_switch(), "gen: printable records")("skewed", po::bool_switch(),
+                                                                                "gen: skewed keys (gensort -s)");
+    options.add_options()("two-pass-copy", po::bool_switch(), "bench disk: the bare two-pass copy");
+    options.add_options()("markdown", po::bool_switch(), "config list: as docs/config.md");
+    options.add_options()("input", po::value<std::string>(),
+                          "config check: size of the input to plan for, such as 1TB");
+    options.add_options()("hosts", po::value<unsigned>(), "config check: hosts of a described cluster");
+    options.add_options()("ranks-per-host", po::value<unsigned>(), "config check: its ranks per host");
+    options.add_options()("cores", po::value<unsigned>(), "config check: its cores per host");
+    options.add_options()("memory", po::value<std::string>(), "config check: its memory per host, such as 256GiB");
+    options.add_options()("word", po::value<std::vector<std::string>>(), "verb and config file");
+    return options;
+}
+
+std::uint64_t size_of(const po::variables_map& map, const char* name) {
+    if (map.count(name) == 0) return 0;
+    const std::string text = map[name].as<std::string>();
+    const auto bytes = parse_bytes(text);
+    if (!bytes) throw Error(Errc::config, "--" + std::string(name) + " " + text + ": is no size; write 1TB or 256GiB");
+    return *bytes;
+}
+
+Uint128 number_of(const po::variables_map& map, const char* name, Uint128 most) {
+    if (map.count(name) == 0) return 0;
+    const std::string text = map[name].as<std::string>();
+    const auto number = parse_decimal(text);
+    if (!number || *number > most)
+        throw Error(Errc::config,
+                    "--" + std::string(name) + " " + text + ": is no whole number up to " + to_decimal(most));
+    return *number;
+}
+
+void take_words(CommandLine& line, const std::vector<std::string>& words) {
+    std::vector<std::string> rest = words;
+    if (rest.empty()) return;
+    line.verb = rest.front();
+    rest.erase(rest.begin());
+    std::vector<std::string> verbs;
+    for (const VerbHelp& verb : kVerbs) verbs.push_back(verb.verb);
+    if (std::find(verbs.begin(), verbs.end(), line.verb) == verbs.end()) {
+        const auto near = nearest(line.verb, verbs);
+        throw Error(Errc::config, "'" + line.verb + "' is no verb of sluice" +
+                                      (near ? "; did you mean '" + *near + "'?" : "; `sluice --help` lists them"));
+    }
+    if ((line.verb == "config" || line.verb == "bench") && !rest.empty()) {
+        line.subverb = rest.front();
+        rest.erase(rest.begin());
+        const std::vector<std::string> known = line.verb == "config" ? std::vector<std::string>{"list", "check", "show"}
+                                                                     : std::vector<std::string>{"disk"};
+        if (std::find(known.begin(), known.end(), line.subverb) == known.end()) {
+            throw Error(Errc::config, "'" + line.verb + " " + line.subverb + "': unknown; `sluice " + line.verb +
+                                          " --help` says what there is");
+        }
+    }
+    if (!rest.empty()) {
+        line.config_path = rest.front();
+        rest.erase(rest.begin());
+    }
+    if (!rest.empty())
+        throw Error(Errc::config,
+                    "'" + rest.front() + "': one word too many; `sluice " + line.verb + " --help` shows examples");
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, char** argv) {
+    CommandLine line;
+    try {
+        po::positional_options_description words;
+        words.add("word", -1);
+        po::variables_map map;
+        using namespace po::command_line_style;
+        const int style = allow_long | long_allow_adjacent | long_allow_next | allow_short | short_allow_next |
+                          allow_dash_for_short;  // no guessing of prefixes
+        po::store(po::command_line_parser(argc, argv).options(make_options()).positional(words).style(style).run(),
+                  map);
+        line.help = map.count("help") != 0;
+        line.version = map.count("version") != 0;
+        if (map.count("set") != 0) line.sets = map["set"].as<std::vector<std::string>>();
+        line.ascii = map["ascii"].as<bool>();
+        line.skewed = map["skewed"].as<bool>();
+        line.two_pass_copy = map["two-pass-copy"].as<bool>();
+        line.markdown = map["markdown"].as<bool>();
+        line.records = static_cast<std::uint64_t>(number_of(map, "records", (std::uint64_t{1} << 56)));
+        line.start = number_of(map, "start", ~Uint128{0});
+        line.input_bytes = size_of(map, "input");
+        line.memory_bytes = size_of(map, "memory");
+        if (map.count("hosts") != 0) line.hosts = map["hosts"].as<unsigned>();
+        if (map.count("ranks-per-host") != 0) line.ranks_per_host = map["ranks-per-host"].as<unsigned>();
+        if (map.count("cores") != 0) line.cores = map["cores"].as<unsigned>();
+        if (map.count("word") != 0) take_words(line, map["word"].as<std::vector<std::string>>());
+        if (line.verb == "gen" && !line.help && map.count("records") == 0)
+            throw Error(Errc::config, "gen: say how many with --records N");
+        if (line.verb == "bench" && !line.help && (line.subverb != "disk" || !line.two_pass_copy)) {
+            throw Error(Errc::config, "bench: `sluice bench disk --two-pass-copy CONFIG` is what there is");
+        }
+    } catch (const po::error& error) {
+        throw Error(Errc::config, std::string(error.what()) + "; `sluice --help` lists verbs and options");
+    }
+    return line;
+}
+
+std::string help_text(const std::string& verb) {
+    std::ostringstream text;
+    for (const VerbHelp& one : kVerbs) {
+        if (one.verb != verb) continue;
+        text << "sluice " << one.verb << ": " << one.what << "\n\nexamples:\n" << one.examples;
+        return text.str();
+    }
+    text << "sluice: cluster sort and shuffle benchmark\n\nsluice VERB [CONFIG] [options]\n";
+    for (const VerbHelp& one : kVerbs)
+        text << "  " << one.verb << std::string(10 - std::string(one.verb).size(), ' ') << one.what << "\n";
+    text << "\n" << make_options();
+    return text.str();
+}
+
+}  // namespace sluice

@@ -1,0 +1,29 @@
+#pragma once
+/// The words of one `sluice` call.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "record/uint128.hpp"
+
+namespace sluice {
+
+struct CommandLine {
+    std::string verb, subverb;  ///< "sort"; "config" "check"
+    std::string config_path;    ///< empty: none given
+    std::vector<std::string> sets;
+    std::uint64_t records = 0;
+    Uint128 start = 0;
+    bool ascii = false, skewed = false, markdown = false, two_pass_copy = false, help = false, version = false;
+    std::uint64_t input_bytes = 0;  ///< config check: plan for so much input instead of the one on the disks
+    unsigned ranks_per_host = 0, hosts = 0, cores = 0;  ///< config check: a described cluster
+    std::uint64_t memory_bytes = 0;
+};
+
+/// Throws Error(config) with a usage hint for anything it does not know.
+CommandLine parse_command_line(int argc, char** argv);
+/// Help of the program, or of one verb, each verb with two examples.
+std::string help_text(const std::string& verb);
+
+}  // namespace sluice

@@ -1,0 +1,49 @@
+#pragma once
+/// `sluice gen`, `sluice validate` and the bare two-pass copy: the jobs around the sort.
+
+#include <cstdint>
+
+#include "io/data_set.hpp"
+#include "jobs/job_context.hpp"
+#include "jobs/stage_report.hpp"
+#include "record/generator.hpp"
+#include "record/record_checker.hpp"
+
+namespace sluice {
+
+struct GenerateOptions {
+    GeneratorOptions generator;
+    Uint128 start = 0;
+    std::uint64_t records = 0;
+    unsigned threads = 1;
+};
+struct GenerateResult {
+    DataSet set;
+    double elapsed_s = 0;
+};
+/// Writes records start .. start+records-1 over the input disks of all hosts, each rank an adjoining range, one file a
+/// disk, and the manifest. Refuses an existing data set unless run.overwrite. Collective.
+GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live);
+
+struct ValidateResult {
+    SortSummary summary;  ///< over all parts in order, on all ranks
+    RecordSum expected;   ///< of the input, from its manifest or the sorted set's
+    std::string expected_from;
+    std::uint64_t parts = 0, empty_parts = 0;
+    double elapsed_s = 0;
+};
+/// Reads the sorted data set, each rank a share of its host's parts, and checks order within and across parts, count
+/// and checksum. Throws Error(integrity) saying what is wrong. Collective.
+ValidateResult run_validate(JobContext& job, unsigned threads);
+
+struct CopyResult {
+    double pass_one_s = 0, pass_two_s = 0;  ///< slowest rank
+    std::uint64_t bytes = 0;                ///< of input, over all ranks
+    double elapsed_s() const { return pass_one_s + pass_two_s; }
+};
+/// The sort's own I/O without the sort: this rank's input to a log, the log to an output file, both removed again; all
+/// ranks at once. The speed of light of a two-pass sort on these disks. Collective.
+CopyResult run_two_pass_copy(JobContext& job, const std::vector<InputSlice>& slices, std::uint64_t read_bytes,
+                             unsigned depth);
+
+}  // namespace sluice

@@ -1,0 +1,212 @@
+// What can be known before the first byte is checked before the first byte, on all ranks, and said in one message.
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "jobs/sort_job.hpp"
+#include "runtime/machine.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankResources, host, budget_bytes, cores, input_disks, intermediate_disks,
+                                   output_disks, input_bytes, weight)
+
+namespace {
+
+using Problems = std::vector<std::string>;
+
+/// Each disk must be a directory that we may write to (inputs: read), on a file system with direct I/O.
+void check_disks(JobContext& job, Problems& problems) {
+    for (const auto& [role, name] :
+         {std::pair(DiskRole::input, "input"), std::pair(DiskRole::intermediate, "intermediate"),
+          std::pair(DiskRole::output, "output")}) {
+        const auto paths = disk_paths(job, role);
+        if (paths.empty() && !(role == DiskRole::input && !job.config.input.paths.empty())) {
+            problems.push_back("[2] disks: none has role = \"" + std::string(name) +
+                               "\"; add a [[disks]] table with it");
+        }
+        for (const std::string& path : paths) {
+            const std::string where = std::string(name) + " disk '" + path + "' on host " + job.place.host + ": ";
+            const auto info = job.files.info(path);
+            if (!info || !info->is_directory) {
+                problems.push_back("[3] " + where + (info ? "is no directory" : "is not there") +
+                                   "; mount it or make the directory");
+            } else if (role != DiskRole::input && !job.files.is_writable(path)) {
+                problems.push_back("[3] " + where + "is not writable by this user");
+            } else if (job.config.io.direct == "on") {
+                const std::uint32_t alignment = job.files.direct_io_alignment(path);
+                if (alignment == 0)
+                    problems.push_back("[3] " + where +
+                                       "its file system has no direct I/O; use another or io.direct = \"attempt\"");
+                if (alignment > kDirectIoAlign) {
+                    problems.push_back("[3] " + where + "direct I/O wants " + std::to_string(alignment) +
+                                       "-byte alignment, more than our " + std::to_string(kDirectIoAlign));
+                }
+            }
+        }
+    }
+}
+
+/// Output directories must not exist, nor hold or lie in the input.
+void check_output(JobContext& job, const DataSet& input, Problems& problems) {
+    for (const std::string& disk : disk_paths(job, DiskRole::output)) {
+        const std::string output = disk + "/" + job.config.output.name;
+        if (!job.config.run.overwrite && job.files.info(output)) {
+            problems.push_back(
+                "[2] output '" + output +
+                "': is there already; remove it, choose another output.name, or set run.overwrite = true");
+        }
+        const std::string real = job.files.real_path(output) + "/";
+        for (const DataFile& file : input.files) {
+            if (job.files.real_path(file.path).rfind(real, 0) == 0) {
+                problems.push_back("[2] output '" + output + "': the input file '" + file.path +
+                                   "' lies in it; choose another output.name");
+                break;
+            }
+        }
+        if (job.config.input.paths.empty() && job.config.output.name == job.config.input.name) {
+            for (const std::string& in : disk_paths(job, DiskRole::input)) {
+                if (job.files.real_path(in) == job.files.real_path(disk))
+                    problems.push_back("[2] output.name: is the input's directory on '" + disk + "'; choose another");
+            }
+        }
+    }
+}
+
+std::uint64_t device_of(JobContext& job, const std::string& path) {
+    const auto info = job.files.info(path);
+    return info ? info->device : 0;
+}
+
+/// Logs and parts of all ranks of this host against the free space of each device (roles may share one).
+void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
+    std::uint64_t host_share = 0;
+    for (std::uint32_t rank = 0; rank < plan.ranks.size(); ++rank) {
+        // The ranks of this host, by where they stand among all ranks.
+        if (rank + job.place.local_rank >= job.rank() &&
+            rank + job.place.local_rank < job.rank() + job.place.local_ranks) {
+            host_share += plan.mean_partition_bytes * plan.ranks[rank].partitions;
+        }
+    }
+    struct Need {
+        std::uint64_t bytes = 0;
+        std::string path;
+    };
+    std::map<std::uint64_t, Need> needs;
+    for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
+        const auto paths = disk_paths(job, role);
+        for (const std::string& path : paths) {
+            Need& need = needs[device_of(job, path)];
+            need.bytes += host_share / paths.size() + host_share / paths.size() / 20 + 16 * kMiB;
+            need.path = path;
+        }
+    }
+    for (const auto& [device, need] : needs) {
+        const std::uint64_t free_bytes = job.files.free_bytes(need.path);
+        if (free_bytes < need.bytes) {
+            problems.push_back("[9] disk '" + need.path + "' on host " + job.place.host + ": " +
+                               human_bytes(static_cast<double>(need.bytes)) + " needed for logs and output, " +
+                               human_bytes(static_cast<double>(free_bytes)) + " free; free space or add disks");
+        }
+    }
+}
+
+void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mine, Problems& problems) {
+    const MachineLimits limits = read_machine_limits();
+    const std::uint64_t requests = std::uint64_t{plan.one.readers} * plan.one.read_depth +
+                                   std::uint64_t{mine.intermediate_disks} * plan.one.write_depth + plan.two.read_depth +
+                                   std::uint64_t{mine.output_disks} * plan.two.write_depth;
+    if (job.config.io.backend == "libaio" && limits.aio_used + requests * job.place.local_ranks > limits.aio_max) {
+        problems.push_back("[3] host " + job.place.host + ": " + std::to_string(requests * job.place.local_ranks) +
+                           " asynchronous requests planned, fs.aio-nr is " + std::to_string(limits.aio_used) +
+                           " of fs.aio-max-nr " + std::to_string(limits.aio_max) +
+                           "; `sysctl fs.aio-max-nr=1048576` or lower io.depth");
+    }
+    const std::uint64_t descriptors = 64 + mine.input_disks * 16 + mine.intermediate_disks +
+                                      (plan.two.sorters + 8) * mine.output_disks + 4 * job.ranks();
+    if (descriptors > limits.open_files) {
+        problems.push_back("[3] host " + job.place.host + ": " + std::to_string(descriptors) +
+                           " open files planned, the limit is " + std::to_string(limits.open_files) +
+                           "; raise it with `ulimit -n`");
+    }
+}
+
+std::uint64_t budget_of_rank(JobContext& job, const SortOptions& options, Problems& problems) {
+    const std::uint64_t left = options.memory_available_bytes;
+    std::uint64_t budget = job.config.memory.budget_bytes;
+    if (budget == 0) budget = left / 5 * 4;
+    if (budget > left) {
+        problems.push_back("[3] memory.budget = \"" + format_bytes(budget) + "\": host " + job.place.host +
+                           " or its cgroup has " + human_bytes(static_cast<double>(left)) + " left; lower the budget");
+    }
+    return budget / job.place.local_ranks;
+}
+
+void check_agreement(JobContext& job, const SortOptions& options, Problems& problems) {
+    const auto all = job.communicator.all_gather(options.build_id + " config " + std::to_string(options.config_hash));
+    if (job.rank() != 0) return;
+    for (std::uint32_t rank = 1; rank < all.size(); ++rank) {
+        if (all[rank] != all[0]) {
+            problems.push_back("[2] rank " + std::to_string(rank) + " runs '" + all[rank] + "', rank 0 '" + all[0] +
+                               "'; install the same build on every host");
+        }
+    }
+}
+
+}  // namespace
+
+PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
+    PreparedSort prepared;
+    Problems problems;
+    check_agreement(job, options, problems);
+    check_disks(job, problems);
+    try {
+        prepared.input = find_input(job, problems);
+    } catch (const Error& error) {
+        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+    }
+    check_output(job, prepared.input, problems);
+
+    RankResources mine;
+    mine.host = job.place.host;
+    mine.budget_bytes = budget_of_rank(job, options, problems);
+    mine.cores = std::max(1u, options.cores);
+    mine.weight = job.config.weight;
+    mine.input_disks = std::max<unsigned>(
+        1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::input).size()).size()));
+    mine.intermediate_disks = std::max<unsigned>(
+        1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::intermediate).size()).size()));
+    mine.output_disks = std::max<unsigned>(
+        1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::output).size()).size()));
+    const bool shared = std::any_of(job.config.disks.begin(), job.config.disks.end(), [](const DiskConfig& d) {
+        return d.role == DiskRole::input && d.scope == DiskScope::shared;
+    });
+    const std::uint64_t unit = prepared.input.format.aligned_unit_bytes();
+    // Files that every host sees are divided among all ranks, the others among the ranks of their host.
+    const auto slices = shared
+                            ? slice_for_rank(prepared.input.files, job.rank(), job.ranks(), unit)
+                            : slice_for_rank(prepared.input.files, job.place.local_rank, job.place.local_ranks, unit);
+    prepared.slices = rotate(slices, job.rank(), job.ranks(), unit);
+    for (const InputSlice& slice : slices) mine.input_bytes += slice.bytes;
+    for (const std::string& text : job.communicator.all_gather(nlohmann::json(mine).dump())) {
+        prepared.resources.push_back(nlohmann::json::parse(text).get<RankResources>());
+    }
+    refuse_if_any(job, problems);
+
+    problems.clear();
+    try {
+        prepared.plan = plan_sort(job.config, prepared.input.format, prepared.resources);
+        check_space(job, prepared.plan, problems);
+        check_limits(job, prepared.plan.ranks[job.rank()], mine, problems);
+    } catch (const Error& error) {
+        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+    }
+    refuse_if_any(job, problems);
+    prepared.run_id = make_run_id(job);
+    return prepared;
+}
+
+}  // namespace sluice

@@ -1,0 +1,237 @@
+#include "jobs/report.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "record/uint128_text.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+double seconds(std::uint64_t ns) { return static_cast<double>(ns) * 1e-9; }
+
+template <typename Get>
+double sum_of(const std::vector<RankReport>& ranks, Get get) {
+    return std::accumulate(ranks.begin(), ranks.end(), 0.0,
+                           [&](double sum, const RankReport& rank) { return sum + static_cast<double>(get(rank)); });
+}
+
+/// Sums each stage of a phase over the ranks.
+std::vector<StageReport> over_ranks(const std::vector<RankReport>& ranks, PhaseReport RankReport::*phase) {
+    std::vector<StageReport> stages;
+    for (const RankReport& rank : ranks) {
+        for (const StageReport& part : (rank.*phase).stages) {
+            auto found =
+                std::find_if(stages.begin(), stages.end(), [&](const StageReport& s) { return s.stage == part.stage; });
+            if (found == stages.end()) {
+                stages.push_back(part);
+                continue;
+            }
+            found->workers += part.workers;
+            found->input_bytes += part.input_bytes;
+            found->output_bytes += part.output_bytes;
+            found->records += part.records;
+            found->units += part.units;
+            found->total_ns += part.total_ns;
+            found->busy_ns += part.busy_ns;
+            found->wait_input_ns += part.wait_input_ns;
+            found->wait_memory_ns += part.wait_memory_ns;
+            found->wait_output_ns += part.wait_output_ns;
+            found->wait_io_ns += part.wait_io_ns;
+            found->cpu_ns += part.cpu_ns;
+            found->first_done_ns = std::min(found->first_done_ns, part.first_done_ns);
+            found->last_done_ns = std::max(found->last_done_ns, part.last_done_ns);
+        }
+    }
+    return stages;
+}
+
+/// The stage that waits least for anything but its own work or its disk: the one to speed up.
+std::string bottleneck(const std::vector<StageReport>& stages) {
+    std::string name;
+    double most = -1;
+    for (const StageReport& stage : stages) {
+        if (stage.total_ns == 0 || stage.stage == "sender" || stage.stage == "receiver") continue;
+        const double share =
+            static_cast<double>(stage.busy_ns + stage.wait_io_ns) / static_cast<double>(stage.total_ns);
+        if (share > most) {
+            most = share;
+            name = stage.stage;
+        }
+    }
+    return name;
+}
+
+std::string phase_table(const RunReport& report, const char* title, PhaseReport RankReport::*phase) {
+    std::uint64_t elapsed_ns = 0;
+    for (const RankReport& rank : report.ranks) elapsed_ns = std::max(elapsed_ns, (rank.*phase).elapsed_ns);
+    const auto stages = over_ranks(report.ranks, phase);
+    const std::string slowest = bottleneck(stages);
+    std::string text =
+        fmt::format("{}: {:.2f} s, {:.0f} MB/s\n", title, seconds(elapsed_ns),
+                    static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, seconds(elapsed_ns)));
+    text += fmt::format("  {:<26}{:>8}{:>10}{:>10}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "stage", "workers", "MB in",
+                        "MB/s", "busy%", "w.input%", "w.mem%", "w.out%", "w.io%", "done s");
+    for (const StageReport& stage : stages) {
+        const double total = std::max<double>(1, static_cast<double>(stage.total_ns));
+        const auto percent = [&](std::uint64_t ns) { return 100 * static_cast<double>(ns) / total; };
+        text += fmt::format("{} {:<26}{:>8}{:>10.1f}{:>10.0f}{:>8.1f}{:>9.1f}{:>9.1f}{:>9.1f}{:>9.1f}{:>9.2f}\n",
+                            stage.stage == slowest ? ">" : " ", stage.stage, stage.workers,
+                            static_cast<double>(stage.input_bytes) / 1e6,
+                            static_cast<double>(stage.input_bytes) / 1e6 / std::max(1e-9, seconds(elapsed_ns)),
+                            percent(stage.busy_ns), percent(stage.wait_input_ns), percent(stage.wait_memory_ns),
+                            percent(stage.wait_output_ns), percent(stage.wait_io_ns), seconds(stage.last_done_ns));
+    }
+    return text;
+}
+
+nlohmann::json phase_json(const PhaseReport& report) { return nlohmann::json::parse(to_json(report)); }
+
+nlohmann::json rank_json(const RankReport& r) {
+    return {{"host", r.host},
+            {"placement", r.placement},
+            {"memory_pages", r.memory_pages},
+            {"phase_one", phase_json(r.one)},
+            {"phase_two", phase_json(r.two)},
+            {"cpu_user_s", r.cpu_user_s},
+            {"cpu_system_s", r.cpu_system_s},
+            {"elapsed_s", r.elapsed_s},
+            {"peak_resident_bytes", r.peak_resident_bytes},
+            {"budget_bytes", r.budget_bytes},
+            {"context_switches", r.switches},
+            {"padding_bytes", r.padding_bytes},
+            {"extents", r.extents},
+            {"sent_bytes", r.sent_bytes},
+            {"received_bytes", r.received_bytes},
+            {"first_arrival_input_fraction", r.first_arrival_input_fraction}};
+}
+
+RankReport rank_from(const nlohmann::json& j) {
+    RankReport r;
+    r.host = j.at("host");
+    r.placement = j.at("placement");
+    r.memory_pages = j.at("memory_pages");
+    r.one = phase_report_from_json(j.at("phase_one").dump());
+    r.two = phase_report_from_json(j.at("phase_two").dump());
+    r.cpu_user_s = j.at("cpu_user_s");
+    r.cpu_system_s = j.at("cpu_system_s");
+    r.elapsed_s = j.at("elapsed_s");
+    r.peak_resident_bytes = j.at("peak_resident_bytes");
+    r.budget_bytes = j.at("budget_bytes");
+    r.switches = j.at("context_switches");
+    r.padding_bytes = j.at("padding_bytes");
+    r.extents = j.at("extents");
+    r.sent_bytes = j.at("sent_bytes");
+    r.received_bytes = j.at("received_bytes");
+    r.first_arrival_input_fraction = j.at("first_arrival_input_fraction");
+    return r;
+}
+
+}  // namespace
+
+std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine) {
+    std::vector<RankReport> ranks;
+    for (const std::string& text : communicator.all_gather(rank_json(mine).dump()))
+        ranks.push_back(rank_from(nlohmann::json::parse(text)));
+    return ranks;
+}
+
+std::uint64_t RunReport::input_bytes() const { return result->input.count * prepared->plan.format.record_bytes; }
+double RunReport::reads_per_tuple() const {
+    return sum_of(ranks, [](const RankReport& r) { return r.one.io.read_bytes + r.two.io.read_bytes; }) /
+           std::max<double>(1, static_cast<double>(input_bytes()));
+}
+double RunReport::writes_per_tuple() const {
+    return sum_of(ranks, [](const RankReport& r) { return r.one.io.written_bytes + r.two.io.written_bytes; }) /
+           std::max<double>(1, static_cast<double>(input_bytes()));
+}
+double RunReport::kernel_reads_per_tuple() const {
+    return sum_of(ranks, [](const RankReport& r) { return r.one.kernel_read_bytes + r.two.kernel_read_bytes; }) /
+           std::max<double>(1, static_cast<double>(input_bytes()));
+}
+double RunReport::kernel_writes_per_tuple() const {
+    return sum_of(ranks, [](const RankReport& r) { return r.one.kernel_written_bytes + r.two.kernel_written_bytes; }) /
+           std::max<double>(1, static_cast<double>(input_bytes()));
+}
+const char* RunReport::status() const { return result->verified ? "VALID" : "UNCHECKED"; }
+std::string RunReport::of_limit() const {
+    return copy && elapsed_s > 0 ? fmt::format("{:.2f}", copy->elapsed_s() / elapsed_s) : "unmeasured";
+}
+
+std::string tables(const RunReport& report) {
+    std::string text = phase_table(report, "phase one (distribute)", &RankReport::one) +
+                       phase_table(report, "phase two (sort)", &RankReport::two);
+    const double gigabytes = std::max(1e-9, static_cast<double>(report.input_bytes()) / 1e9);
+    const double cpu_s = sum_of(report.ranks, [](const RankReport& r) { return r.cpu_user_s + r.cpu_system_s; });
+    text += fmt::format(
+        "reads and writes per tuple: {:.4f} and {:.4f} by our completed requests, {:.4f} and {:.4f} by the kernel\n",
+        report.reads_per_tuple(), report.writes_per_tuple(), report.kernel_reads_per_tuple(),
+        report.kernel_writes_per_tuple());
+    text += fmt::format("records: {} in, {} out, checksum {}, {}\n", report.result->input.count,
+                        report.result->output.count, to_hex(report.result->output.sum),
+                        report.result->verified ? "equal" : "not compared (run.verify = false)");
+    for (std::size_t rank = 0; rank < report.ranks.size(); ++rank) {
+        const RankReport& r = report.ranks[rank];
+        text += fmt::format(
+            "rank {} on {}: {}; peak memory {} of {} budget ({}); CPU {:.2f} s; {} extents, {} padding; network sent "
+            "{}, received {}\n",
+            rank, r.host, r.placement, human_bytes(static_cast<double>(r.peak_resident_bytes)),
+            human_bytes(static_cast<double>(r.budget_bytes)), r.memory_pages, r.cpu_user_s + r.cpu_system_s, r.extents,
+            human_bytes(static_cast<double>(r.padding_bytes)), human_bytes(static_cast<double>(r.sent_bytes)),
+            human_bytes(static_cast<double>(r.received_bytes)));
+    }
+    text += fmt::format("CPU: {:.2f} core-seconds per GB, {:.0f} context switches per GB\n", cpu_s / gigabytes,
+                        sum_of(report.ranks, [](const RankReport& r) { return r.switches; }) / gigabytes);
+    if (report.copy) {
+        text += fmt::format(
+            "speed of light: the bare two-pass copy of the same bytes takes {:.2f} + {:.2f} = {:.2f} s here; the sort "
+            "took {:.2f} s: {} of the limit\n",
+            report.copy->pass_one_s, report.copy->pass_two_s, report.copy->elapsed_s(), report.elapsed_s,
+            report.of_limit());
+    }
+    return text;
+}
+
+std::string result_line(const RunReport& report) {
+    return fmt::format(
+        "RESULT status={} records={} bytes={} elapsed_s={:.3f} sort_mb_per_s={:.1f} of_limit={} reads_per_tuple={:.2f} "
+        "writes_per_tuple={:.2f}",
+        report.status(), report.result->output.count, report.input_bytes(), report.elapsed_s,
+        static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s), report.of_limit(),
+        report.reads_per_tuple(), report.writes_per_tuple());
+}
+
+std::string result_json(const RunReport& report) {
+    nlohmann::json ranks = nlohmann::json::array();
+    for (const RankReport& rank : report.ranks) ranks.push_back(rank_json(rank));
+    nlohmann::json document = {
+        {"schema_version", 1},
+        {"status", report.status()},
+        {"run_id", report.result->run_id},
+        {"records", report.result->output.count},
+        {"input_bytes", report.input_bytes()},
+        {"checksum", to_hex(report.result->output.sum)},
+        {"elapsed_s", report.elapsed_s},
+        {"sort_mb_per_s", static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s)},
+        {"reads_per_tuple", report.reads_per_tuple()},
+        {"writes_per_tuple", report.writes_per_tuple()},
+        {"kernel_reads_per_tuple", report.kernel_reads_per_tuple()},
+        {"kernel_writes_per_tuple", report.kernel_writes_per_tuple()},
+        {"partitions", report.prepared->plan.ownership.partitions()},
+        {"mean_partition_bytes", report.prepared->plan.mean_partition_bytes},
+        {"mpi_library", report.mpi_library},
+        {"ranks", ranks}};
+    if (report.copy) {
+        document["limit"] = {{"kind", "two-pass-copy"},
+                             {"pass_one_s", report.copy->pass_one_s},
+                             {"pass_two_s", report.copy->pass_two_s},
+                             {"of_limit", report.copy->elapsed_s() / std::max(1e-9, report.elapsed_s)}};
+    }
+    return document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace sluice

@@ -1,0 +1,47 @@
+#pragma once
+/// What a sort says when it is done: tables for people, result.json, and the RESULT line. Made on rank 0.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/data_jobs.hpp"
+#include "jobs/sort_job.hpp"
+#include "runtime/machine.hpp"
+
+namespace sluice {
+
+/// One rank's figures, gathered by gather_reports.
+struct RankReport {
+    std::string host, placement, memory_pages;
+    PhaseReport one, two;
+    double cpu_user_s = 0, cpu_system_s = 0, elapsed_s = 0;  ///< elapsed: since this rank's program began
+    std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;
+    std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
+    double first_arrival_input_fraction = -1;
+};
+std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine);
+
+/// The whole run, over all ranks.
+struct RunReport {
+    const PreparedSort* prepared = nullptr;
+    const SortResult* result = nullptr;
+    std::vector<RankReport> ranks;
+    double elapsed_s = 0;            ///< launch to durable MANIFEST
+    std::optional<CopyResult> copy;  ///< when the limit was measured
+    std::string config_toml, system_json, mpi_library;
+
+    std::uint64_t input_bytes() const;
+    double reads_per_tuple() const;  ///< bytes our completed reads moved / input bytes
+    double writes_per_tuple() const;
+    double kernel_reads_per_tuple() const;
+    double kernel_writes_per_tuple() const;
+    const char* status() const;    ///< VALID or UNCHECKED; INVALID runs end in an error
+    std::string of_limit() const;  ///< "0.93", "unmeasured"
+};
+
+std::string tables(const RunReport& report);
+std::string result_line(const RunReport& report);
+std::string result_json(const RunReport& report);
+
+}  // namespace sluice

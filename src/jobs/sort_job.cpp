@@ -1,0 +1,309 @@
+#include "jobs/sort_job.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "record/uint128_text.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+std::string part_name(std::uint32_t partition) {
+    char name[32];
+    std::snprintf(name, sizeof name, "part-%06u", partition);
+    return name;
+}
+
+/// The logs of this rank: created, preallocated, removed at the end whatever happens.
+class Logs {
+public:
+    Logs(JobContext& job, const std::string& run_id, std::uint64_t share_bytes) : job_(job) {
+        const auto paths = disk_paths(job, DiskRole::intermediate);
+        const auto mine = disks_of_rank(job.place, paths.size());
+        const std::uint64_t capacity =
+            round_up(share_bytes / mine.size() + share_bytes / mine.size() / 10 + 16 * kMiB, kDirectIoAlign);
+        for (const std::uint32_t disk : mine) {
+            const std::string path =
+                paths[disk] + "/sluice-" + run_id + "-log-r" + std::to_string(job.rank()) + "-" + std::to_string(disk);
+            files_.push_back(job.io.create(path));
+            if (job.config.io.preallocate) files_.back()->preallocate(capacity);
+            space_.push_back(std::make_unique<ExtentLog>(path, capacity));
+        }
+    }
+    ~Logs() {
+        for (auto& file : files_) {
+            const std::string path = file->path();
+            file.reset();
+            try {
+                job_.files.remove_file(path);
+            } catch (const Error& error) {
+                if (job_.say) job_.say(std::string("could not remove a log: ") + error.what());
+            }
+        }
+    }
+    Logs(const Logs&) = delete;
+    std::vector<IoFile*> files() const {
+        std::vector<IoFile*> list;
+        for (const auto& file : files_) list.push_back(file.get());
+        return list;
+    }
+    std::vector<ExtentLog*> space() const {
+        std::vector<ExtentLog*> list;
+        for (const auto& log : space_) list.push_back(log.get());
+        return list;
+    }
+
+private:
+    JobContext& job_;
+    std::vector<std::unique_ptr<IoFile>> files_;
+    std::vector<std::unique_ptr<ExtentLog>> space_;
+};
+
+/// The output directories of this host's disks, first under a hidden name, then published (DESIGN.md chapter 2,
+/// Publish).
+class Output {
+public:
+    Output(JobContext& job, const std::string& run_id)
+        : job_(job), disks_(disk_paths(job, DiskRole::output)), mine_(disks_of_rank(job.place, disks_.size())) {
+        for (const std::string& disk : disks_) {
+            partial_.push_back(disk + "/.partial-" + run_id);
+            final_.push_back(disk + "/" + job.config.output.name);
+        }
+        if (makes_directories()) {
+            for (const std::string& path : partial_) job.files.make_directories(path);
+        }
+        job.communicator.barrier_or_failure();
+    }
+    std::uint32_t disks() const { return static_cast<std::uint32_t>(mine_.size()); }
+    /// Parts go round the rank's disks, so that disks get equal bytes.
+    std::uint32_t disk_of_part(std::uint32_t local) const { return local % disks(); }
+    std::string partial_path(std::uint32_t local, std::uint32_t global) const {
+        return partial_[mine_[disk_of_part(local)]] + "/" + part_name(global);
+    }
+    std::string final_path(std::uint32_t local, std::uint32_t global) const {
+        return final_[mine_[disk_of_part(local)]] + "/" + part_name(global);
+    }
+    bool is_shared() const {
+        const auto outputs = job_.config.disks_of(DiskRole::output);
+        return std::any_of(outputs.begin(), outputs.end(),
+                           [](const DiskConfig& d) { return d.scope == DiskScope::shared; });
+    }
+    /// Renames the directories, makes the names durable, then writes the commit record, rank 0's host last.
+    void publish(const std::string& manifest) {
+        if (makes_directories()) {
+            for (std::size_t disk = 0; disk < disks_.size(); ++disk) {
+                job_.files.sync_directory(partial_[disk]);
+                job_.files.rename_no_replace(partial_[disk], final_[disk]);
+                job_.files.sync_directory(disks_[disk]);
+            }
+        }
+        job_.communicator.barrier_or_failure();
+        const std::string path = final_.front() + "/" + kManifestName;
+        if (makes_directories() && job_.rank() != 0) job_.files.write_durably(path, manifest);
+        job_.communicator.barrier_or_failure();
+        if (job_.rank() == 0) job_.files.write_durably(path, manifest);
+        job_.communicator.barrier_or_failure();
+    }
+
+private:
+    bool makes_directories() const { return is_shared() ? job_.rank() == 0 : job_.place.local_rank == 0; }
+    JobContext& job_;
+    std::vector<std::string> disks_, partial_, final_;
+    std::vector<std::uint32_t> mine_;
+};
+
+/// Readers take the rank's slices in turn, so that several input disks work at once.
+std::vector<std::vector<ReadRange>> ranges_by_reader(const std::vector<InputSlice>& slices, unsigned readers) {
+    std::map<std::string, unsigned> reader_of_directory;
+    std::vector<std::vector<ReadRange>> ranges(std::max(1u, readers));
+    for (const InputSlice& slice : slices) {
+        const std::string directory = slice.path.substr(0, slice.path.rfind('/'));
+        const auto [found, fresh] = reader_of_directory.emplace(
+            directory, static_cast<unsigned>(reader_of_directory.size()) % std::max(1u, readers));
+        ranges[found->second].push_back({slice.path, slice.offset, slice.bytes});
+    }
+    return ranges;
+}
+
+/// E2 of the conservation equations: what one rank sent to another is what that one received, pair by pair.
+void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers) {
+    nlohmann::json mine = nlohmann::json::array();
+    for (const PeerCounters& peer : peers) mine.push_back({peer.sent_records, peer.received_records});
+    const auto all = job.communicator.all_gather(mine.dump());
+    if (peers.empty()) return;
+    for (std::uint32_t from = 0; from < all.size(); ++from) {
+        const auto sent = nlohmann::json::parse(all[from]);
+        for (std::uint32_t to = 0; to < all.size(); ++to) {
+            const auto received = nlohmann::json::parse(all[to]);
+            if (from != to && sent[to][0] != received[from][1]) {
+                throw Error(Errc::integrity, "rank " + std::to_string(from) + " sent " + sent[to][0].dump() +
+                                                 " records to rank " + std::to_string(to) + ", which received " +
+                                                 received[from][1].dump() +
+                                                 "; nothing was published, check the network and sort again");
+            }
+        }
+    }
+}
+
+std::string hex_of(const std::vector<std::byte>& bytes) {
+    std::string text;
+    for (const std::byte b : bytes) {
+        text += "0123456789abcdef"[static_cast<unsigned>(b) >> 4];
+        text += "0123456789abcdef"[static_cast<unsigned>(b) & 15];
+    }
+    return text;
+}
+
+/// The parts of all ranks in key order, as the manifest lists them. Checks order across the borders of parts.
+std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared, const Output& output,
+                                   const std::vector<SortSummary>& parts) {
+    nlohmann::json mine = nlohmann::json::array();
+    const std::uint32_t first = prepared.plan.ownership.first(job.rank());
+    for (std::uint32_t local = 0; local < parts.size(); ++local) {
+        const SortSummary& part = parts[local];
+        mine.push_back({{"host", output.is_shared() ? "*" : job.place.host},
+                        {"path", output.final_path(local, first + local)},
+                        {"count", part.sum.count},
+                        {"sum", to_hex(part.sum.sum)},
+                        {"first", hex_of(part.first_record)},
+                        {"last", hex_of(part.last_record)}});
+    }
+    std::vector<DataFile> files;
+    const RecordFormat& format = prepared.plan.format;
+    std::string last;
+    for (const std::string& text : job.communicator.all_gather(mine.dump())) {
+        for (const auto& part : nlohmann::json::parse(text)) {
+            DataFile file{part["host"],
+                          part["path"],
+                          0,
+                          {part["count"], *parse_hex(part["sum"].get<std::string>())},
+                          static_cast<std::int64_t>(files.size())};
+            file.bytes = file.sum.count * format.record_bytes;
+            const std::string first_record = part["first"];
+            const auto key = [&](const std::string& record) {
+                return record.substr(2 * format.key_offset, 2 * format.key_bytes);
+            };
+            if (!first_record.empty() && !last.empty() && key(first_record) < key(last)) {
+                throw Error(Errc::integrity,
+                            "part '" + file.path +
+                                "' begins with a smaller key than the part before it ends with; nothing was published");
+            }
+            if (!first_record.empty()) last = part["last"];
+            files.push_back(std::move(file));
+        }
+    }
+    return files;
+}
+
+void check_conservation(const SortResult& result, const DataSet& input, bool verified) {
+    const auto differ = [&](const char* what, const RecordSum& a, const char* other, const RecordSum& b) {
+        throw Error(Errc::integrity, std::string(what) + " is " + a.text() + ", " + other + " is " + b.text() +
+                                         "; records were lost or changed, nothing was published. Check disks and "
+                                         "memory of the hosts, then sort again");
+    };
+    if (result.input.count != result.output.count || (verified && !(result.input == result.output)))
+        differ("what phase one read", result.input, "what phase two wrote", result.output);
+    const bool known = input.total.count != 0 && input.total.sum != 0;
+    if (verified && known && !(input.total == result.input))
+        differ("the input's manifest", input.total, "what phase one read", result.input);
+}
+
+}  // namespace
+
+void remove_data_set(JobContext& job, DiskRole role, const std::string& name) {
+    std::optional<DataSet> set;
+    for (const std::string& disk : disk_paths(job, role)) {
+        const std::string path = disk + "/" + name + "/" + kManifestName;
+        if (job.files.info(path)) set = DataSet::from_text(job.files.read_text(path), path);
+    }
+    if (!set) return;
+    for (const DataFile& file : set->files) {
+        if ((file.host == job.place.host || file.host == "*") && job.files.info(file.path))
+            job.files.remove_file(file.path);
+    }
+    for (const std::string& disk : disk_paths(job, role)) {
+        const std::string directory = disk + "/" + name;
+        if (job.files.info(directory + "/" + kManifestName)) job.files.remove_file(directory + "/" + kManifestName);
+        if (job.files.info(directory)) job.files.remove_empty_directory(directory);
+    }
+}
+
+SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOptions& options, LiveCounters& live) {
+    const SortPlan& plan = prepared.plan;
+    const RankPlan& mine = plan.ranks[job.rank()];
+    SortResult result;
+    result.run_id = prepared.run_id;
+    result.verified = job.config.run.verify;
+    if (job.config.run.overwrite && job.place.local_rank == 0)
+        remove_data_set(job, DiskRole::output, job.config.output.name);
+    job.communicator.barrier_or_failure();
+
+    const std::unique_ptr<Arena> arena =
+        job.make_arena(std::max(mine.one.memory_bytes(), mine.two.memory_bytes()) + kMiB);
+    const auto partitioner = make_uniform_partitioner(plan.format, plan.ownership.partitions());
+    ExtentIndex index(job.executor, mine.partitions);
+    Output output(job, prepared.run_id);
+    const Logs logs(job, prepared.run_id, plan.mean_partition_bytes * mine.partitions);
+
+    const PhaseOneInput one{ranges_by_reader(prepared.slices, mine.one.readers), logs.files(), logs.space(),
+                            std::stoull(prepared.run_id.substr(16), nullptr, 16), options.mutant};
+    PhaseOneResult first = run_phase_one(job, *arena, mine, plan, *partitioner, one, index, live);
+    result.one = std::move(first.report);
+    result.peers = std::move(first.peers);
+    result.first_arrival_input_fraction = first.first_arrival_input_fraction;
+    result.padding_bytes = index.padding_bytes();
+    result.extents = index.extent_count();
+    check_pairs(job, result.peers);
+
+    result.largest_partition_bytes = index.largest_padded_bytes();
+    auto two_plan = plan_phase_two(job.config, plan.format, prepared.resources[job.rank()],
+                                   std::max<std::uint64_t>(result.largest_partition_bytes, kDirectIoAlign));
+    if (!two_plan || two_plan->memory_bytes() > arena->capacity_bytes()) {
+        // The real partitions are larger than planned: keep within what was mapped.
+        RankResources within = prepared.resources[job.rank()];
+        within.budget_bytes = arena->capacity_bytes() - kMiB / 2;
+        two_plan = plan_phase_two(job.config, plan.format, within,
+                                  std::max<std::uint64_t>(result.largest_partition_bytes, kDirectIoAlign));
+    }
+    if (!two_plan) {
+        throw Error(Errc::space, "a partition of rank " + std::to_string(job.rank()) + " has " +
+                                     format_bytes(result.largest_partition_bytes) + ", planned were up to " +
+                                     format_bytes(plan.planned_partition_bytes) +
+                                     ": it does not fit in memory because the keys are not uniform: sample");
+    }
+    const std::uint32_t base = plan.ownership.first(job.rank());
+    const PhaseTwoInput two{logs.files(), output.disks(),
+                            [&](std::uint32_t local) { return output.disk_of_part(local); },
+                            [&](std::uint32_t local) { return output.partial_path(local, base + local); }};
+    PhaseTwoResult second =
+        run_phase_two(job, *arena, *two_plan, mine.partitions, plan, *partitioner, two, index, live);
+    result.two = std::move(second.report);
+
+    RecordSum written;
+    for (const SortSummary& part : second.parts) {
+        written += part.sum;
+        result.duplicate_keys += static_cast<std::uint64_t>(part.duplicate_keys);
+    }
+    result.input = sum_over_ranks(job.communicator, first.input_sum);
+    result.output = sum_over_ranks(job.communicator, written);
+    check_conservation(result, prepared.input, result.verified);
+
+    DataSet& set = result.output_set;
+    set.kind = "sorted";
+    set.run_id = prepared.run_id;
+    set.created = job.communicator.broadcast(utc_now(), 0);
+    set.format = plan.format;
+    set.verified = result.verified;
+    set.origin = "sluice sort of " + prepared.input.origin;
+    set.total = result.output;
+    set.input_total = result.input;
+    set.files = gather_parts(job, prepared, output, second.parts);
+    output.publish(set.to_text());
+    result.durable_ns = job.executor.now_ns();
+    return result;
+}
+
+}  // namespace sluice

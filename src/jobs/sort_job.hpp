@@ -1,0 +1,60 @@
+#pragma once
+/// `sluice sort`: preflight, plan, phase one, phase two, conservation checks, publish.
+
+#include <string>
+#include <vector>
+
+#include "io/data_set.hpp"
+#include "jobs/cluster.hpp"
+#include "jobs/job_context.hpp"
+#include "jobs/phase_one.hpp"
+#include "jobs/phase_two.hpp"
+#include "jobs/plan.hpp"
+
+namespace sluice {
+
+/// Everything that is known before the first byte moves: the same on all ranks but for `input_files` and `slices`.
+struct PreparedSort {
+    DataSet input;                         ///< with this host's files
+    std::vector<InputSlice> slices;        ///< what this rank reads, in the order it reads
+    std::vector<RankResources> resources;  ///< by rank
+    SortPlan plan;
+    std::string run_id;
+};
+
+struct SortOptions {
+    unsigned cores = 1;                        ///< that this rank may use
+    std::uint64_t memory_available_bytes = 0;  ///< of the host, for the default budget
+    std::string build_id;                      ///< the same on all ranks, or the run is refused
+    std::uint64_t config_hash = 0;
+    PhaseOneMutant mutant;
+};
+
+struct SortResult {
+    bool verified = false;  ///< sums were compared; false: UNCHECKED
+    std::string run_id;
+    RecordSum input, output;                     ///< over all ranks
+    std::uint64_t duplicate_keys = 0;            ///< within this rank's parts
+    std::uint64_t begin_ns = 0, durable_ns = 0;  ///< this rank's clock: job begun, MANIFEST durable
+    PhaseReport one, two;                        ///< this rank's
+    std::uint64_t padding_bytes = 0;             ///< this rank's, in the logs
+    std::uint64_t extents = 0;
+    std::uint64_t largest_partition_bytes = 0;
+    std::vector<PeerCounters> peers;
+    double first_arrival_input_fraction =
+        -1;              ///< how much of the input was read when the first record from a peer arrived; -1: none did
+    DataSet output_set;  ///< on all ranks
+};
+
+/// Checks everything knowable, on all ranks, and plans. Writes nothing. Throws one Error listing every problem.
+/// Collective.
+PreparedSort prepare_sort(JobContext& job, const SortOptions& options);
+
+/// Sorts and publishes. Collective. Throws; what was written then stays in OUT/.partial-RUNID and the logs, never
+/// published.
+SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOptions& options, LiveCounters& live);
+
+/// Removes an earlier output that its own MANIFEST lists, and nothing else. Local: one rank a host.
+void remove_data_set(JobContext& job, DiskRole role, const std::string& name);
+
+}  // namespace sluice

@@ -1,0 +1,50 @@
+// The sluice program: parses the call, builds the application, runs the verb, and turns any failure into one line and
+// its exit code.
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "cli/verbs.hpp"
+
+namespace {
+
+/// One line (or one per problem) that says who failed and why; never through MPI_Finalize, where this rank would wait
+/// for the others.
+[[noreturn]] void leave(sluice::Application* application, const sluice::Error& error) {
+    const std::string text = error.what();
+    const bool echo = text.find("aborted because of rank") != std::string::npos;
+    std::fflush(stdout);
+    if (application == nullptr) {
+        std::fprintf(stderr, "ERROR code=%s(%d): %s\n", std::string(to_string(error.code())).c_str(), error.exit_code(),
+                     text.c_str());
+    } else if (!echo) {
+        std::fprintf(stderr, "ERROR rank=%u host=%s code=%s(%d): %s\n", application->rank(),
+                     application->host().c_str(), std::string(to_string(error.code())).c_str(), error.exit_code(),
+                     text.c_str());
+    }
+    std::fflush(stderr);
+    if (application != nullptr) application->announce(error);
+    ::_exit(error.exit_code());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::unique_ptr<sluice::Application> application;
+    try {
+        const sluice::CommandLine line = sluice::parse_command_line(argc, argv);
+        if (const int done = sluice::run_simple_verb(line); done >= 0) return done;
+        application = std::make_unique<sluice::Application>(argc, argv, line);
+        const int code = sluice::run_verb(*application);
+        application->finish();
+        return code;
+    } catch (const sluice::Error& error) {
+        leave(application.get(), error);
+    } catch (const std::exception& error) {
+        leave(application.get(),
+              sluice::Error(sluice::Errc::internal,
+                            std::string(error.what()) + "; this is a bug of sluice, please report it"));
+    }
+}
