@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds and tests: scripts/test.sh [--full]. Without --full it stays under 40 minutes on 2 cores.
+# --full: also the tests labelled full, and the fast ones under the address and thread sanitizers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+full=0
+case ${1:-} in
+  '') ;;
+  --full) full=1 ;;
+  *) die 2 "usage: scripts/test.sh [--full]" ;;
+esac
+install_missing scripts/test-packages.txt
+for script in scripts/*.sh .ci/run; do bash -n "$script"; done
+if command -v clang-format >/dev/null; then
+  git ls-files '*.cpp' '*.hpp' | xargs clang-format --dry-run -Werror
+else
+  echo "clang-format is not there: the format is not checked"
+fi
+scripts/build.sh release
+if [ $full = 1 ]; then
+  SLUICE_FULL_TESTS=1 ctest --preset release --no-tests=error
+  for preset in asan tsan; do
+    scripts/build.sh $preset
+    ctest --preset $preset --no-tests=error -LE 'full|e2e'
+  done
+else
+  echo "fast tests only; scripts/test.sh --full adds the tests labelled full and the sanitizers"
+  ctest --preset release --no-tests=error -LE full
+fi
