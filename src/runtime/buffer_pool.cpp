@@ -49,18 +49,26 @@ Buffer BufferPool::take() {
         this_worker().wait_memory_ns.add(executor_.now_ns() - since_ns);
     }
     if (cause_) std::rethrow_exception(cause_);
-    std::byte* memory = free_.back();
-    free_.pop_back();
-    return Buffer(*this, {memory, buffer_bytes_});
+    return take_front(lock);
 }
 
 std::optional<Buffer> BufferPool::try_take() {
     Lock lock(mutex_);
     if (cause_) std::rethrow_exception(cause_);
     if (free_.empty()) return std::nullopt;
+    return take_front(lock);
+}
+
+Buffer BufferPool::take_front(Lock& lock) {
     std::byte* memory = free_.back();
     free_.pop_back();
-    return Buffer(*this, {memory, buffer_bytes_});
+    // We may have overtaken somebody who was woken for this buffer and now goes on waiting: the pressure is back, so
+    // say it.
+    const bool overtook = free_.empty() && waiting_ > 0;
+    lock.unlock();
+    Buffer buffer(*this, {memory, buffer_bytes_});
+    if (overtook && pressure_) pressure_();
+    return buffer;
 }
 
 void BufferPool::abort(std::exception_ptr cause) {

@@ -82,7 +82,8 @@ public:
     std::optional<Buffer> try_take();
     void abort(std::exception_ptr cause);
 
-    /// Called, outside the pool's lock, each time somebody starts to wait; set before the workers start.
+    /// Called, outside the pool's lock, each time somebody starts to wait, or must go on waiting because another one
+    /// was quicker; set before the workers start.
     void on_pressure(std::function<void()> listener) { pressure_ = std::move(listener); }
     /// Called, outside the lock, after a buffer came home; set before the workers start.
     void on_return(std::function<void()> listener) { returned_ = std::move(listener); }
@@ -96,6 +97,7 @@ public:
 private:
     friend struct GiveBack;
     void give_back(std::byte* memory) noexcept;
+    Buffer take_front(Lock& lock);  // unlocks
 
     Executor& executor_;
     std::string name_;

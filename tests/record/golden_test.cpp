@@ -21,7 +21,7 @@ std::vector<std::vector<std::string>> rows(const std::string& name) {
     std::ifstream file(kData + name);
     std::vector<std::vector<std::string>> table;
     std::string line;
-    std::getline(file, line);   // the header
+    std::getline(file, line);  // the header
     while (std::getline(file, line)) {
         std::istringstream fields(line);
         table.emplace_back();
@@ -38,7 +38,9 @@ std::vector<std::byte> bytes_of(const std::string& name) {
     return {begin, begin + text.size()};
 }
 
-GeneratorOptions options_of(const std::string& mode) { return {mode.find("ascii") != std::string::npos, mode.find("skewed") != std::string::npos}; }
+GeneratorOptions options_of(const std::string& mode) {
+    return {mode.find("ascii") != std::string::npos, mode.find("skewed") != std::string::npos};
+}
 
 std::vector<std::byte> generate(GeneratorOptions options, Uint128 start, std::size_t count, std::size_t block_records) {
     std::vector<std::byte> out(count * kGensortRecordBytes);
@@ -64,11 +66,13 @@ TEST(Golden, RecordFilesMatchByteForByteForAnyBlockSize) {
         const std::size_t count = std::stoul(row[3]);
         ASSERT_EQ(expected.size(), count * 100) << row[0];
         for (const std::size_t block : {std::size_t{1}, std::size_t{7}, std::size_t{1000}}) {
-            EXPECT_TRUE(generate(options_of(row[0]), *parse_decimal(row[2]), count, block) == expected) << row[0] << " in blocks of " << block;
+            EXPECT_TRUE(generate(options_of(row[0]), *parse_decimal(row[2]), count, block) == expected)
+                << row[0] << " in blocks of " << block;
         }
         for (const auto kernel : {crc100::Kernel::zlib, crc100::Kernel::pclmul, crc100::Kernel::avx512}) {
             if (kernel > crc100::best_kernel()) continue;
-            EXPECT_EQ(to_hex(crc100::sum(expected.data(), count, kernel)), row[4]) << row[0] << " kernel " << static_cast<int>(kernel);
+            EXPECT_EQ(to_hex(crc100::sum(expected.data(), count, kernel)), row[4])
+                << row[0] << " kernel " << static_cast<int>(kernel);
         }
     }
 }
@@ -89,7 +93,8 @@ TEST(Golden, SumsMatchForAnyThreadCount) {
         const std::uint64_t count = std::stoull(row[3]);
         if (count > 1'000'000 && std::getenv("SLUICE_FULL_TESTS") == nullptr) continue;
         for (const unsigned threads : {1u, 2u, 3u, 7u}) {
-            EXPECT_EQ(to_hex(expected_sum(options_of(row[0]), *parse_decimal(row[2]), count, threads).sum), row[4]) << row[0] << " " << row[3];
+            EXPECT_EQ(to_hex(expected_sum(options_of(row[0]), *parse_decimal(row[2]), count, threads).sum), row[4])
+                << row[0] << " " << row[3];
         }
     }
 }
@@ -101,7 +106,8 @@ TEST(Golden, UnsortedDataIsJudgedAsValsortDoes) {
         const auto data = generate(options_of(row[0]), *parse_decimal(row[2]), count, 513);
         for (const std::size_t piece : {std::size_t{1}, std::size_t{3}, std::size_t{1000}, count}) {
             RecordChecker checker(kGensortFormat);
-            for (std::size_t at = 0; at < count; at += piece) checker.feed(std::span(data).subspan(at * 100, std::min<std::size_t>(piece, count - at) * 100));
+            for (std::size_t at = 0; at < count; at += piece)
+                checker.feed(std::span(data).subspan(at * 100, std::min<std::size_t>(piece, count - at) * 100));
             EXPECT_EQ(to_decimal(checker.summary().unordered), row[6]);
             EXPECT_EQ(to_decimal(checker.summary().first_unordered), row[7]);
             EXPECT_EQ(to_decimal(checker.summary().duplicate_keys), row[8]);
@@ -141,7 +147,8 @@ TEST(RecordChecker, CutsOfOneRunCombineToTheSameSummary) {
     for (std::size_t first = 0; first <= 300; first += 37) {
         for (std::size_t second = first; second <= 300; second += 61) {
             SortSummary total;
-            for (const auto& [begin, end] : {std::pair<std::size_t, std::size_t>{0, first}, {first, second}, {second, 300}}) {
+            for (const auto& [begin, end] :
+                 {std::pair<std::size_t, std::size_t>{0, first}, {first, second}, {second, 300}}) {
                 RecordChecker part(kGensortFormat);
                 part.feed(std::span(data).subspan(begin * 100, (end - begin) * 100));
                 combine(total, part.summary());

@@ -53,7 +53,8 @@ TEST(SplitterPartitioner, AgreesWithCountingTheSplittersNotAboveTheRecord) {
         std::vector<std::vector<std::byte>> chosen;
         for (std::size_t i = 0; i < splitters; ++i) {
             const std::size_t at = i * 1500 / std::max<std::size_t>(splitters, 1) * 100;
-            chosen.emplace_back(data.begin() + static_cast<std::ptrdiff_t>(at), data.begin() + static_cast<std::ptrdiff_t>(at + 100));
+            chosen.emplace_back(data.begin() + static_cast<std::ptrdiff_t>(at),
+                                data.begin() + static_cast<std::ptrdiff_t>(at + 100));
         }
         std::sort(chosen.begin(), chosen.end());
         std::vector<std::byte> flat;
@@ -63,8 +64,10 @@ TEST(SplitterPartitioner, AgreesWithCountingTheSplittersNotAboveTheRecord) {
         std::vector<std::uint32_t> out(1500);
         partitioner->classify(data.data(), out);
         for (std::size_t i = 0; i < 1500; ++i) {
-            const std::vector<std::byte> record(data.begin() + static_cast<std::ptrdiff_t>(i * 100), data.begin() + static_cast<std::ptrdiff_t>(i * 100 + 100));
-            const auto expected = std::count_if(chosen.begin(), chosen.end(), [&](const auto& s) { return s <= record; });
+            const std::vector<std::byte> record(data.begin() + static_cast<std::ptrdiff_t>(i * 100),
+                                                data.begin() + static_cast<std::ptrdiff_t>(i * 100 + 100));
+            const auto expected = static_cast<std::uint32_t>(
+                std::count_if(chosen.begin(), chosen.end(), [&](const auto& s) { return s <= record; }));
             ASSERT_EQ(out[i], expected) << i << " of " << splitters;
         }
     }
@@ -74,7 +77,7 @@ TEST(Crc32c, MatchesKnownVectorsAndABitwiseOracle) {
     const std::string digits = "123456789";
     EXPECT_EQ(crc32c(std::as_bytes(std::span(digits))), 0xE3069283u);
     const std::vector<std::byte> zeros(32);
-    EXPECT_EQ(crc32c(zeros), 0x8A9136AAu);   // RFC 3720, B.4
+    EXPECT_EQ(crc32c(zeros), 0x8A9136AAu);  // RFC 3720, B.4
     const auto data = random_records(400, 7);
     for (const std::size_t bytes : {0, 1, 7, 8, 100, 12287, 12288, 12289, 40000}) {
         std::uint32_t crc = ~0u;
@@ -83,7 +86,9 @@ TEST(Crc32c, MatchesKnownVectorsAndABitwiseOracle) {
             for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78u : 0);
         }
         EXPECT_EQ(crc32c(std::span(data).first(bytes)), ~crc) << bytes;
-        EXPECT_EQ(crc32c(std::span(data).first(bytes).subspan(bytes / 3), crc32c(std::span(data).first(bytes / 3))), ~crc) << "continued, " << bytes;
+        EXPECT_EQ(crc32c(std::span(data).first(bytes).subspan(bytes / 3), crc32c(std::span(data).first(bytes / 3))),
+                  ~crc)
+            << "continued, " << bytes;
     }
 }
 

@@ -1,0 +1,140 @@
+// DESIGN.md chapter 5: the whole sort, many ranks in one process, one seed at a time.
+#include <gtest/gtest.h>
+
+#include "jobs/simulated_cluster.hpp"
+
+namespace sluice::testing {
+namespace {
+
+/// A shape drawn from its seed: mostly few ranks, up to 17; any number of records up to 20,000.
+ClusterShape shape_of(std::uint64_t seed) {
+    Rng rng(seed * 7919 + 1);
+    ClusterShape shape;
+    shape.seed = seed + 1;
+    constexpr std::uint32_t kRanks[] = {1, 2, 2, 3, 3, 4, 4, 4, 5, 7};
+    shape.ranks = rng.below(40) == 0 ? static_cast<std::uint32_t>(8 + rng.below(10)) : kRanks[rng.below(10)];
+    shape.ranks_per_host = static_cast<std::uint32_t>(1 + rng.below(2));
+    shape.partitions = static_cast<std::uint32_t>(1 + rng.below(20));
+    shape.distributors = static_cast<std::uint32_t>(1 + rng.below(2));
+    shape.logical_disk_distributors = static_cast<std::uint32_t>(1 + rng.below(2));
+    shape.records = rng.below(10) == 0 ? rng.below(40) : rng.below(50) == 0 ? rng.below(20'000) : rng.below(3'000);
+    shape.record_bytes = rng.below(2) == 0 ? 128 : 64;
+    shape.depth = static_cast<unsigned>(1 + rng.below(3));
+    shape.minimal_pools = rng.below(4) != 0;
+    return shape;
+}
+
+std::string describe(const ClusterShape& s) {
+    return "seed=" + std::to_string(s.seed) + " ranks=" + std::to_string(s.ranks) +
+           " per_host=" + std::to_string(s.ranks_per_host) + " partitions=" + std::to_string(s.partitions) +
+           " workers=" + std::to_string(s.distributors) + "+" + std::to_string(s.logical_disk_distributors) +
+           " records=" + std::to_string(s.records) + " minimal=" + std::to_string(s.minimal_pools);
+}
+
+class Seeds : public ::testing::TestWithParam<int> {};
+
+TEST_P(Seeds, NoScheduleDeadlocksOrLosesARecord) {
+    constexpr int kSeedsEach = 200;
+    std::uint64_t longest = 0;
+    for (int i = 0; i < kSeedsEach; ++i) {
+        const ClusterShape shape = shape_of(static_cast<std::uint64_t>(GetParam() * kSeedsEach + i));
+        const ClusterOutcome outcome = SimulatedCluster(shape).run();
+        ASSERT_TRUE(outcome.errors.empty()) << describe(shape) << ": " << outcome.errors.front();
+        ASSERT_TRUE(outcome.output == outcome.expected) << describe(shape);
+        longest = std::max(longest, outcome.switches);
+    }
+    RecordProperty("longest_schedule_switches", std::to_string(longest));
+}
+INSTANTIATE_TEST_SUITE_P(TwoThousand, Seeds, ::testing::Range(0, 10));
+
+TEST(Cluster, SameInputGivesTheSameBytesForAnyRankCount) {
+    std::vector<std::byte> first;
+    for (std::uint32_t ranks : {1u, 2u, 3u, 5u, 8u, 17u}) {
+        ClusterShape shape;
+        shape.seed = ranks;
+        shape.input_seed = 99;
+        shape.ranks = ranks;
+        shape.partitions = 3 + ranks;
+        shape.records = 2500;
+        const ClusterOutcome outcome = SimulatedCluster(shape).run();
+        ASSERT_TRUE(outcome.errors.empty()) << outcome.errors.front();
+        if (first.empty()) first = outcome.output;
+        EXPECT_TRUE(outcome.output == first) << ranks << " ranks";
+    }
+}
+
+/// At least one of the seeds must end in a deadlock, else the simulation could not find such a bug.
+int deadlocks(PhaseOneMutant mutant) {
+    int found = 0;
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        ClusterShape shape;
+        shape.seed = seed;
+        shape.ranks = 3;
+        shape.records = 3000;
+        shape.partitions = 9;
+        shape.mutant = mutant;
+        const ClusterOutcome outcome = SimulatedCluster(shape).run();
+        for (const std::string& error : outcome.errors) {
+            if (error.find("deadlock") != std::string::npos) {
+                ++found;
+                break;
+            }
+        }
+        EXPECT_TRUE(!outcome.errors.empty() || outcome.output == outcome.expected);
+    }
+    return found;
+}
+
+TEST(ClusterMutants, OneSharedPoolDeadlocks) { EXPECT_GT(deadlocks({.one_shared_pool = true}), 0); }
+TEST(ClusterMutants, ChainLengthThatIgnoresWaitingDistributorsDeadlocks) {
+    EXPECT_GT(deadlocks({.ignore_waiting_distributors = true}), 0);
+}
+TEST(ClusterMutants, TheRealPipelineDoesNot) { EXPECT_EQ(deadlocks({}), 0); }
+
+class WireFaults : public ::testing::TestWithParam<std::pair<WireFault::Kind, std::uint64_t>> {};
+
+TEST_P(WireFaults, EndTheSortWithIntegrityAndPublishNothing) {
+    ClusterShape shape;
+    shape.ranks = 3;
+    shape.records = 4000;
+    shape.wire_fault = {GetParam().first, GetParam().second};
+    const ClusterOutcome outcome = SimulatedCluster(shape).run();
+    ASSERT_TRUE(outcome.fault_fired);
+    ASSERT_FALSE(outcome.errors.empty());
+    EXPECT_FALSE(outcome.published);
+    // A lost message shows by the next one's number; where none follows, all wait, which in a real run the watchdog
+    // ends.
+    const bool nothing_followed =
+        shape.wire_fault.kind == WireFault::Kind::drop && outcome.errors.front().find("deadlock") != std::string::npos;
+    EXPECT_TRUE(nothing_followed || outcome.codes.front() == static_cast<int>(Errc::integrity))
+        << outcome.errors.front();
+}
+INSTANTIATE_TEST_SUITE_P(Each, WireFaults,
+                         ::testing::Values(std::pair{WireFault::Kind::duplicate, 4u},
+                                           std::pair{WireFault::Kind::corrupt_header, 5u},
+                                           std::pair{WireFault::Kind::drop, 3u}));
+
+class DiskFaults : public ::testing::TestWithParam<std::tuple<IoFault::Operation, std::uint64_t, int>> {};
+
+TEST_P(DiskFaults, EndTheSortWithTheRightCodeAndPublishNothing) {
+    const auto [operation, nth, error] = GetParam();
+    ClusterShape shape;
+    shape.ranks = 2;
+    shape.records = 3000;
+    shape.io_faulty = true;
+    shape.io_fault = {operation, nth, error, ""};
+    const ClusterOutcome outcome = SimulatedCluster(shape).run();
+    ASSERT_TRUE(outcome.fault_fired);
+    ASSERT_EQ(outcome.errors.size(), 2u) << "the other rank ends as well";
+    EXPECT_FALSE(outcome.published);
+    const int expected = error == ENOSPC ? static_cast<int>(Errc::space) : static_cast<int>(Errc::device);
+    EXPECT_EQ(outcome.codes[0], expected) << outcome.errors[0];
+    EXPECT_EQ(outcome.codes[1], expected) << outcome.errors[1];
+}
+INSTANTIATE_TEST_SUITE_P(Nth, DiskFaults,
+                         ::testing::Combine(::testing::Values(IoFault::Operation::read, IoFault::Operation::write),
+                                            ::testing::Values(0, 3, 20, 50), ::testing::Values(EIO, ENOSPC)));
+INSTANTIATE_TEST_SUITE_P(Sync, DiskFaults, ::testing::Values(std::tuple{IoFault::Operation::sync, 1u, EIO}));
+
+}  // namespace
+}  // namespace sluice::testing

@@ -1,0 +1,199 @@
+#pragma once
+/// N ranks of the real jobs and stages in one process, on seeded threads and memory disks.
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/memory_backend.hpp"
+#include "jobs/sort_job.hpp"
+#include "net/in_process.hpp"
+#include "net/p2p_transport.hpp"
+#include "runtime/rng.hpp"
+#include "runtime/seeded_executor.hpp"
+
+namespace sluice::testing {
+
+struct ClusterShape {
+    std::uint64_t seed = 1;
+    std::uint32_t ranks = 1, ranks_per_host = 1, partitions = 8, distributors = 1, logical_disk_distributors = 1;
+    std::size_t records = 1000;
+    std::uint32_t record_bytes = 128;  ///< 32 records fill a block: chunks of 4 KiB
+    unsigned depth = 1;
+    bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
+    PhaseOneMutant mutant;
+    std::uint64_t input_seed = 0;  ///< 0: as seed
+    WireFault wire_fault;
+    IoFault io_fault;  ///< fires only when io_faulty
+    bool io_faulty = false;
+};
+
+struct ClusterOutcome {
+    std::vector<std::byte> output;    ///< the concatenated parts, in the manifest's order
+    std::vector<std::byte> expected;  ///< by std::sort
+    std::vector<std::string> errors;  ///< by failed rank
+    std::vector<int> codes;
+    std::uint64_t switches = 0;
+    bool fault_fired = false, published = false;
+    bool good() const { return errors.empty() && output == expected; }
+};
+
+inline std::vector<std::byte> sorted_copy(const std::vector<std::byte>& data, std::uint32_t record_bytes) {
+    std::vector<std::vector<std::byte>> records;
+    for (std::size_t at = 0; at < data.size(); at += record_bytes) {
+        records.emplace_back(data.begin() + static_cast<std::ptrdiff_t>(at),
+                             data.begin() + static_cast<std::ptrdiff_t>(at + record_bytes));
+    }
+    std::sort(records.begin(), records.end());
+    std::vector<std::byte> out;
+    for (const auto& record : records) out.insert(out.end(), record.begin(), record.end());
+    return out;
+}
+
+/// Pools cut to the preflight minimum (DESIGN.md chapter 6).
+inline void cut_to_minimum(SortPlan& plan) {
+    const std::size_t peers = plan.ranks.size() - 1;
+    for (RankPlan& rank : plan.ranks) {
+        PhaseOnePlan& one = rank.one;
+        one.read_buffers = one.readers;
+        one.read_depth = 1;
+        one.chunks = std::size_t{one.distributors + one.logical_disk_distributors} * std::max(1u, rank.partitions);
+        one.send_buffers = one.distributors * peers;
+        one.receive_buffers = peers;
+        one.low_water_chunks = 0;
+        one.target_chunks = one.max_chunks = 3;  // longer than memory allows to wait for
+    }
+}
+
+class SimulatedCluster {
+public:
+    explicit SimulatedCluster(const ClusterShape& shape)
+        : shape_(shape),
+          executor_(shape.seed),
+          cluster_(executor_, shape.ranks),
+          hosts_((shape.ranks + shape.ranks_per_host - 1) / shape.ranks_per_host) {
+        cluster_.inject(shape.wire_fault);
+        make_input();
+    }
+
+    ClusterOutcome run() {
+        std::vector<std::unique_ptr<Task>> tasks;
+        for (std::uint32_t rank = 0; rank < shape_.ranks; ++rank)
+            tasks.push_back(executor_.spawn("rank-" + std::to_string(rank), [this, rank] { run_rank(rank); }));
+        for (auto& task : tasks) task->join();
+        outcome_.switches = executor_.switches();
+        outcome_.fault_fired = outcome_.fault_fired || cluster_.fault_fired();
+        return std::move(outcome_);
+    }
+
+private:
+    std::string host_of(std::uint32_t rank) const { return "host" + std::to_string(rank / shape_.ranks_per_host); }
+
+    void make_input() {
+        const std::size_t host_count = hosts_.size();
+        for (auto& host : hosts_) host = std::make_unique<MemoryDisk>(executor_);
+        DataSet set;
+        set.kind = "input";
+        set.format = {shape_.record_bytes, 0, 10};
+        std::vector<std::byte> all;
+        for (std::size_t h = 0; h < host_count; ++h) {
+            const std::size_t count = shape_.records * (h + 1) / host_count - shape_.records * h / host_count;
+            // The records are the same for any number of hosts.
+            Rng rng(shape_.input_seed != 0 ? shape_.input_seed : shape_.seed);
+            std::vector<std::byte> data(shape_.records * shape_.record_bytes);
+            for (auto& b : data) b = static_cast<std::byte>(rng.next() >> 32);
+            const auto first =
+                data.begin() + static_cast<std::ptrdiff_t>(shape_.records * h / host_count * shape_.record_bytes);
+            std::vector<std::byte> mine(first, first + static_cast<std::ptrdiff_t>(count * shape_.record_bytes));
+            all.insert(all.end(), mine.begin(), mine.end());
+            const RecordSum sum = sum_records(mine, shape_.record_bytes);
+            set.files.push_back({"host" + std::to_string(h), "/disk/input/data", mine.size(), sum, -1});
+            set.total += sum;
+            auto content = std::make_shared<MemoryDisk::Content>();
+            content->bytes = std::move(mine);
+            hosts_[h]->files["/disk/input/data"] = std::move(content);
+            hosts_[h]->directories["/disk"] = true;
+        }
+        for (auto& host : hosts_)
+            make_memory_file_system(*host)->write_durably("/disk/input/MANIFEST.json", set.to_text());
+        outcome_.expected = sorted_copy(all, shape_.record_bytes);
+    }
+
+    Config make_config() const {
+        Config config;
+        config.disks = {{"/disk", DiskRole::input}, {"/disk", DiskRole::intermediate}, {"/disk", DiskRole::output}};
+        config.record.size_bytes = shape_.record_bytes;
+        config.memory.budget_bytes = 64 << 20;
+        config.partitions.count = shape_.partitions;
+        config.io.depth = shape_.depth;
+        config.io.read_size_bytes = config.io.write_size_bytes = config.io.chunk_size_bytes = 4096;
+        config.net.buffer_size_bytes = 4096;
+        config.stages.distributor.workers = shape_.distributors;
+        config.stages.logical_disk_distributor.workers = shape_.logical_disk_distributors;
+        config.stages.sorter.workers = 1 + static_cast<std::uint32_t>(shape_.seed % 2);
+        return config;
+    }
+
+    void run_rank(std::uint32_t rank) {
+        Communicator& communicator = cluster_.communicator(rank);
+        try {
+            MemoryDisk& disk = *hosts_[rank / shape_.ranks_per_host];
+            auto io = make_memory_backend(executor_, disk, shape_.seed * 31 + rank);
+            if (shape_.io_faulty && rank == 0)
+                io = make_fault_backend(std::move(io), shape_.io_fault,
+                                        [this](const std::string&) { outcome_.fault_fired = true; });
+            const auto files = make_memory_file_system(disk);
+            const Config config = make_config();
+            JobContext job{executor_,
+                           communicator,
+                           cluster_.doorbell(rank),
+                           *io,
+                           *files,
+                           config,
+                           find_place(communicator, host_of(rank)),
+                           {},
+                           {},
+                           {},
+                           IdleBackoff(IdleBackoff::Mode::adaptive),
+                           {}};
+            job.make_transport = [&](BufferPool& pool, std::uint64_t run_id) {
+                return make_p2p_transport(cluster_.wire(rank), pool, run_id);
+            };
+            job.make_arena = [](std::uint64_t bytes) {
+                return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1});
+            };
+            SortOptions options;
+            options.memory_available_bytes = std::uint64_t{1} << 40;
+            options.mutant = shape_.mutant;
+            PreparedSort prepared = prepare_sort(job, options);
+            if (shape_.minimal_pools) cut_to_minimum(prepared.plan);
+            LiveCounters live;
+            const SortResult result = run_sort(job, prepared, options, live);
+            outcome_.published = true;
+            if (rank == 0) collect(result.output_set);
+        } catch (const std::exception& error) {
+            outcome_.errors.push_back(error.what());
+            const auto* known = dynamic_cast<const Error*>(&error);
+            outcome_.codes.push_back(known != nullptr ? known->exit_code() : 1);
+            communicator.announce_failure({rank, outcome_.codes.back(), error.what()});
+        }
+    }
+
+    void collect(const DataSet& set) {
+        for (const DataFile& file : set.files) {
+            const auto& content = hosts_[std::stoul(file.host.substr(4))]->files.at(file.path)->bytes;
+            outcome_.output.insert(outcome_.output.end(), content.begin(), content.end());
+        }
+    }
+
+    ClusterShape shape_;
+    SeededExecutor executor_;
+    InProcessCluster cluster_;
+    std::vector<std::unique_ptr<MemoryDisk>> hosts_;
+    ClusterOutcome outcome_;
+};
+
+}  // namespace sluice::testing
