@@ -47,7 +47,7 @@ void refuse_if_any(JobContext& job, const std::vector<std::string>& problems) {
     if (lines.empty()) return;
     std::string all;
     for (const std::string& line : lines) all += (all.empty() ? "" : "\n") + line;
-    throw Error(static_cast<Errc>(code), all);
+    throw CollectiveError(static_cast<Errc>(code), all);
 }
 
 std::vector<std::string> disk_paths(const JobContext& job, DiskRole role) {

@@ -139,10 +139,10 @@ void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers) {
         for (std::uint32_t to = 0; to < all.size(); ++to) {
             const auto received = nlohmann::json::parse(all[to]);
             if (from != to && sent[to][0] != received[from][1]) {
-                throw Error(Errc::integrity, "rank " + std::to_string(from) + " sent " + sent[to][0].dump() +
-                                                 " records to rank " + std::to_string(to) + ", which received " +
-                                                 received[from][1].dump() +
-                                                 "; nothing was published, check the network and sort again");
+                throw CollectiveError(Errc::integrity, "rank " + std::to_string(from) + " sent " + sent[to][0].dump() +
+                                                           " records to rank " + std::to_string(to) +
+                                                           ", which received " + received[from][1].dump() +
+                                                           "; nothing was published, check the network and sort again");
             }
         }
     }
@@ -187,9 +187,10 @@ std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared
                 return record.substr(2 * format.key_offset, 2 * format.key_bytes);
             };
             if (!first_record.empty() && !last.empty() && key(first_record) < key(last)) {
-                throw Error(Errc::integrity,
-                            "part '" + file.path +
-                                "' begins with a smaller key than the part before it ends with; nothing was published");
+                throw CollectiveError(
+                    Errc::integrity,
+                    "part '" + file.path +
+                        "' begins with a smaller key than the part before it ends with; nothing was published");
             }
             if (!first_record.empty()) last = part["last"];
             files.push_back(std::move(file));
@@ -200,9 +201,10 @@ std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared
 
 void check_conservation(const SortResult& result, const DataSet& input, bool verified) {
     const auto differ = [&](const char* what, const RecordSum& a, const char* other, const RecordSum& b) {
-        throw Error(Errc::integrity, std::string(what) + " is " + a.text() + ", " + other + " is " + b.text() +
-                                         "; records were lost or changed, nothing was published. Check disks and "
-                                         "memory of the hosts, then sort again");
+        throw CollectiveError(Errc::integrity,
+                              std::string(what) + " is " + a.text() + ", " + other + " is " + b.text() +
+                                  "; records were lost or changed, nothing was published. Check disks and "
+                                  "memory of the hosts, then sort again");
     };
     if (result.input.count != result.output.count || (verified && !(result.input == result.output)))
         differ("what phase one read", result.input, "what phase two wrote", result.output);

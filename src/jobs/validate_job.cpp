@@ -100,17 +100,19 @@ SortSummary summary_from(const nlohmann::json& json) {
 void judge(const ValidateResult& result, const DataSet& set) {
     const SortSummary& found = result.summary;
     if (found.unordered != 0) {
-        throw Error(Errc::integrity, to_decimal(found.unordered) + " records are out of order, the first is record " +
-                                         to_decimal(found.first_unordered) +
-                                         " of the concatenated parts; the data set is not sorted");
+        throw CollectiveError(Errc::integrity, to_decimal(found.unordered) +
+                                                   " records are out of order, the first is record " +
+                                                   to_decimal(found.first_unordered) +
+                                                   " of the concatenated parts; the data set is not sorted");
     }
     if (!(found.sum == result.expected)) {
-        throw Error(Errc::integrity, "the sorted data is " + found.sum.text() + ", " + result.expected_from + " says " +
-                                         result.expected.text() + "; records were lost, doubled or changed");
+        throw CollectiveError(Errc::integrity, "the sorted data is " + found.sum.text() + ", " + result.expected_from +
+                                                   " says " + result.expected.text() +
+                                                   "; records were lost, doubled or changed");
     }
     if (set.verified && !(found.sum == set.total)) {
-        throw Error(Errc::integrity,
-                    "the sorted data is " + found.sum.text() + ", its own manifest says " + set.total.text());
+        throw CollectiveError(Errc::integrity,
+                              "the sorted data is " + found.sum.text() + ", its own manifest says " + set.total.text());
     }
 }
 

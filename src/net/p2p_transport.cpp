@@ -27,6 +27,7 @@ public:
         }
         fair_share_ = ranks_ > 1 ? std::max<std::size_t>(1, pool.count() / (ranks_ - 1)) : 0;
         receives_.resize(pool.count());
+        for (Peer& peer : peers_) peer.posted.resize(pool.count());
         for (std::size_t slot = pool.count(); slot > 0; --slot) free_receives_.push_back(slot - 1);
     }
     /// After a failure things may still be in flight; their buffers go home here, and nobody uses them any more.
@@ -73,7 +74,9 @@ public:
                     free_sends_.push_back(completion.slot);
                 }
             } else {
-                receive(completion, arrived);
+                receives_[completion.slot].bytes = completion.bytes;
+                receives_[completion.slot].complete = true;
+                receive_in_order(peers_[receives_[completion.slot].source], arrived);
             }
         }
         moved |= say_last();
@@ -92,14 +95,18 @@ private:
         std::uint64_t credits = 0;  // messages we may still send there
         std::uint64_t backlog = 0;  // buffers we hold for it
         std::uint64_t next_sent = 0, next_received = 0;
-        std::size_t outstanding = 0;  // receives posted for it
-        std::uint64_t offered = 0;    // buffers it holds for us, as of its last message
+        std::size_t outstanding = 0;      // receives posted for it
+        std::vector<std::size_t> posted;  // ring of its receives' slots, in the order they were posted
+        std::size_t first_posted = 0;
+        std::uint64_t offered = 0;  // buffers it holds for us, as of its last message
         bool done = false, last_said = false;
         MessageHeader last;
     };
     struct Receive {
         std::uint32_t source = 0;
         Buffer buffer;
+        std::uint64_t bytes = 0;
+        bool complete = false;
     };
 
     void fill(MessageHeader& header, std::uint32_t destination) {
@@ -164,23 +171,32 @@ private:
             if (!buffer) break;
             const std::size_t slot = free_receives_.back();
             free_receives_.pop_back();
-            receives_[slot] = {source, std::move(*buffer)};
-            ++peers_[source].outstanding;
+            receives_[slot] = {source, std::move(*buffer), 0, false};
+            Peer& peer = peers_[source];
+            peer.posted[(peer.first_posted + peer.outstanding++) % peer.posted.size()] = slot;
             wire_.post_receive(source, receives_[slot].buffer.storage(), slot);  // posted before it is promised
             wire_.send_control(source, (run_id_ & 0xffffffff) << 32 | 1);
             any = true;
         }
         return any;
     }
-    void receive(const Wire::Completion& completion, const std::function<void(ArrivedBuffer)>& arrived) {
-        Receive& receive = receives_[completion.slot];
+    /// Messages match the receives in the order these were posted, but large ones may complete out of order.
+    void receive_in_order(Peer& peer, const std::function<void(ArrivedBuffer)>& arrived) {
+        while (peer.outstanding > 0 && receives_[peer.posted[peer.first_posted]].complete)
+            receive(peer.posted[peer.first_posted], arrived);
+    }
+    void receive(std::size_t slot, const std::function<void(ArrivedBuffer)>& arrived) {
+        Receive& receive = receives_[slot];
         const std::uint32_t source = receive.source;
+        const std::uint64_t bytes = receive.bytes;
         Peer& peer = peers_[source];
         Buffer buffer = std::move(receive.buffer);
-        free_receives_.push_back(completion.slot);
+        receive.complete = false;
+        free_receives_.push_back(slot);
+        peer.first_posted = (peer.first_posted + 1) % peer.posted.size();
         --peer.outstanding;
         MessageHeader header;
-        if (completion.bytes < kHeaderBytes) fail(source, "is shorter than its header");
+        if (bytes < kHeaderBytes) fail(source, "is shorter than its header");
         std::memcpy(&header, buffer.storage().data(), sizeof header);
         if (header.run_id != run_id_) fail(source, "belongs to another run");
         if (header.source != source || header.destination != rank_) {
@@ -196,18 +212,18 @@ private:
             peer.done = true;
             ++peers_done_;
             wire_.cancel_receives(source);
-            for (std::size_t slot = 0; slot < receives_.size(); ++slot) {
-                if (receives_[slot].source != source || !receives_[slot].buffer) continue;
-                receives_[slot].buffer = Buffer();
-                free_receives_.push_back(slot);
-                --peer.outstanding;
+            for (; peer.outstanding > 0;
+                 --peer.outstanding, peer.first_posted = (peer.first_posted + 1) % peer.posted.size()) {
+                const std::size_t unused = peer.posted[peer.first_posted];
+                receives_[unused].buffer = Buffer();
+                free_receives_.push_back(unused);
             }
             return;
         }
         peer.offered = header.offered_buffers;
-        buffer.set_size(completion.bytes);
+        buffer.set_size(bytes);
         PeerCounters& counted = counters_[source];
-        counted.received_bytes += completion.bytes - kHeaderBytes;
+        counted.received_bytes += bytes - kHeaderBytes;
         counted.received_records += header.record_count;
         ++counted.received_messages;
         arrived({header, std::move(buffer)});

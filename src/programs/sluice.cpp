@@ -2,9 +2,11 @@
 // its exit code.
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "cli/verbs.hpp"
 
@@ -14,18 +16,25 @@ namespace {
 /// for the others.
 [[noreturn]] void leave(sluice::Application* application, const sluice::Error& error) {
     const std::string text = error.what();
-    const bool echo = text.find("aborted because of rank") != std::string::npos;
+    // Rank 0 speaks for all when all found the same; the others let it finish first, since the launcher ends the job at
+    // the first exit.
+    const bool collective = dynamic_cast<const sluice::CollectiveError*>(&error) != nullptr;
+    const bool echo = text.find("aborted because of rank") != std::string::npos ||
+                      (collective && application != nullptr && application->rank() != 0);
     std::fflush(stdout);
-    if (application == nullptr) {
+    if (echo) {
+        // Said already, by the rank that found it.
+    } else if (application == nullptr) {
         std::fprintf(stderr, "ERROR code=%s(%d): %s\n", std::string(to_string(error.code())).c_str(), error.exit_code(),
                      text.c_str());
-    } else if (!echo) {
+    } else {
         std::fprintf(stderr, "ERROR rank=%u host=%s code=%s(%d): %s\n", application->rank(),
                      application->host().c_str(), std::string(to_string(error.code())).c_str(), error.exit_code(),
                      text.c_str());
     }
     std::fflush(stderr);
-    if (application != nullptr) application->announce(error);
+    if (application != nullptr && !collective) application->announce(error);
+    if (echo) std::this_thread::sleep_for(std::chrono::milliseconds(300));
     ::_exit(error.exit_code());
 }
 

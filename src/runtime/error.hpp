@@ -44,6 +44,12 @@ private:
     Errc code_;
 };
 
+/// A failure that every rank of the job finds at the same time, with the same text: rank 0 speaks for all.
+class CollectiveError : public Error {
+public:
+    using Error::Error;
+};
+
 /// Throws Error(internal) naming the expression and the place.
 [[noreturn]] void check_failed(const char* expression, const char* file, int line);
 

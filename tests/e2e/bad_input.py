@@ -1,0 +1,86 @@
+"""Bad input and bad configs: one clear message, the exit code of docs/exit-codes.md, and not one byte written."""
+
+import os
+
+import harness as h
+
+
+def refused(w, code, needles, words, ranks=0, env=None):
+    before = h.snapshot(w.path)
+    got, out, err = h.sluice(["sort", *words], ranks=ranks, env=env)
+    h.check(got == code, f"exit code {got} instead of {code}: {out}{err}")
+    h.check(err.count("ERROR") == 1, f"{err.count('ERROR')} error messages:\n{err}")
+    for needle in needles:
+        h.check(needle in err, f"'{needle}' is not in: {err}")
+    h.check(h.snapshot(w.path) == before, "files were written or changed")
+
+
+def each_mistake_is_refused_before_the_first_byte():
+    with h.Workspace() as w:
+        o = w.options
+        h.must(h.sluice(["gen", *o, "--records", 40000]), "gen")
+        small = ["--set", "memory.budget=32MiB"]
+        for ranks in (0, 2):
+            refused(w, 3, ["/nowhere/at/all", "is not there"], ["--set", "disks.path=/nowhere/at/all"], ranks)
+            refused(w, 2, ["io.depht: unknown key", "did you mean io.depth?"], [*o, "--set", "io.depht=3"], ranks)
+            refused(w, 2, ["memory.budget", "is no size"], [*o, "--set", "memory.budget=100"], ranks)
+            refused(w, 2, ["too small", "smallest that works is"], [*o, "--set", "memory.budget=1MiB", "--set", "partitions.count=1"], ranks)
+            refused(w, 2, ["same file"], [*o, *small, "--set", f"input.paths={w.inputs()[0]}", "--set", f"input.paths={w.inputs()[0]}"], ranks)
+            refused(w, 4, ["not there"], [*o, *small, "--set", f"input.paths={w.path}/absent.dat"], ranks)
+            refused(w, 4, ["0 input files match"], [*o, *small, "--set", f"input.paths={w.path}/absent*.dat"], ranks)
+            refused(w, 4, ["is no regular file"], [*o, *small, "--set", f"input.paths={w.data}"], ranks)
+        refused(w, 2, ["SLUICE_IO_DEPHT", "did you mean SLUICE_IO_DEPTH?"], o, env={"SLUICE_IO_DEPHT": "3"})
+        link = w.path / "hardlink.dat"
+        os.link(w.inputs()[0], link)
+        refused(w, 2, ["same file"], [*o, *small, "--set", f"input.paths={w.inputs()[0]}", "--set", f"input.paths={link}"])
+        torn = w.path / "torn.dat"
+        torn.write_bytes(w.inputs()[0].read_bytes()[:-37])
+        refused(w, 4, [str(torn), "63 bytes of a torn record", "offset 3999900"], [*o, *small, "--set", f"input.paths={torn}"], 2)
+
+
+def output_that_is_there_is_never_touched():
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", *w.options, "--records", 40000]), "gen")
+        h.must(h.sluice(["sort", *w.options, "--set", "memory.budget=32MiB"]), "sort")
+        refused(w, 2, ["is there already", "run.overwrite"], [*w.options, "--set", "memory.budget=32MiB"], 2)
+        stranger = w.data / "sorted" / "notes.txt"
+        stranger.write_text("not ours")
+        code, _, err = h.sluice(["sort", *w.options, "--set", "memory.budget=32MiB", "--set", "run.overwrite=true"])
+        h.check(code != 0 and stranger.read_text() == "not ours", f"overwrite touched a file that no manifest lists: {err}")
+
+
+def changed_input_is_noticed():
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", *w.options, "--records", 40000]), "gen")
+        with open(w.inputs()[0], "r+b") as file:
+            file.seek(12345)
+            file.write(b"?")
+        code, out, err = h.sluice(["sort", *w.options, "--set", "memory.budget=32MiB"], ranks=2)
+        h.check(code == 6 and "the input's manifest" in err and "RESULT" not in out, f"exit {code}: {err}")
+        h.check(not (w.data / "sorted").exists(), "published all the same")
+        with open(w.inputs()[0], "ab") as file:
+            file.write(b"x" * 100)
+        refused(w, 4, ["its manifest says"], [*w.options, "--set", "memory.budget=32MiB"])
+        manifest = w.data / "input" / "MANIFEST.json"
+        manifest.write_text(manifest.read_text().replace("40000", "40001", 1))
+        refused(w, 4, ["MANIFEST.json", "checksum"], [*w.options, "--set", "memory.budget=32MiB"])
+
+
+def config_files_are_strict():
+    with h.Workspace() as w:
+        config = w.path / "bad.toml"
+        cases = {
+            '[memroy]\nbudget = "1GiB"\n': "bad.toml:1:",
+            '[io]\ndepth = 4\ndepth = 5\n': "bad.toml:3:",
+            '[io]\nread_size = 4096\n': "needs a unit",
+            '[io]\nread_size = "4MiBx"\n': "bad.toml:2:",
+            '[[disks]]\npath = "relative"\nrole = "input"\n': "must be absolute",
+            '[[disks]]\npath = "/tmp"\nrole = "inptu"\n': 'did you mean "input"?',
+        }
+        for text, needle in cases.items():
+            config.write_text(text)
+            refused(w, 2, [needle], [config])
+        refused(w, 2, ["No such file"], [w.path / "absent.toml"])
+
+
+h.main([each_mistake_is_refused_before_the_first_byte, output_that_is_there_is_never_touched, changed_input_is_noticed, config_files_are_strict])
