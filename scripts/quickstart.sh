@@ -58,7 +58,7 @@ run() { "$repo/scripts/launch.sh" -n "$ranks" -- "$sluice" "$@"; }
 echo "== generate"
 run gen "${options[@]}" --records "$records"
 echo "== sort"
-run sort "${options[@]}" --set run.limit=two-pass-copy | tee "$data/sort.txt"
+run sort "${options[@]}" --set run.limit=two-pass-copy | tee "$data/sort.txt" | grep -v '^RESULT '
 echo "== validate"
 run validate "${options[@]}"
 echo "== result"

@@ -114,23 +114,23 @@ void Application::read_config() {
 }
 
 void Application::place_workers() {
-    if (values_.placement.policy == "none") {
-        placement_ = plan_placement(Topology::synthetic("Core:1 PU:1"), {0, 1, "none", "", -1});
-    } else {
-        topology_.emplace(Topology::this_machine());
-        PlacementRequest request{job_->place.local_rank, job_->place.local_ranks, values_.placement.policy,
-                                 values_.placement.cores, -1};
-        const auto disks = disk_paths(*job_, DiskRole::intermediate);
-        if (!disks.empty()) request.disk_numa_node = topology_->numa_node_of_path(disks.front());
-        // mpirun may have bound each rank to cores of its own already: then those are not shared with the others.
-        const auto online = static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-        if (topology_->cores().size() < online && job_->place.local_ranks > 1 && values_.placement.policy == "auto") {
-            request.local_rank = 0;
-            request.local_ranks = 1;
-        }
-        placement_ = plan_placement(*topology_, request);
-        topology_->bind_this_thread(placement_.cores_of("network", 0));
+    PlacementRequest request;
+    request.local_rank = job_->place.local_rank;
+    request.local_ranks = job_->place.local_ranks;
+    request.policy = values_.placement.policy;
+    request.cores = values_.placement.cores;
+    topology_.emplace(Topology::this_machine());
+    const auto disks = disk_paths(*job_, DiskRole::intermediate);
+    if (!disks.empty()) request.disk_numa_node = topology_->numa_node_of_path(disks.front());
+    // The launcher may have given each rank cores of its own already: ranks tell each other what they may use.
+    const auto all = communicator_->all_gather(host_ + "\n" + format_core_list(topology_->core_indices()));
+    for (const std::string& text : all) {
+        const std::size_t line_end = text.find('\n');
+        if (text.substr(0, line_end) == host_)
+            request.usable_cores.push_back(parse_core_list(text.substr(line_end + 1)));
     }
+    placement_ = plan_placement(*topology_, request);
+    topology_->bind_this_thread(placement_.cores_of("network", 0));
     job_->bind = [this](const Worker& worker) {
         if (topology_) topology_->bind_this_thread(placement_.cores_of(worker.stage, worker.index));
     };

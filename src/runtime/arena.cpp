@@ -1,10 +1,16 @@
 #include "runtime/arena.hpp"
 
+#include <linux/mman.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <sstream>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -13,59 +19,134 @@
 
 namespace sluice {
 namespace {
+
 constexpr std::uint64_t kHugePage = 2 * kMiB;
 constexpr std::uint64_t kSmallPage = 4 * kKiB;
+constexpr std::uint64_t kTouchPiece = 64 * kMiB;              // small enough that threads end together
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;  // beyond any address space; keeps the sums below exact
+
+std::byte* map_bytes(std::uint64_t bytes, int more_flags) {
+    void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | more_flags, -1, 0);
+    return mapped == MAP_FAILED ? nullptr : static_cast<std::byte*>(mapped);
+}
+
+/// A mapping that begins at a multiple of 2 MiB, so that no huge page is lost at its ends; nullptr as mmap fails.
+std::byte* map_aligned(std::uint64_t bytes) {
+    std::byte* const wide = map_bytes(bytes + kHugePage, 0);
+    if (wide == nullptr) return nullptr;
+    const auto address = reinterpret_cast<std::uintptr_t>(wide);
+    const std::uint64_t before = round_up(address, kHugePage) - address, after = kHugePage - before;
+    if (before > 0) ::munmap(wide, before);
+    if (after > 0) ::munmap(wide + before + bytes, after);
+    return wide + before;
+}
+
+/// Bytes of the mapping at `address` that lie in transparent huge pages.
+std::uint64_t huge_bytes_at(const std::byte* address) {
+    std::ifstream maps("/proc/self/smaps");
+    std::string line;
+    bool ours = false;
+    while (std::getline(maps, line)) {
+        unsigned long long begin = 0, end = 0, kib = 0;
+        if (std::sscanf(line.c_str(), "%llx-%llx ", &begin, &end) == 2) {
+            const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+            ours = begin <= wanted && wanted < end;
+        } else if (ours && std::sscanf(line.c_str(), "AnonHugePages: %llu kB", &kib) == 1) {
+            return kib * kKiB;
+        }
+    }
+    return 0;
+}
+
 }  // namespace
 
 Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
-    : capacity_(round_up(std::max<std::uint64_t>(bytes, 1), kHugePage)) {
-    void* mapped = MAP_FAILED;
-    if (options.huge_pages == "on") {
-        mapped = ::mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-        if (mapped == MAP_FAILED) {
+    : capacity_(round_up(std::clamp<std::uint64_t>(bytes, 1, kMostBytes), kHugePage)) {
+    map(options.huge_pages);
+    try {
+        if (options.topology != nullptr) options.topology->bind_memory(memory_, capacity_, options.numa_node);
+        if (options.touch) {
+            touch(std::max(1u, options.touch_threads));
+            name_pages_got();
+        }
+    } catch (...) {
+        ::munmap(memory_, capacity_);
+        throw;
+    }
+}
+
+Arena::~Arena() { ::munmap(memory_, capacity_); }
+
+void Arena::map(const std::string& huge_pages) {
+    if (huge_pages == "on") {
+        memory_ = map_bytes(capacity_, MAP_HUGETLB | MAP_HUGE_2MB);
+        if (memory_ == nullptr) {
             throw Error(Errc::environment, "memory.huge_pages = \"on\": cannot map " + format_bytes(capacity_) +
                                                " of 2 MiB pages: " + std::strerror(errno) +
                                                "; reserve them with `sysctl vm.nr_hugepages=" +
                                                std::to_string(capacity_ / kHugePage) + "` or use \"auto\"");
         }
         page_kind_ = "2 MiB pages (reserved)";
-    } else {
-        mapped = ::mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (mapped == MAP_FAILED) {
-            throw Error(Errc::environment, "cannot map " + format_bytes(capacity_) + " of memory for buffers: " +
-                                               std::strerror(errno) + "; lower memory.budget or raise `ulimit -v`");
-        }
-        const bool asked = options.huge_pages == "auto" && ::madvise(mapped, capacity_, MADV_HUGEPAGE) == 0;
-        if (!asked) ::madvise(mapped, capacity_, MADV_NOHUGEPAGE);
-        page_kind_ = asked ? "2 MiB pages (madvise)" : "4 KiB pages";
+        return;
     }
-    memory_ = static_cast<std::byte*>(mapped);
-    if (options.topology != nullptr) options.topology->bind_memory(memory_, capacity_, options.numa_node);
-    touch(std::max(1u, options.touch_threads));
+    memory_ = map_aligned(capacity_);
+    if (memory_ == nullptr) {
+        throw Error(Errc::environment, "cannot map " + format_bytes(capacity_) + " of memory for buffers: " +
+                                           std::strerror(errno) + "; lower memory.budget or raise `ulimit -v`");
+    }
+    const bool asked = huge_pages == "auto" && ::madvise(memory_, capacity_, MADV_HUGEPAGE) == 0;
+    if (!asked) ::madvise(memory_, capacity_, MADV_NOHUGEPAGE);
+    page_kind_ = asked ? "2 MiB pages (madvise)" : "4 KiB pages";
 }
 
 void Arena::touch(unsigned threads) {
-    const std::uint64_t piece = round_up(ceil_div(capacity_, threads), kHugePage);
-    const auto work = [this, piece](std::uint64_t first) {
-        if (first >= capacity_) return;
-        const std::uint64_t bytes = std::min(piece, capacity_ - first);
+    std::atomic<std::uint64_t> next{0};
+    std::atomic<int> failed{0};
+    const auto work = [&] {
+        for (;;) {
+            const std::uint64_t first = next.fetch_add(kTouchPiece);
+            if (first >= capacity_) return;
+            const std::uint64_t bytes = std::min(kTouchPiece, capacity_ - first);
 #ifdef MADV_POPULATE_WRITE
-        if (::madvise(memory_ + first, bytes, MADV_POPULATE_WRITE) == 0) return;
+            // Populating reports a lack of memory; touching would end in a signal.
+            if (::madvise(memory_ + first, bytes, MADV_POPULATE_WRITE) == 0) continue;
+            if (errno != EINVAL) {
+                failed = errno;
+                return;
+            }
 #endif
-        for (std::uint64_t at = 0; at < bytes; at += kSmallPage)
-            *static_cast<volatile std::byte*>(memory_ + first + at) = std::byte{0};
+            for (std::uint64_t at = 0; at < bytes; at += kSmallPage)  // a kernel older than Linux 5.14
+                *static_cast<volatile std::byte*>(memory_ + first + at) = std::byte{0};
+        }
     };
-    std::vector<std::thread> helpers;
-    for (unsigned i = 1; i < threads; ++i) helpers.emplace_back(work, i * piece);
-    work(0);
-    for (auto& helper : helpers) helper.join();
+    {
+        std::vector<std::jthread> others;
+        try {
+            for (unsigned i = 1; i < threads; ++i) others.emplace_back(work);
+        } catch (const std::system_error&) {  // no more threads: the ones we have do it all
+        }
+        work();
+    }
+    if (failed != 0) {
+        throw Error(Errc::environment, "cannot fill " + format_bytes(capacity_) + " of buffers with " + page_kind_ +
+                                           ": " + std::strerror(failed) +
+                                           "; lower memory.budget or reserve more huge pages");
+    }
 }
 
-Arena::~Arena() { ::munmap(memory_, capacity_); }
+void Arena::name_pages_got() {
+    if (page_kind_ != "2 MiB pages (madvise)") return;
+    const std::uint64_t huge = huge_bytes_at(memory_);
+    if (huge == 0) {
+        page_kind_ = "4 KiB pages (the kernel gave no 2 MiB pages)";
+    } else if (huge < capacity_) {
+        page_kind_ = "2 MiB pages (madvise) for " + std::to_string(huge * 100 / capacity_) + " %, else 4 KiB";
+    }
+}
 
 std::span<std::byte> Arena::take(std::uint64_t bytes, std::uint64_t align, std::string_view what) {
-    const std::uint64_t begin = round_up(used_, align);
-    if (begin + bytes > capacity_) {
+    const std::uint64_t begin = std::min(round_up(used_, align), capacity_);
+    if (bytes > capacity_ - begin) {
         throw Error(Errc::internal, "arena: pool '" + std::string(what) + "' wants " + format_bytes(bytes) +
                                         ", but only " + format_bytes(capacity_ - begin) + " of " +
                                         format_bytes(capacity_) +

@@ -13,32 +13,38 @@
 namespace sluice {
 
 struct ArenaOptions {
-    std::string huge_pages = "auto";     ///< auto: asks for 2 MiB pages; on: demands them; off: 4 KiB pages
+    /// auto: 2 MiB pages as far as the kernel has them; on: reserved ones, and no arena without; off: 4 KiB pages.
+    std::string huge_pages = "auto";
     const Topology* topology = nullptr;  ///< with numa_node >= 0: where the memory goes
     int numa_node = -1;
     unsigned touch_threads = 1;
+    bool touch = true;  ///< false: pages come with their first use, as suits a plan or a small test
 };
 
-/// Not thread-safe; taken from by the thread that sets up a phase.
+/// Not thread-safe; taken from by the thread that sets up a phase. Owns the mapping: spans end with it.
 class Arena {
 public:
     /// Maps and touches `bytes` (rounded up to 2 MiB); throws Error(environment) with the numbers when there is not
-    /// enough.
+    /// enough. Cost: bytes / (2 to 9 GB/s), by page size and touch_threads.
     Arena(std::uint64_t bytes, const ArenaOptions& options);
     ~Arena();
     Arena(const Arena&) = delete;
 
     /// The next `bytes`, aligned; throws Error(internal) naming `what` when the plan asks for more than it was made
-    /// for.
+    /// for. The bytes hold whatever the phase before left there.
     std::span<std::byte> take(std::uint64_t bytes, std::uint64_t align, std::string_view what);
     /// All spans are void, the memory stays mapped and touched.
     void reset() noexcept { used_ = 0; }
     std::uint64_t capacity_bytes() const noexcept { return capacity_; }
-    /// "2 MiB pages (madvise)", "4 KiB pages", ...: what was got.
+    std::uint64_t used_bytes() const noexcept { return used_; }
+    /// What was got, not what was asked for: "2 MiB pages (reserved)", "2 MiB pages (madvise)", "4 KiB pages (no 2 MiB
+    /// pages free)", ...
     const std::string& page_kind() const noexcept { return page_kind_; }
 
 private:
+    void map(const std::string& huge_pages);
     void touch(unsigned threads);
+    void name_pages_got();
 
     std::byte* memory_ = nullptr;
     std::uint64_t capacity_ = 0, used_ = 0;

@@ -1,5 +1,6 @@
 #include "runtime/machine.hpp"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -7,22 +8,25 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
-#include <thread>
 
 #include "runtime/error.hpp"
+#include "runtime/machine_cgroup.hpp"
+#include "runtime/placement.hpp"
+#include "runtime/topology.hpp"
 
 namespace sluice {
 namespace {
 
-std::uint64_t number_in(const std::string& path, std::uint64_t fallback) {
+std::uint64_t number_in(const std::string& path, std::uint64_t otherwise) {
     std::ifstream file(path);
     std::uint64_t value = 0;
-    return file >> value ? value : fallback;
+    return file >> value ? value : otherwise;
 }
 
-/// The number behind `key` in a file of "key value" lines.
-std::uint64_t field_in(const std::string& path, const std::string& key, std::uint64_t fallback) {
+/// The number behind `key` in a file of "key: value" lines.
+std::optional<std::uint64_t> field_in(const std::string& path, const std::string& key) {
     std::ifstream file(path);
     std::string line;
     while (std::getline(file, line)) {
@@ -31,14 +35,22 @@ std::uint64_t field_in(const std::string& path, const std::string& key, std::uin
         std::uint64_t value = 0;
         if (rest >> value) return value;
     }
-    return fallback;
+    return std::nullopt;
 }
 
+std::uint64_t kib_field_in_bytes(const std::string& path, const std::string& key) {
+    return field_in(path, key).value_or(0) * 1024;
+}
+
+/// Text behind the colon of the first line that begins with `key`.
 std::string text_behind(const std::string& path, const std::string& key) {
     std::ifstream file(path);
     std::string line;
     while (std::getline(file, line)) {
-        if (line.rfind(key, 0) == 0) return line.substr(std::min(line.size(), line.find(':') + 2));
+        if (line.rfind(key, 0) != 0) continue;
+        const std::size_t colon = line.find(':');
+        const std::size_t begin = line.find_first_not_of(" \t", colon == std::string::npos ? colon : colon + 1);
+        return begin == std::string::npos ? "" : line.substr(begin);
     }
     return "";
 }
@@ -50,61 +62,40 @@ std::string first_line(const std::string& path) {
     return line;
 }
 
-constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
-
-/// What is left under the limit of `directory` and of each group above it.
-std::uint64_t left_in_groups(const std::string& mount, std::string group, const char* limit_file,
-                             const char* usage_file) {
-    std::uint64_t left = kNoLimit;
-    for (;;) {
-        const std::uint64_t limit = number_in(mount + group + "/" + limit_file, kNoLimit);
-        const std::uint64_t usage = number_in(mount + group + "/" + usage_file, 0);
-        if (limit < (std::uint64_t{1} << 60)) left = std::min(left, limit - std::min(limit, usage));
-        if (group.empty() || group == "/") return left;
-        group.resize(group.rfind('/'));
-    }
-}
-
-std::uint64_t left_in_cgroup(const std::string& root) {
-    std::ifstream file(root + "/proc/self/cgroup");
-    std::string line;
-    std::uint64_t left = kNoLimit;
-    while (std::getline(file, line)) {
-        const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-        if (first == std::string::npos || second == std::string::npos) continue;
-        const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
-        if (controllers.empty())
-            left = std::min(left, left_in_groups(root + "/sys/fs/cgroup", group, "memory.max", "memory.current"));
-        if (("," + controllers + ",").find(",memory,") != std::string::npos) {
-            left = std::min(left, left_in_groups(root + "/sys/fs/cgroup/memory", group, "memory.limit_in_bytes",
-                                                 "memory.usage_in_bytes"));
-        }
-    }
-    return left;
+std::uint64_t soft_limit(__rlimit_resource resource) {
+    rlimit limit{};
+    return ::getrlimit(resource, &limit) == 0 ? limit.rlim_cur : 0;
 }
 
 }  // namespace
 
 MachineLimits read_machine_limits(const std::string& root) {
     MachineLimits limits;
-    limits.memory_total_bytes = field_in(root + "/proc/meminfo", "MemTotal:", 0) * 1024;
+    limits.memory_total_bytes = kib_field_in_bytes(root + "/proc/meminfo", "MemTotal:");
     limits.memory_available_bytes =
-        std::min(field_in(root + "/proc/meminfo", "MemAvailable:", 0) * 1024, left_in_cgroup(root));
-    rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) limits.open_files = files.rlim_cur;
-    limits.aio_max = number_in(root + "/proc/sys/fs/aio-max-nr", 65536);
+        std::min(kib_field_in_bytes(root + "/proc/meminfo", "MemAvailable:"), memory_left_in_cgroups(root));
+    limits.open_files = soft_limit(RLIMIT_NOFILE);
+    limits.locked_memory_bytes = soft_limit(RLIMIT_MEMLOCK);
+    limits.aio_max = number_in(root + "/proc/sys/fs/aio-max-nr", 65536);  // the kernel's default
     limits.aio_used = number_in(root + "/proc/sys/fs/aio-nr", 0);
+    try {
+        limits.processors = static_cast<unsigned>(affinity_of_thread(0).size());
+    } catch (const Error&) {
+        limits.processors = static_cast<unsigned>(std::max(0L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+    }
     char name[256] = {};
     ::gethostname(name, sizeof name - 1);
     limits.host_name = name;
     utsname kernel{};
     if (::uname(&kernel) == 0) limits.kernel = std::string(kernel.sysname) + " " + kernel.release;
     limits.cpu_model = text_behind(root + "/proc/cpuinfo", "model name");
+    if (limits.cpu_model.empty()) limits.cpu_model = kernel.machine;  // ARM names no model
     return limits;
 }
 
 ProcessIo read_process_io() {
-    return {field_in("/proc/self/io", "read_bytes:", 0), field_in("/proc/self/io", "write_bytes:", 0)};
+    const auto read = field_in("/proc/self/io", "read_bytes:"), written = field_in("/proc/self/io", "write_bytes:");
+    return {read.value_or(0), written.value_or(0), read.has_value() && written.has_value()};
 }
 
 ProcessCpu read_process_cpu() {
@@ -118,24 +109,41 @@ ProcessCpu read_process_cpu() {
     cpu.system_s = seconds(usage.ru_stime);
     cpu.voluntary_switches = static_cast<std::uint64_t>(usage.ru_nvcsw);
     cpu.involuntary_switches = static_cast<std::uint64_t>(usage.ru_nivcsw);
-    cpu.peak_resident_bytes = field_in("/proc/self/status", "VmHWM:", 0) * 1024;
+    cpu.peak_resident_bytes = resident_peak_bytes();
     return cpu;
 }
 
-std::string describe_system_json() {
-    const MachineLimits limits = read_machine_limits();
-    return nlohmann::json{{"host", limits.host_name},
-                          {"kernel", limits.kernel},
-                          {"cpu_model", limits.cpu_model},
-                          {"logical_cpus", std::thread::hardware_concurrency()},
-                          {"memory_total_bytes", limits.memory_total_bytes},
-                          {"memory_available_bytes", limits.memory_available_bytes},
-                          {"transparent_huge_pages", first_line("/sys/kernel/mm/transparent_hugepage/enabled")},
-                          {"cpu_governor", first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")},
-                          {"aio_max_nr", limits.aio_max},
-                          {"open_files_limit", limits.open_files},
-                          {"compiler", "g++ " __VERSION__}}
-        .dump();
+std::uint64_t resident_peak_bytes() { return kib_field_in_bytes("/proc/self/status", "VmHWM:"); }
+
+std::string describe_system_json(const std::string& root) {
+    const MachineLimits limits = read_machine_limits(root);
+    const std::string huge = root + "/sys/kernel/mm/";
+    nlohmann::json document{
+        {"host", limits.host_name},
+        {"kernel", limits.kernel},
+        {"cpu_model", limits.cpu_model},
+        {"logical_cpus", std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))},
+        {"memory_total_bytes", limits.memory_total_bytes},
+        {"memory_available_bytes", limits.memory_available_bytes},
+        {"transparent_huge_pages", first_line(huge + "transparent_hugepage/enabled")},
+        {"transparent_huge_pages_defrag", first_line(huge + "transparent_hugepage/defrag")},
+        {"reserved_huge_pages_2mib", number_in(huge + "hugepages/hugepages-2048kB/nr_hugepages", 0)},
+        {"cpu_governor", first_line(root + "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")},
+        {"numa_balancing", first_line(root + "/proc/sys/kernel/numa_balancing")},
+        {"aio_max_nr", limits.aio_max},
+        {"open_files_limit", limits.open_files},
+        {"locked_memory_limit_bytes", limits.locked_memory_bytes},
+        {"compiler", "g++ " __VERSION__}};
+    try {
+        const Topology topology = Topology::this_machine();
+        document["packages"] = topology.packages();
+        document["numa_nodes"] = topology.numa_nodes();
+        document["threads_per_core"] = topology.threads_per_core();
+        document["usable_cores"] = format_core_list(topology.core_indices());
+    } catch (const Error& error) {
+        document["topology_error"] = error.what();
+    }
+    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace sluice

@@ -8,17 +8,23 @@ namespace sluice {
 
 struct MachineLimits {
     std::uint64_t memory_total_bytes = 0;
-    std::uint64_t memory_available_bytes = 0;  ///< least of the host's and of what is left in each cgroup above us
-    std::uint64_t open_files = 0;
+    /// Least of the host's MemAvailable and of what is left in each cgroup above us; cached file pages count as left,
+    /// in a group as on the host.
+    std::uint64_t memory_available_bytes = 0;
+    std::uint64_t open_files = 0;             ///< RLIMIT_NOFILE
+    std::uint64_t locked_memory_bytes = 0;    ///< RLIMIT_MEMLOCK; 2^64-1 = no limit
     std::uint64_t aio_max = 0, aio_used = 0;  ///< fs.aio-max-nr, fs.aio-nr: host-wide
+    unsigned processors = 0;                  ///< hardware threads the calling thread may run on
     std::string host_name, kernel, cpu_model;
 };
 
-/// @param root  prefix of /proc and /sys, for tests.
+/// Cheap (no topology is loaded). Never throws for what a kernel does not show: the field stays 0 or "".
+/// @param root  prefix of /proc and /sys, for tests; limits that come by system call are always the real ones.
 MachineLimits read_machine_limits(const std::string& root = "");
 
 struct ProcessIo {
     std::uint64_t read_bytes = 0, write_bytes = 0;  ///< moved by the block layer on our behalf (/proc/self/io)
+    bool known = false;                             ///< false: this kernel does not count them or hides it
 };
 ProcessIo read_process_io();
 
@@ -27,10 +33,16 @@ struct ProcessCpu {
     std::uint64_t voluntary_switches = 0, involuntary_switches = 0;
     std::uint64_t peak_resident_bytes = 0;
 };
+/// Of all threads, also ended ones, since the start.
 ProcessCpu read_process_cpu();
 
-/// This host for system.json: processor, cores, memory, kernel, huge pages, and the versions this program was built
-/// with.
-std::string describe_system_json();
+/// Most memory this process ever had resident (VmHWM).
+std::uint64_t resident_peak_bytes();
+
+/// This host for system.json, one JSON object: processor, cores, memory nodes, memory, kernel, huge pages, governor,
+/// limits and the compiler this program was built with. Loads the topology: not for the timed part of a run. What the
+/// system does not show is "" or 0.
+/// @param root  as for read_machine_limits.
+std::string describe_system_json(const std::string& root = "");
 
 }  // namespace sluice

@@ -2,37 +2,71 @@
 /// Decides which cores each worker of a rank runs on. Pure policy over a Topology: testable for machines we do not
 /// have.
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/topology.hpp"
 
 namespace sluice {
 
+enum class WorkerKind { network, reader, distributor, logical_disk_distributor, writer, sorter };
+
+/// The kind behind a stage's name ("logical-disk-distributor"); nullopt for any other stage, which is placed as a
+/// reader.
+std::optional<WorkerKind> worker_kind_of(std::string_view stage);
+std::string_view to_string(WorkerKind kind) noexcept;
+
+struct WorkerRequest {
+    WorkerKind kind = WorkerKind::reader;
+    unsigned index = 0;            ///< among the workers of its kind
+    int preferred_numa_node = -1;  ///< of its disk or network interface; -1 = the rank's disk_numa_node
+};
+
 struct PlacementRequest {
     unsigned local_rank = 0, local_ranks = 1;  ///< among the ranks of this host
     std::string policy = "auto";               ///< auto | none | explicit
-    std::string cores;                         ///< for explicit: "0-3,8"
+    std::string cores;                         ///< for explicit: "0-3,8", divided among the ranks of the host
     int disk_numa_node = -1;                   ///< where this rank's disks are attached; -1 = unknown
+    std::vector<WorkerRequest> workers{};      ///< those to list in Placement::slots
+    bool leave_first_core = true;              ///< to the kernel, when there are many
+    /// For auto: by local rank, the cores its process may use (Topology::core_indices, exchanged by the caller). Ranks
+    /// with the same cores divide them; a rank that the launcher gave cores of its own keeps them all. Empty: every
+    /// rank may use what this one may.
+    std::vector<std::vector<unsigned>> usable_cores{};
 };
 
 struct Placement {
-    std::vector<unsigned> rank_cores;  ///< core indices of this rank; empty: not bound
-    std::vector<unsigned> io_cores;    ///< of those, the ones near the disks: readers and writers, which mostly sleep
+    struct Slot {
+        WorkerRequest worker;
+        std::vector<unsigned> cores;  ///< core indices; empty = not bound
+    };
+    std::vector<Slot> slots;  ///< of PlacementRequest::workers, in their order
+    std::vector<unsigned>
+        rank_cores;                 ///< what this rank may count on, the base of its worker numbers; empty: not bound
+    std::vector<Core> bound_cores;  ///< where its threads may run: rank_cores, or the whole shared set when shared
     bool shared_with_other_ranks = false;
     int numa_node = -1;       ///< where its memory goes; -1: wherever
-    std::string explanation;  ///< for `config check`
+    int disk_numa_node = -1;  ///< of the request
+    std::string explanation;  ///< for `config check`: a line on the rank, then one for each kind of worker in slots
 
-    /// Cores of one worker. CPU-bound stages get a core each, in turn over the rank's cores; stages that mostly wait
-    /// (reader, writer, network) share the cores near their disk.
+    /// Cores of one worker. A CPU-bound one has a core of its own, packages in turn, as long as the rank has more than
+    /// two and shares none; the receiving side starts from the other end. One that mostly waits (network, reader,
+    /// writer) may use all cores of the rank near its device.
+    std::vector<unsigned> cores_of(const WorkerRequest& worker) const;
     std::vector<unsigned> cores_of(const std::string& stage, unsigned worker) const;
 };
 
-/// While local_ranks <= cores no two ranks of a host share one; beyond that they do, and the explanation says so. On
-/// hosts with 8 cores or more the first core is left to the kernel. Throws Error(config) for a bad explicit list.
+/// While the ranks are no more than the cores, no two ranks of a host share one: cores are divided in hwloc's order, in
+/// which neighbours share caches and memory nodes. Beyond that all of them share all cores, so that the kernel can keep
+/// an uneven number of ranks busy, and the explanation says so. On hosts with 8 cores or more the first is left to the
+/// kernel. Throws Error(config) for a bad explicit list.
 Placement plan_placement(const Topology& topology, const PlacementRequest& request);
 
 /// "0-3,8" -> 0 1 2 3 8. Throws Error(config) naming the part that is wrong.
 std::vector<unsigned> parse_core_list(const std::string& text);
+/// The reverse, runs joined: 0 1 2 3 8 -> "0-3,8".
+std::string format_core_list(const std::vector<unsigned>& cores);
 
 }  // namespace sluice

@@ -1,0 +1,104 @@
+#include "runtime/machine_cgroup.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kLeastUnlimited = std::uint64_t{1} << 60;  // version 1 writes "no limit" as 2^63 less a page
+
+/// How one version of control groups calls what we need.
+struct Names {
+    const char *limit, *usage, *active, *inactive;
+};
+constexpr Names kVersion1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file", "total_inactive_file"};
+constexpr Names kVersion2{"memory.max", "memory.current", "active_file", "inactive_file"};
+
+struct Mount {
+    std::string root, point;  // the group that is visible at the mount point
+};
+
+bool has_word(const std::string& list, const std::string& word) {
+    return ("," + list + ",").find("," + word + ",") != std::string::npos;
+}
+
+std::vector<Mount> mounts_of(const std::string& root, bool version2) {
+    std::vector<Mount> found;
+    std::ifstream table(root + "/proc/self/mountinfo");
+    std::string line;
+    while (std::getline(table, line)) {
+        std::istringstream words(line);
+        std::string id, parent, device, group, point, word, type, source, options;
+        words >> id >> parent >> device >> group >> point;
+        while (words >> word && word != "-") {
+        }
+        words >> type >> source >> options;
+        if (version2 ? type == "cgroup2" : type == "cgroup" && has_word(options, "memory"))
+            found.push_back({group, point});
+    }
+    return found;
+}
+
+std::uint64_t number_in(const std::string& path, std::uint64_t otherwise) {
+    std::ifstream file(path);
+    std::uint64_t value = 0;
+    return file >> value ? value : otherwise;
+}
+
+std::uint64_t left_in_group(const std::string& directory, const Names& names) {
+    const std::uint64_t limit = number_in(directory + "/" + names.limit, kNoMemoryLimit);  // "max" is no number
+    if (limit >= kLeastUnlimited) return kNoMemoryLimit;
+    std::uint64_t used = number_in(directory + "/" + names.usage, 0), cached = 0;
+    std::ifstream statistics(directory + "/memory.stat");
+    std::string key;
+    std::uint64_t value = 0;
+    while (statistics >> key >> value) {
+        if (key == names.active || key == names.inactive) cached += value;
+    }
+    used -= std::min(used, cached);
+    return limit - std::min(limit, used);
+}
+
+std::uint64_t left_from_group_up(const std::string& point, std::string group, const Names& names) {
+    std::uint64_t left = kNoMemoryLimit;
+    for (;;) {
+        left = std::min(left, left_in_group(point + group, names));
+        const std::size_t slash = group.rfind('/');
+        if (group.empty() || slash == std::string::npos) return left;
+        group.resize(slash);
+    }
+}
+
+/// `group` as a path below the mount point. A container often sees only its own group there, under the name "/" or
+/// under the host's name for it.
+std::string below_mount(const Mount& mount, const std::string& group) {
+    if (group.find("/..") != std::string::npos) return "";  // outside of our namespace: the mount point is the nearest
+    if (mount.root == "/") return group == "/" ? "" : group;
+    if (group.rfind(mount.root + "/", 0) == 0) return group.substr(mount.root.size());
+    return "";
+}
+
+}  // namespace
+
+std::uint64_t memory_left_in_cgroups(const std::string& root) {
+    std::ifstream groups(root + "/proc/self/cgroup");
+    std::string line;
+    std::uint64_t left = kNoMemoryLimit;
+    while (std::getline(groups, line)) {  // "4:memory:/group", version 2 "0::/group"
+        const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos) continue;
+        const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
+        const bool version2 = controllers.empty();
+        if (!version2 && !has_word(controllers, "memory")) continue;
+        for (const Mount& mount : mounts_of(root, version2)) {
+            left = std::min(left, left_from_group_up(root + mount.point, below_mount(mount, group),
+                                                     version2 ? kVersion2 : kVersion1));
+        }
+    }
+    return left;
+}
+
+}  // namespace sluice

@@ -1,0 +1,17 @@
+#pragma once
+/// Memory that the control groups above this process still allow.
+
+#include <cstdint>
+#include <string>
+
+namespace sluice {
+
+inline constexpr std::uint64_t kNoMemoryLimit = ~std::uint64_t{0};
+
+/// Least over our group and every group above it, version 1 or 2, of limit - usage + cached file pages; kNoMemoryLimit
+/// where nothing limits. Cached pages count as free because the kernel drops them before it refuses memory: without
+/// them a container that has just built or copied something would seem full.
+/// @param root  prefix of /proc and /sys, for tests.
+std::uint64_t memory_left_in_cgroups(const std::string& root = "");
+
+}  // namespace sluice
