@@ -70,11 +70,13 @@ Application::Application(int argc, char** argv, CommandLine line)
         return make_p2p_transport(*wire_, pool, run_id);
     };
     job_->make_arena = [this](std::uint64_t bytes) {
-        ArenaOptions options{values_.memory.huge_pages, topology_ ? &*topology_ : nullptr, placement_.numa_node,
-                             std::max(1u, cores())};
-        auto arena = std::make_unique<Arena>(bytes, options);
-        memory_pages_ = arena->page_kind();
-        return arena;
+        ArenaOptions options;
+        options.huge_pages = values_.memory.huge_pages;
+        options.topology = topology_ ? &*topology_ : nullptr;
+        options.numa_node = placement_.numa_node;
+        options.touch_threads = std::max(1u, cores());
+        options.background = true;
+        return std::make_unique<Arena>(bytes, options);
     };
     job_->say = [this](const std::string& text) {
         if (rank_ == 0) std::fprintf(stderr, "%s\n", text.c_str());

@@ -27,7 +27,6 @@ public:
     const CommandLine& line() const noexcept { return line_; }
     const LoadedConfig& config() const noexcept { return *loaded_; }
     const Placement& placement() const noexcept { return placement_; }
-    const std::string& memory_pages() const noexcept { return memory_pages_; }
     SortOptions sort_options() const;
     unsigned cores() const;
     std::string mpi_library() const { return mpi_ ? mpi_->library() : "none (one rank, started without a launcher)"; }
@@ -53,7 +52,7 @@ private:
     Communicator* communicator_ = nullptr;
     Wire* wire_ = nullptr;
     std::uint32_t rank_ = 0;
-    std::string host_, memory_pages_;
+    std::string host_;
     std::unique_ptr<LoadedConfig> loaded_;
     Config values_;
     std::optional<Topology> topology_;

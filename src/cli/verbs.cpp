@@ -89,7 +89,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     const ProcessCpu cpu = read_process_cpu();
     mine.host = app.host();
     mine.placement = app.placement().explanation;
-    mine.memory_pages = app.memory_pages();
+    mine.memory_pages = result.memory_pages;
     mine.one = result.one;
     mine.two = result.two;
     mine.cpu_user_s = cpu.user_s;

@@ -57,8 +57,6 @@ public:
     /// One vectored write of all `pieces` in order; the pieces array is copied.
     virtual void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
                        std::uint64_t token) = 0;
-    /// Asynchronous fdatasync where the kernel has it, else done on the spot; completes like a request.
-    virtual void sync(IoFile& file, std::uint64_t token) = 0;
     /// Waits until at least `minimum` completions (at most in_flight()) are there; 0 polls. Appends them to `done`.
     virtual void wait(unsigned minimum, std::vector<IoCompletion>& done) = 0;
     virtual unsigned in_flight() const = 0;

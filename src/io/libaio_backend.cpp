@@ -68,18 +68,9 @@ public:
         for (const auto& piece : pieces) slot.pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
         start(slot);
     }
-    void sync(IoFile& file, std::uint64_t token) override {
-        Slot& slot = take(Kind::sync, file, 0, token);
-        start(slot);
-    }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
         SLUICE_CHECK(minimum <= in_flight_);
         const std::size_t wanted = done.size() + minimum;
-        while (!early_.empty()) {
-            done.push_back(early_.back());
-            early_.pop_back();
-            --in_flight_;
-        }
         do {
             const unsigned missing = wanted > done.size() ? static_cast<unsigned>(wanted - done.size()) : 0;
             if (in_flight_ == 0) return;
@@ -91,7 +82,7 @@ public:
     IoCounters counters() const override { return counters_; }
 
 private:
-    enum class Kind { read, write, sync };
+    enum class Kind { read, write };
     struct Slot {
         iocb control{};
         Kind kind = Kind::read;
@@ -134,9 +125,6 @@ private:
             case Kind::write:
                 ::io_prep_pwritev(&slot.control, fd, slot.pieces.data(), static_cast<int>(slot.pieces.size()), offset);
                 break;
-            case Kind::sync:
-                ::io_prep_fdsync(&slot.control, fd);
-                break;
         }
         slot.control.data = &slot;
         iocb* one = &slot.control;
@@ -146,17 +134,11 @@ private:
         }
         counters_.submit_ns += now_ns() - begin_ns;
         if (rc == 1) return;
-        if (slot.kind == Kind::sync && rc == -EINVAL) {  // the kernel has no asynchronous sync for this file system
-            slot.file->sync_data();
-            early_.push_back({slot.token, 0});
-            free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
-            return;
-        }
         --in_flight_;
         fail(slot, -rc);
     }
     [[noreturn]] void fail(const Slot& slot, int error) const {
-        const char* call = slot.kind == Kind::read ? "read" : slot.kind == Kind::write ? "write" : "fdatasync";
+        const char* call = slot.kind == Kind::read ? "read" : "write";
         throw_io_error(error, call, slot.file->path(), slot.offset + slot.moved, slot.total - slot.moved);
     }
     void reap(unsigned minimum, std::vector<IoCompletion>& done) {
@@ -178,13 +160,11 @@ private:
             --in_flight_;
             fail(slot, static_cast<int>(-result));
         }
-        if (slot.kind != Kind::sync) {
-            const auto bytes = static_cast<std::uint64_t>(result);
-            (slot.kind == Kind::read ? counters_.read_bytes : counters_.written_bytes) += bytes;
-            slot.moved += bytes;
-            if (slot.moved < slot.total && continue_short(slot, bytes)) return;
-            ++(slot.kind == Kind::read ? counters_.read_requests : counters_.write_requests);
-        }
+        const auto bytes = static_cast<std::uint64_t>(result);
+        (slot.kind == Kind::read ? counters_.read_bytes : counters_.written_bytes) += bytes;
+        slot.moved += bytes;
+        if (slot.moved < slot.total && continue_short(slot, bytes)) return;
+        ++(slot.kind == Kind::read ? counters_.read_requests : counters_.write_requests);
         --in_flight_;
         done.push_back({slot.token, slot.moved});
         free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
@@ -213,7 +193,6 @@ private:
     std::vector<Slot> slots_;
     std::vector<std::size_t> free_;
     std::vector<io_event> events_;
-    std::vector<IoCompletion> early_;  // syncs done on the spot
     unsigned in_flight_ = 0;
     IoCounters counters_;
 };

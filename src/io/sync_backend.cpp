@@ -48,10 +48,6 @@ public:
         ++counters_.write_requests;
         finish(token, moved);
     }
-    void sync(IoFile& file, std::uint64_t token) override {
-        file.sync_data();
-        finish(token, 0);
-    }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
         SLUICE_CHECK(minimum <= done_.size());
         done.insert(done.end(), done_.begin(), done_.end());

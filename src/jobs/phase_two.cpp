@@ -32,6 +32,9 @@ public:
             sorted_.push_back(std::make_unique<WorkQueue<SortedPiece>>(job.executor, plan.write_buffers + plan.sorters,
                                                                        plan.sorters));
         }
+        for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
+            written_.push_back(std::make_unique<WorkQueue<WrittenPart>>(job.executor, partitions + 1, 1));
+        }
         create_stages(arena, sort, partitioner);
         connect();
     }
@@ -74,10 +77,12 @@ private:
                                                         sort.ownership.first(job_.rank()), scratch,
                                                         job_.config.run.verify, result_.parts));
         }
-        const PartWriter::Options options{plan_.write_depth, job_.config.io.preallocate, job_.config.io.fsync,
-                                          plan_.sorters + plan_.write_depth};
-        for (auto& queue : sorted_)
-            writers_.push_back(std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *queue));
+        const PartWriter::Options options{plan_.write_depth, job_.config.io.preallocate};
+        for (std::size_t disk = 0; disk < sorted_.size(); ++disk) {
+            writers_.push_back(
+                std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *sorted_[disk], *written_[disk]));
+            finishers_.push_back(std::make_unique<PartFinisher>(job_.config.io.fsync, *written_[disk]));
+        }
     }
 
     void connect() {
@@ -86,7 +91,10 @@ private:
         for (auto& sorter : sorters_) pipeline_.add("sorter", index++, [&sorter] { sorter->run(); });
         index = 0;
         for (auto& writer : writers_) pipeline_.add("writer", index++, [&writer] { writer->run(); });
+        index = 0;
+        for (auto& finisher : finishers_) pipeline_.add("finisher", index++, [&finisher] { finisher->run(); });
         pipeline_.guard(loaded_);
+        for (auto& queue : written_) pipeline_.guard(*queue);
         for (auto& queue : sorted_) pipeline_.guard(*queue);
         pipeline_.guard(slots_);
         pipeline_.guard(write_);
@@ -102,9 +110,11 @@ private:
     BufferPool slots_, write_;
     WorkQueue<LoadedPartition> loaded_;
     std::vector<std::unique_ptr<WorkQueue<SortedPiece>>> sorted_;  // by output disk
+    std::vector<std::unique_ptr<WorkQueue<WrittenPart>>> written_;
     std::unique_ptr<PartitionReader> reader_;
     std::vector<std::unique_ptr<Sorter>> sorters_;
     std::vector<std::unique_ptr<PartWriter>> writers_;
+    std::vector<std::unique_ptr<PartFinisher>> finishers_;
     Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
 

@@ -39,6 +39,7 @@ struct SortResult {
     PhaseReport one, two;                        ///< this rank's
     std::uint64_t padding_bytes = 0;             ///< this rank's, in the logs
     std::uint64_t extents = 0;
+    std::string memory_pages;  ///< what kind of pages the buffers got
     std::uint64_t largest_partition_bytes = 0;
     std::vector<PeerCounters> peers;
     double first_arrival_input_fraction =

@@ -22,7 +22,8 @@ namespace {
 
 constexpr std::uint64_t kHugePage = 2 * kMiB;
 constexpr std::uint64_t kSmallPage = 4 * kKiB;
-constexpr std::uint64_t kTouchPiece = 64 * kMiB;              // small enough that threads end together
+constexpr std::uint64_t kTouchPiece = 16 * kMiB;              // small enough that threads end together
+constexpr std::uint64_t kForeground = 32 * kMiB;              // what a phase needs at once: its first reads
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;  // beyond any address space; keeps the sums below exact
 
 std::byte* map_bytes(std::uint64_t bytes, int more_flags) {
@@ -66,8 +67,14 @@ Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
     try {
         if (options.topology != nullptr) options.topology->bind_memory(memory_, capacity_, options.numa_node);
         if (options.touch) {
-            touch(std::max(1u, options.touch_threads));
-            name_pages_got();
+            const std::uint64_t first = options.background ? std::min(capacity_, kForeground) : capacity_;
+            touch(0, first, std::max(1u, options.touch_threads));
+            fail_if_short();
+            if (first < capacity_) {
+                background_ = std::jthread([this, first] { touch(first, capacity_, 1); });
+            } else {
+                name_pages_got();
+            }
         }
     } catch (...) {
         ::munmap(memory_, capacity_);
@@ -75,7 +82,20 @@ Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
     }
 }
 
-Arena::~Arena() { ::munmap(memory_, capacity_); }
+Arena::~Arena() {
+    stop_ = true;
+    if (background_.joinable()) background_.join();
+    ::munmap(memory_, capacity_);
+}
+
+const std::string& Arena::page_kind() {
+    if (background_.joinable()) {
+        background_.join();
+        fail_if_short();
+        name_pages_got();
+    }
+    return page_kind_;
+}
 
 void Arena::map(const std::string& huge_pages) {
     if (huge_pages == "on") {
@@ -99,39 +119,40 @@ void Arena::map(const std::string& huge_pages) {
     page_kind_ = asked ? "2 MiB pages (madvise)" : "4 KiB pages";
 }
 
-void Arena::touch(unsigned threads) {
-    std::atomic<std::uint64_t> next{0};
-    std::atomic<int> failed{0};
+void Arena::touch(std::uint64_t from, std::uint64_t to, unsigned threads) {
+    std::atomic<std::uint64_t> next{from};
     const auto work = [&] {
         for (;;) {
             const std::uint64_t first = next.fetch_add(kTouchPiece);
-            if (first >= capacity_) return;
-            const std::uint64_t bytes = std::min(kTouchPiece, capacity_ - first);
+            if (first >= to || stop_ || touch_error_ != 0) return;
+            const std::uint64_t bytes = std::min(kTouchPiece, to - first);
 #ifdef MADV_POPULATE_WRITE
             // Populating reports a lack of memory; touching would end in a signal.
             if (::madvise(memory_ + first, bytes, MADV_POPULATE_WRITE) == 0) continue;
             if (errno != EINVAL) {
-                failed = errno;
+                touch_error_ = errno;
                 return;
             }
 #endif
-            for (std::uint64_t at = 0; at < bytes; at += kSmallPage)  // a kernel older than Linux 5.14
-                *static_cast<volatile std::byte*>(memory_ + first + at) = std::byte{0};
+            // A kernel older than Linux 5.14. Adding zero keeps what another thread may have written there meanwhile.
+            for (std::uint64_t at = 0; at < bytes; at += kSmallPage) {
+                __atomic_fetch_add(reinterpret_cast<unsigned char*>(memory_ + first + at), 0, __ATOMIC_RELAXED);
+            }
         }
     };
-    {
-        std::vector<std::jthread> others;
-        try {
-            for (unsigned i = 1; i < threads; ++i) others.emplace_back(work);
-        } catch (const std::system_error&) {  // no more threads: the ones we have do it all
-        }
-        work();
+    std::vector<std::jthread> others;
+    try {
+        for (unsigned i = 1; i < threads; ++i) others.emplace_back(work);
+    } catch (const std::system_error&) {  // no more threads: the ones we have do it all
     }
-    if (failed != 0) {
-        throw Error(Errc::environment, "cannot fill " + format_bytes(capacity_) + " of buffers with " + page_kind_ +
-                                           ": " + std::strerror(failed) +
-                                           "; lower memory.budget or reserve more huge pages");
-    }
+    work();
+}
+
+void Arena::fail_if_short() const {
+    if (touch_error_ == 0) return;
+    throw Error(Errc::environment, "cannot fill " + format_bytes(capacity_) + " of buffers with " + page_kind_ + ": " +
+                                       std::strerror(touch_error_) +
+                                       "; lower memory.budget or reserve more huge pages");
 }
 
 void Arena::name_pages_got() {

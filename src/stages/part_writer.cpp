@@ -9,29 +9,22 @@
 namespace sluice {
 
 PartWriter::PartWriter(IoBackend& backend, Options options, std::function<std::string(std::uint32_t)> path_of_part,
-                       WorkQueue<SortedPiece>& input)
+                       WorkQueue<SortedPiece>& input, WorkQueue<WrittenPart>& output)
     : backend_(backend),
       options_(options),
       path_of_part_(std::move(path_of_part)),
       input_(input),
-      parts_(options.parts_open),
+      output_(output),
       requests_(options.depth),
       queue_(backend.make_queue(options.depth)) {
     for (std::size_t request = options.depth; request > 0; --request) free_requests_.push_back(request - 1);
     done_.reserve(options.depth);
-    complete_.reserve(options.parts_open);
 }
 
 void PartWriter::run() {
-    bool more = true;
-    while (more || queue_->in_flight() > 0 || !complete_.empty()) {
-        while (!free_requests_.empty() && !complete_.empty()) {
-            const std::size_t part = complete_.back();
-            complete_.pop_back();
-            queue_->sync(*parts_[part].file, take_token(part, Buffer()));
-        }
+    for (bool more = true; more || queue_->in_flight() > 0;) {
         while (more && !free_requests_.empty()) {
-            auto piece = queue_->in_flight() == 0 && complete_.empty() ? input_.pop() : input_.try_pop();
+            auto piece = queue_->in_flight() == 0 ? input_.pop() : input_.try_pop();
             if (!piece) {
                 more = !input_.drained();
                 break;
@@ -40,6 +33,7 @@ void PartWriter::run() {
         }
         if (queue_->in_flight() > 0) collect();
     }
+    output_.producer_done();
 }
 
 PartWriter::Part& PartWriter::part_of(const SortedPiece& piece) {
@@ -48,31 +42,25 @@ PartWriter::Part& PartWriter::part_of(const SortedPiece& piece) {
         if (part.file && part.partition == piece.partition) return part;
         if (!part.file) free = &part;
     }
-    if (free == nullptr) free = &parts_.emplace_back();  // more parts wait for their sync than planned
+    if (free == nullptr) free = &parts_.emplace_back();
     *free = {backend_.create(path_of_part_(piece.partition)), piece.partition, piece.part_bytes, 0};
     if (options_.preallocate && piece.part_bytes > 0)
         free->file->preallocate(round_up(piece.part_bytes, kDirectIoAlign));
     return *free;
 }
 
-std::size_t PartWriter::take_token(std::size_t part, Buffer buffer) {
-    const std::size_t token = free_requests_.back();
-    free_requests_.pop_back();
-    requests_[token] = {part, std::move(buffer)};
-    return token;
-}
-
 void PartWriter::write(SortedPiece piece) {
     Part& part = part_of(piece);
-    const auto number = static_cast<std::size_t>(&part - parts_.data());
     this_worker().input_bytes.add(piece.buffer.size());
     if (piece.part_bytes == 0) {
-        completed(number);
+        hand_on(part);
         return;
     }
-    const std::size_t token = take_token(number, std::move(piece.buffer));
+    const std::size_t token = free_requests_.back();
+    free_requests_.pop_back();
+    requests_[token] = {static_cast<std::size_t>(&part - parts_.data()), std::move(piece.buffer)};
     Buffer& buffer = requests_[token].buffer;
-    // A short tail is padded to the block here and cut off again when the part is complete.
+    // A short tail is padded to the block here and cut off again by the finisher.
     const std::span<const std::byte> bytes = buffer.storage().first(round_up(buffer.size(), kDirectIoAlign));
     queue_->write(*part.file, piece.offset, std::span(&bytes, 1), token);
 }
@@ -82,34 +70,27 @@ void PartWriter::collect() {
     queue_->wait(1, done_);
     for (const IoCompletion& completion : done_) {
         Request& request = requests_[completion.token];
-        const std::size_t part = request.part;
-        const bool was_sync = !request.buffer;
+        Part& part = parts_[request.part];
         const std::uint64_t bytes = request.buffer.size();
         request.buffer = Buffer();
         free_requests_.push_back(completion.token);
-        if (was_sync) {
-            close(part);
-            continue;
-        }
         this_worker().output_bytes.add(bytes);
         this_worker().units.add(1);
-        parts_[part].completed_bytes += bytes;
-        if (parts_[part].completed_bytes == parts_[part].total_bytes) completed(part);
+        part.completed_bytes += bytes;
+        if (part.completed_bytes == part.total_bytes) hand_on(part);
     }
 }
 
-void PartWriter::completed(std::size_t part) {
-    parts_[part].file->truncate(parts_[part].total_bytes);
-    if (options_.sync) {
-        complete_.push_back(part);
-    } else {
-        close(part);
-    }
-}
+void PartWriter::hand_on(Part& part) { output_.push({std::move(part.file), part.total_bytes}); }
 
-void PartWriter::close(std::size_t part) {
-    parts_[part].file->close_checked();
-    parts_[part].file.reset();
+void PartFinisher::run() {
+    while (auto part = input_.pop()) {
+        part->file->truncate(part->bytes);
+        if (sync_) part->file->sync_data();
+        part->file->close_checked();
+        this_worker().input_bytes.add(part->bytes);
+        this_worker().units.add(1);
+    }
 }
 
 }  // namespace sluice

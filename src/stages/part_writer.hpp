@@ -13,17 +13,22 @@
 
 namespace sluice {
 
-/// One worker per instance and disk. Each part is a file of its own: created and preallocated at its first piece, cut
-/// to its size and synced, without waiting, after its last. A part that reached `durable` is complete on the disk.
+/// A part all of whose bytes are written; still to be cut to its size, synced and closed.
+struct WrittenPart {
+    std::unique_ptr<IoFile> file;
+    std::uint64_t bytes = 0;
+};
+
+/// One worker per instance and disk. Each part is a file of its own, created and preallocated at its first piece and
+/// handed to the finisher after its last.
 class PartWriter {
 public:
     struct Options {
         unsigned depth = 4;
-        bool preallocate = true, sync = true;
-        std::size_t parts_open = 8;  ///< parts that may be under way at once: at least the number of sorters + 1
+        bool preallocate = true;
     };
     PartWriter(IoBackend& backend, Options options, std::function<std::string(std::uint32_t)> path_of_part,
-               WorkQueue<SortedPiece>& input);
+               WorkQueue<SortedPiece>& input, WorkQueue<WrittenPart>& output);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 
@@ -35,24 +40,35 @@ private:
     };
     struct Request {
         std::size_t part = 0;
-        Buffer buffer;  ///< empty: a sync
+        Buffer buffer;
     };
     Part& part_of(const SortedPiece& piece);
     void write(SortedPiece piece);
     void collect();
-    void completed(std::size_t part);
-    void close(std::size_t part);
-    std::size_t take_token(std::size_t part, Buffer buffer);
+    void hand_on(Part& part);
 
     IoBackend& backend_;
     Options options_;
     std::function<std::string(std::uint32_t)> path_of_part_;
     WorkQueue<SortedPiece>& input_;
-    std::vector<Part> parts_;
+    WorkQueue<WrittenPart>& output_;
+    std::vector<Part> parts_;  // under way: a few more than there are sorters
     std::vector<Request> requests_;
-    std::vector<std::size_t> free_requests_, complete_;  // complete_: all bytes written, waiting for room to sync
+    std::vector<std::size_t> free_requests_;
     std::vector<IoCompletion> done_;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
+};
+
+/// One worker per instance and disk. Cuts, syncs and closes written parts: calls that wait for the file system, on a
+/// thread where the disk's queue need not wait for them. A part that left here is durable but for its name.
+class PartFinisher {
+public:
+    PartFinisher(bool sync, WorkQueue<WrittenPart>& input) : sync_(sync), input_(input) {}
+    void run();
+
+private:
+    bool sync_;
+    WorkQueue<WrittenPart>& input_;
 };
 
 }  // namespace sluice
