@@ -62,6 +62,10 @@ public:
         state_.check(IoFault::Operation::write, "write", file, offset, bytes);
         inner_->write(static_cast<FaultFile&>(file).inner(), offset, pieces, token);
     }
+    void sync(IoFile& file, std::uint64_t token) override {
+        state_.check(IoFault::Operation::sync, "fdatasync", file, 0, 0);
+        inner_->sync(static_cast<FaultFile&>(file).inner(), token);
+    }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override { inner_->wait(minimum, done); }
     unsigned in_flight() const override { return inner_->in_flight(); }
     unsigned depth() const override { return inner_->depth(); }

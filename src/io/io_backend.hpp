@@ -22,7 +22,8 @@ public:
     virtual const std::string& path() const = 0;
     virtual std::uint64_t size_bytes() const = 0;
     /// Reserves the blocks of [0, bytes) so that later direct writes are asynchronous (ext4 extends files synchronously
-    /// inside io_submit). Throws Error(space) naming free and needed bytes when the disk has not enough.
+    /// inside io_submit); the file is then at least that long. Throws Error(space) naming free and needed bytes, and
+    /// takes none, when the disk has not enough. Does nothing on file systems that cannot.
     virtual void preallocate(std::uint64_t bytes) = 0;
     virtual void truncate(std::uint64_t bytes) = 0;
     virtual void sync_data() = 0;  ///< fdatasync; an error means the file is lost, never retried
@@ -36,7 +37,8 @@ struct IoCompletion {
     std::uint64_t bytes = 0;  ///< moved; less than asked only for a read that met the end of the file
 };
 
-/// Counters of one queue, from completed events only. Written by the owning thread, read by anyone.
+/// Counters of one queue, from completed requests only. Plain numbers of the owning thread: others read them when that
+/// one has ended.
 struct IoCounters {
     std::uint64_t read_bytes = 0, written_bytes = 0;
     std::uint64_t read_requests = 0, write_requests = 0;
@@ -46,17 +48,21 @@ struct IoCounters {
 };
 
 /// Requests in flight of one worker; not thread-safe. Buffers stay the caller's and must live until their completion.
-/// Short transfers, EINTR and EAGAIN are handled inside; any other failure throws Error naming file, offset and length.
-/// The destructor waits for what is in flight.
+/// Short transfers, EINTR and EAGAIN are handled inside; any other failure throws Error(device), or Error(space) on a
+/// full disk, naming file, offset and length: from the call itself or from the wait() that meets it. The failed request
+/// is then no longer in flight; others that completed with it are in `done`. Misalignment and more requests than the
+/// depth are Error(internal). The destructor waits for what is in flight. Nothing is allocated per request.
 class IoQueue {
 public:
     virtual ~IoQueue() = default;
     /// offset, length and address must be multiples of kDirectIoAlign for direct files; the length may reach past the
     /// end of the file (the completion then says how many bytes there were).
     virtual void read(IoFile& file, std::uint64_t offset, std::span<std::byte> memory, std::uint64_t token) = 0;
-    /// One vectored write of all `pieces` in order; the pieces array is copied.
+    /// One vectored write of all `pieces` in order, at most 256; the pieces array is copied.
     virtual void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
                        std::uint64_t token) = 0;
+    /// Asynchronous fdatasync where the kernel has it, else done on the spot; completes like a request.
+    virtual void sync(IoFile& file, std::uint64_t token) = 0;
     /// Waits until at least `minimum` completions (at most in_flight()) are there; 0 polls. Appends them to `done`.
     virtual void wait(unsigned minimum, std::vector<IoCompletion>& done) = 0;
     virtual unsigned in_flight() const = 0;
@@ -67,15 +73,20 @@ public:
 class IoBackend {
 public:
     virtual ~IoBackend() = default;
+    /// Error(input) when there is no such file or it may not be read.
     virtual std::unique_ptr<IoFile> open_for_read(const std::string& path) = 0;
-    /// Creates a new file (O_EXCL, O_NOFOLLOW, mode 0600); an existing one is an error, never overwritten.
+    /// Creates a new file (O_EXCL, O_NOFOLLOW, mode 0600 whatever the umask); an existing one is Error(config), never
+    /// overwritten; a directory that is not there or not writable is Error(environment).
     virtual std::unique_ptr<IoFile> create(const std::string& path) = 0;
     /// Opens a file of ours for reading and writing, such as a log in phase two.
     virtual std::unique_ptr<IoFile> open_for_update(const std::string& path) = 0;
+    /// `depth` from 1. Error(environment) when the host's aio limit is used up.
     virtual std::unique_ptr<IoQueue> make_queue(unsigned depth) = 0;
     virtual const char* name() const = 0;
 };
 
+/// O_DIRECT: on refuses file systems without it with Error(environment), attempt falls back to the page cache
+/// (IoFile::is_direct() tells), off never asks.
 enum class DirectIo { on, attempt, off };
 
 /// "libaio": one kernel aio context a queue, O_DIRECT as `direct` says.

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <fstream>
+#include <thread>
+#include <utility>
 
 #include "io/posix_file.hpp"
 #include "record/record_format.hpp"
@@ -15,6 +18,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kMaxPieces = 256;  // of one vectored write; the planner's longest chain is 64 chunks
+constexpr std::uint64_t kSubmitPatienceNs = 30'000'000'000;  // io_submit may say EAGAIN for so long, not for ever
 
 std::uint64_t now_ns() {
     return static_cast<std::uint64_t>(
@@ -32,6 +36,8 @@ std::string proc_number(const char* path) {
 class LibaioQueue final : public IoQueue {
 public:
     explicit LibaioQueue(unsigned depth) : slots_(depth), events_(depth) {
+        free_.reserve(depth);
+        on_the_spot_.reserve(depth);
         const int rc = ::io_setup(static_cast<int>(depth), &context_);
         if (rc == -EAGAIN) {
             throw Error(Errc::environment, "io_setup for " + std::to_string(depth) +
@@ -47,34 +53,44 @@ public:
         }
     }
     ~LibaioQueue() override {
-        while (in_flight_ > 0) {
+        std::size_t in_kernel = in_flight_ - on_the_spot_.size();
+        while (in_kernel > 0) {
             const long got = ::io_getevents(context_, 1, static_cast<long>(events_.size()), events_.data(), nullptr);
             if (got < 0 && got != -EINTR) break;
-            if (got > 0) in_flight_ -= static_cast<unsigned>(got);
+            if (got > 0) in_kernel -= static_cast<std::size_t>(got);
         }
         ::io_destroy(context_);
     }
     LibaioQueue(const LibaioQueue&) = delete;
 
     void read(IoFile& file, std::uint64_t offset, std::span<std::byte> memory, std::uint64_t token) override {
+        check_aligned(file, offset, memory);
         Slot& slot = take(Kind::read, file, offset, token);
         slot.pieces.push_back({memory.data(), memory.size()});
-        start(slot);
+        slot.total = memory.size();
+        submit(slot);
     }
     void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
                std::uint64_t token) override {
         SLUICE_CHECK(pieces.size() <= kMaxPieces);
+        for (const auto& piece : pieces) check_aligned(file, offset, piece);
         Slot& slot = take(Kind::write, file, offset, token);
-        for (const auto& piece : pieces) slot.pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
-        start(slot);
+        for (const auto& piece : pieces) {
+            slot.pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
+            slot.total += piece.size();
+        }
+        submit(slot);
     }
+    void sync(IoFile& file, std::uint64_t token) override { submit(take(Kind::sync, file, 0, token)); }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
-        SLUICE_CHECK(minimum <= in_flight_);
+        SLUICE_CHECK(minimum <= in_flight_ && "would wait for ever");
         const std::size_t wanted = done.size() + minimum;
+        done.insert(done.end(), on_the_spot_.begin(), on_the_spot_.end());
+        in_flight_ -= static_cast<unsigned>(on_the_spot_.size());
+        on_the_spot_.clear();
         do {
-            const unsigned missing = wanted > done.size() ? static_cast<unsigned>(wanted - done.size()) : 0;
             if (in_flight_ == 0) return;
-            reap(missing, done);
+            reap(wanted > done.size() ? static_cast<unsigned>(wanted - done.size()) : 0, done);
         } while (done.size() < wanted);
     }
     unsigned in_flight() const override { return in_flight_; }
@@ -82,17 +98,23 @@ public:
     IoCounters counters() const override { return counters_; }
 
 private:
-    enum class Kind { read, write };
+    enum class Kind { read, write, sync };
     struct Slot {
         iocb control{};
         Kind kind = Kind::read;
         PosixFile* file = nullptr;
         std::uint64_t offset = 0, moved = 0, total = 0, token = 0;
-        std::vector<iovec> pieces;
+        bool stalled = false;       // its last try moved no whole block
+        std::vector<iovec> pieces;  // what is still to move
     };
 
+    template <typename Byte>
+    static void check_aligned(const IoFile& file, std::uint64_t offset, std::span<Byte> memory) {
+        const std::uint64_t address = reinterpret_cast<std::uintptr_t>(memory.data());
+        SLUICE_CHECK(!file.is_direct() || (offset | address | memory.size()) % kDirectIoAlign == 0);
+    }
     Slot& take(Kind kind, IoFile& file, std::uint64_t offset, std::uint64_t token) {
-        SLUICE_CHECK(!free_.empty() && "more requests than the queue is deep");
+        SLUICE_CHECK(in_flight_ < slots_.size() && "more requests than the queue is deep");
         Slot& slot = slots_[free_.back()];
         free_.pop_back();
         slot.kind = kind;
@@ -100,20 +122,16 @@ private:
         slot.offset = offset;
         slot.moved = slot.total = 0;
         slot.token = token;
+        slot.stalled = false;
         slot.pieces.clear();
+        counters_.max_in_flight = std::max(counters_.max_in_flight, ++in_flight_);
         return slot;
     }
-    void start(Slot& slot) {
-        for (const iovec& piece : slot.pieces) {
-            slot.total += piece.iov_len;
-            const bool aligned = reinterpret_cast<std::uintptr_t>(piece.iov_base) % kDirectIoAlign == 0 &&
-                                 piece.iov_len % kDirectIoAlign == 0;
-            SLUICE_CHECK(aligned || !slot.file->is_direct());
-        }
-        SLUICE_CHECK(slot.offset % kDirectIoAlign == 0 || !slot.file->is_direct());
-        ++in_flight_;
-        counters_.max_in_flight = std::max(counters_.max_in_flight, in_flight_);
-        submit(slot);
+    /// Before anything is thrown about a request: it no longer counts as in flight, or the destructor would wait for
+    /// it.
+    void release(const Slot& slot) {
+        --in_flight_;
+        free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
     }
     void submit(Slot& slot) {
         const int fd = slot.file->descriptor();
@@ -125,20 +143,32 @@ private:
             case Kind::write:
                 ::io_prep_pwritev(&slot.control, fd, slot.pieces.data(), static_cast<int>(slot.pieces.size()), offset);
                 break;
+            case Kind::sync:
+                ::io_prep_fdsync(&slot.control, fd);
+                break;
         }
         slot.control.data = &slot;
-        iocb* one = &slot.control;
+        const int error = give_to_kernel(&slot.control);
+        if (error == 0) return;
+        release(slot);
+        if (slot.kind != Kind::sync || error != EINVAL) fail(slot, error);
+        slot.file->sync_data();  // the kernel has no asynchronous sync for this file system
+        on_the_spot_.push_back({slot.token, 0});
+        ++in_flight_;
+    }
+    /// 0, or the errno with which io_submit refused.
+    int give_to_kernel(iocb* control) {
         const std::uint64_t begin_ns = now_ns();
-        int rc = 0;
-        while ((rc = ::io_submit(context_, 1, &one)) == -EINTR || rc == -EAGAIN || rc == 0) {
+        int rc = ::io_submit(context_, 1, &control);
+        while ((rc == -EINTR || rc == -EAGAIN || rc == 0) && now_ns() - begin_ns < kSubmitPatienceNs) {
+            std::this_thread::yield();
+            rc = ::io_submit(context_, 1, &control);
         }
         counters_.submit_ns += now_ns() - begin_ns;
-        if (rc == 1) return;
-        --in_flight_;
-        fail(slot, -rc);
+        return rc == 1 ? 0 : rc == 0 ? EAGAIN : -rc;
     }
     [[noreturn]] void fail(const Slot& slot, int error) const {
-        const char* call = slot.kind == Kind::read ? "read" : "write";
+        const char* call = slot.kind == Kind::read ? "read" : slot.kind == Kind::write ? "write" : "fdatasync";
         throw_io_error(error, call, slot.file->path(), slot.offset + slot.moved, slot.total - slot.moved);
     }
     void reap(unsigned minimum, std::vector<IoCompletion>& done) {
@@ -150,49 +180,62 @@ private:
         }
         this_worker().wait_io_ns.add(now_ns() - begin_ns);
         if (got < 0) throw Error::from_errno(static_cast<int>(-got), "io_getevents", "queue");
-        for (long i = 0; i < got; ++i)
-            complete(*static_cast<Slot*>(events_[static_cast<std::size_t>(i)].data),
-                     events_[static_cast<std::size_t>(i)], done);
+        // The whole batch is taken in before a failure in it is thrown: these events come only once.
+        std::exception_ptr first_failure;
+        for (long i = 0; i < got; ++i) {
+            const io_event& event = events_[static_cast<std::size_t>(i)];
+            try {
+                complete(*static_cast<Slot*>(event.data), static_cast<long>(event.res), done);
+            } catch (...) {
+                if (!first_failure) first_failure = std::current_exception();
+            }
+        }
+        if (first_failure) std::rethrow_exception(first_failure);
     }
-    void complete(Slot& slot, const io_event& event, std::vector<IoCompletion>& done) {
-        const auto result = static_cast<long>(event.res);
+    void complete(Slot& slot, long result, std::vector<IoCompletion>& done) {
         if (result < 0) {
-            --in_flight_;
+            release(slot);
             fail(slot, static_cast<int>(-result));
         }
-        const auto bytes = static_cast<std::uint64_t>(result);
-        (slot.kind == Kind::read ? counters_.read_bytes : counters_.written_bytes) += bytes;
-        slot.moved += bytes;
-        if (slot.moved < slot.total && continue_short(slot, bytes)) return;
-        ++(slot.kind == Kind::read ? counters_.read_requests : counters_.write_requests);
-        --in_flight_;
+        if (slot.kind != Kind::sync) {
+            slot.moved += static_cast<std::uint64_t>(result);
+            if (slot.moved < slot.total && !at_end_of_file(slot)) {
+                continue_short(slot, static_cast<std::uint64_t>(result));
+                return;
+            }
+            (slot.kind == Kind::read ? counters_.read_bytes : counters_.written_bytes) += slot.moved;
+            ++(slot.kind == Kind::read ? counters_.read_requests : counters_.write_requests);
+        }
+        release(slot);
         done.push_back({slot.token, slot.moved});
-        free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
     }
-    /// Submits the rest of a short transfer; false when a read met the end of its file.
-    bool continue_short(Slot& slot, std::uint64_t bytes) {
-        if (slot.kind == Kind::read && slot.offset + slot.moved >= slot.file->size_bytes()) return false;
-        if (bytes == 0)
-            throw_io_error(EIO, slot.kind == Kind::read ? "read" : "write", slot.file->path(), slot.offset + slot.moved,
-                           slot.total - slot.moved);
-        ++counters_.short_transfers;
+    static bool at_end_of_file(const Slot& slot) {
+        return slot.kind == Kind::read && slot.offset + slot.moved >= slot.file->size_bytes();
+    }
+    /// Submits the rest of a request of which `bytes` were moved by the last try.
+    void continue_short(Slot& slot, std::uint64_t bytes) {
         // Direct I/O goes on from a whole block: what a partial block brought is moved again.
         const std::uint64_t again = slot.file->is_direct() ? slot.moved % kDirectIoAlign : 0;
+        std::uint64_t skip = bytes - again;
+        if (std::exchange(slot.stalled, skip == 0) && skip == 0) {
+            release(slot);
+            fail(slot, EIO);
+        }
+        ++counters_.short_transfers;
         slot.moved -= again;
-        std::uint64_t skip = bytes - std::min(again, bytes);
         auto piece = slot.pieces.begin();
-        for (; piece != slot.pieces.end() && skip >= piece->iov_len; ++piece) skip -= piece->iov_len;
+        for (; skip >= piece->iov_len; ++piece) skip -= piece->iov_len;
         slot.pieces.erase(slot.pieces.begin(), piece);
         slot.pieces.front().iov_base = static_cast<std::byte*>(slot.pieces.front().iov_base) + skip;
         slot.pieces.front().iov_len -= skip;
         submit(slot);
-        return true;
     }
 
     io_context_t context_{};
     std::vector<Slot> slots_;
     std::vector<std::size_t> free_;
     std::vector<io_event> events_;
+    std::vector<IoCompletion> on_the_spot_;  // syncs that the kernel would not take; in flight until waited for
     unsigned in_flight_ = 0;
     IoCounters counters_;
 };

@@ -74,6 +74,7 @@ public:
         ++counters_.write_requests;
         add(token, moved);
     }
+    void sync(IoFile&, std::uint64_t token) override { add(token, 0); }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
         SLUICE_CHECK(minimum <= pending_.size());
         std::sort(pending_.begin(), pending_.end(),

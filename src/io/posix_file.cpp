@@ -27,6 +27,41 @@ int flags_of(PosixFile::Mode mode) {
     return O_RDONLY;
 }
 
+/// What a failed open means: a name that cannot be, a machine that cannot, data that are not there, or a bad disk.
+Errc code_of_open(int error, PosixFile::Mode mode) {
+    switch (error) {
+        case ENAMETOOLONG:
+            return Errc::config;
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+            return Errc::environment;
+        case EEXIST:
+            return Errc::config;
+        case ENOENT:
+        case ENOTDIR:
+        case EISDIR:
+        case ELOOP:
+        case EACCES:
+        case EPERM:
+        case EROFS:
+            return mode == PosixFile::Mode::read ? Errc::input : Errc::environment;
+        default:
+            return Errc::device;
+    }
+}
+
+const char* advice_of_open(int error) {
+    if (error == EEXIST) return "; it is never overwritten: remove it or choose another name";
+    if (error == EMFILE || error == ENFILE) return "; raise `ulimit -n`";
+    return "";
+}
+
+std::uint64_t free_bytes_of(int fd) {
+    struct statvfs disk {};
+    return ::fstatvfs(fd, &disk) == 0 ? static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize : 0;
+}
+
 }  // namespace
 
 void throw_io_error(int error, const char* call, const std::string& path, std::uint64_t offset, std::uint64_t bytes) {
@@ -50,10 +85,17 @@ PosixFile::PosixFile(std::string path, Mode mode, DirectIo direct) : path_(std::
         }
     }
     if (fd_ < 0 && (direct == DirectIo::off || errno == EINVAL)) fd_ = ::open(path_.c_str(), flags, 0600);
-    if (fd_ < 0)
-        throw Error::from_errno(errno, mode == Mode::create ? "create" : "open", path_,
-                                mode == Mode::read ? Errc::input : Errc::device);
-    if (mode == Mode::create) ::fchmod(fd_, 0600);
+    if (fd_ < 0) {
+        const int error = errno;
+        const Error plain = Error::from_errno(error, mode == Mode::create ? "create" : "open", path_);
+        throw Error(plain.code() == Errc::device ? code_of_open(error, mode) : plain.code(),
+                    plain.what() + std::string(advice_of_open(error)));
+    }
+    if (mode == Mode::create && ::fchmod(fd_, 0600) != 0) {
+        const Error error = Error::from_errno(errno, "fchmod", path_);
+        ::close(fd_);
+        throw error;
+    }
 }
 
 PosixFile::~PosixFile() {
@@ -68,13 +110,22 @@ std::uint64_t PosixFile::size_bytes() const {
 
 void PosixFile::preallocate(std::uint64_t bytes) {
     if (bytes == 0) return;
-    const int error = ::fallocate(fd_, 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
+    struct stat before {};
+    if (::fstat(fd_, &before) != 0) throw Error::from_errno(errno, "fstat", path_);
+    const auto held_bytes = static_cast<std::uint64_t>(before.st_blocks) * 512;
+    const std::uint64_t free_bytes = free_bytes_of(fd_);
+    // Asked first, because ext4 takes all that is left before it finds that it is not enough, and keeps it.
+    const bool too_much = bytes > free_bytes && bytes - free_bytes > held_bytes;
+    int error = too_much ? ENOSPC : 0;
+    while (!too_much && (error = ::fallocate(fd_, 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno) == EINTR) {
+    }
     if (error == 0) return;
     if (error == EOPNOTSUPP || error == ENOSYS) return;  // the file grows as it is written; slower, never wrong
     if (error != ENOSPC && error != EDQUOT && error != EFBIG) throw Error::from_errno(error, "fallocate", path_);
-    struct statvfs disk {};
-    const std::uint64_t free_bytes =
-        ::fstatvfs(fd_, &disk) == 0 ? static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize : 0;
+    if (!too_much) {
+        // Best effort: the error about the space is the one to report.
+        [[maybe_unused]] const int given_back = ::ftruncate(fd_, before.st_size);
+    }
     throw Error(Errc::space, "fallocate '" + path_ + "': " + format_bytes(bytes) + " needed, " +
                                  human_bytes(static_cast<double>(free_bytes)) +
                                  " free on that disk; free space or add a disk");

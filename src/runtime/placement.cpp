@@ -112,6 +112,7 @@ std::string explain_rank(const Placement& placement, const Topology& topology, c
         text += "; SHARED: " + std::to_string(share.ranks) + " ranks on " + std::to_string(share.cores.size()) +
                 " core(s) of this host";
     }
+    if (!topology.is_this_system()) text += "; a described machine: nothing is bound";
     if (share.overlapping) {
         text +=
             "; SHARED: the launcher gave other ranks of this host some of these cores too; launch with "

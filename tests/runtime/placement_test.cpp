@@ -180,7 +180,7 @@ TEST(Placement, RankWithoutCoresNearItsDiskKeepsToItsOwn) {
     EXPECT_THAT(plan.cores_of("reader", 0), ElementsAre(1, 2, 3, 4, 5, 6, 7));
 }
 
-TEST(Placement, RanksThatTheLauncherBoundKeepTheirOwnCores) {
+TEST(Placement, RanksThatTheLauncherBoundKeepTheirOwnCoresAndSayWhichOverlap) {
     const Topology topology = Topology::synthetic(kOneByTwo);
     PlacementRequest request = request_of(1, 2);
     request.usable_cores = {{0}, {0, 1}};  // what this rank sees is the whole machine; the other has core 0 alone
@@ -237,9 +237,15 @@ TEST(Placement, PolicyNoneBindsNothing) {
     EXPECT_THAT(plan.explanation, HasSubstr("not bound"));
 }
 
+TEST(Placement, PlanForADescribedMachineSaysThatNothingIsBound) {
+    EXPECT_THAT(plan_placement(Topology::synthetic(kTwoByEight), request_of(0, 1)).explanation,
+                HasSubstr("a described machine: nothing is bound"));
+}
+
 TEST(Placement, ThreadsBoundByAPlanRunWhereItSays) {
     const Topology topology = Topology::this_machine();
     const Placement plan = plan_placement(topology, request_of(0, 1));
+    EXPECT_THAT(plan.explanation, Not(HasSubstr("nothing is bound")));
     for (const char* stage : {"reader", "distributor", "sorter", "network"}) {
         std::thread([&] {
             const std::vector<unsigned> cores = plan.cores_of(stage, 0);
