@@ -1,45 +1,73 @@
-#include <cerrno>
+#include <algorithm>
 #include <mutex>
+#include <utility>
 
 #include "io/io_backend.hpp"
 #include "io/posix_file.hpp"
+#include "runtime/error.hpp"
 
 namespace sluice {
 namespace {
 
+using Operation = IoFault::Operation;
+
+const char* name_of(Operation operation) {
+    switch (operation) {
+        case Operation::read:
+            return "read";
+        case Operation::write:
+            return "write";
+        case Operation::sync:
+            return "fdatasync";
+        case Operation::close:
+            return "close";
+        case Operation::preallocate:
+            return "fallocate";
+    }
+    return "";
+}
+
+/// Shared by the queues and files of one faulty back end.
 struct FaultState {
     IoFault fault;
     std::function<void(const std::string&)> fired;
     std::mutex mutex;
     std::uint64_t seen = 0;
 
-    /// Counts a matching operation; throws the planned error at the nth.
-    void check(IoFault::Operation operation, const char* call, const IoFile& file, std::uint64_t offset,
-               std::uint64_t bytes) {
-        if (operation != fault.operation || file.path().find(fault.path_contains) == std::string::npos) return;
-        {
-            std::lock_guard lock(mutex);
-            if (seen++ != fault.nth) return;
-        }
-        fired(std::string(call) + " " + file.path() + " at " + std::to_string(offset) + " -> errno " +
-              std::to_string(fault.error));
-        throw_io_error(fault.error, call, file.path(), offset, bytes);
+    /// Counts a matching operation; true for the nth.
+    bool strikes(Operation operation, const std::string& path) {
+        if (operation != fault.operation || path.find(fault.path_contains) == std::string::npos) return false;
+        std::lock_guard lock(mutex);
+        return seen++ == fault.nth;
+    }
+    void report(const std::string& path, std::uint64_t offset) const {
+        fired(std::string(name_of(fault.operation)) + " " + path + " at " + std::to_string(offset) + " -> " +
+              (fault.flip_bit ? "a flipped bit" : "errno " + std::to_string(fault.error)));
+    }
+    [[noreturn]] void fail(const std::string& path, std::uint64_t offset, std::uint64_t bytes) const {
+        report(path, offset);
+        throw_io_error(fault.error, name_of(fault.operation), path, offset, bytes);
     }
 };
 
-/// Passes everything on but the sync, which may be the one to fail.
 class FaultFile final : public IoFile {
 public:
     FaultFile(std::unique_ptr<IoFile> inner, FaultState& state) : inner_(std::move(inner)), state_(state) {}
     const std::string& path() const override { return inner_->path(); }
     std::uint64_t size_bytes() const override { return inner_->size_bytes(); }
-    void preallocate(std::uint64_t bytes) override { inner_->preallocate(bytes); }
+    void preallocate(std::uint64_t bytes) override {
+        if (state_.strikes(Operation::preallocate, path())) state_.fail(path(), 0, bytes);
+        inner_->preallocate(bytes);
+    }
     void truncate(std::uint64_t bytes) override { inner_->truncate(bytes); }
     void sync_data() override {
-        state_.check(IoFault::Operation::sync, "fdatasync", *inner_, 0, 0);
+        if (state_.strikes(Operation::sync, path())) state_.fail(path(), 0, 0);
         inner_->sync_data();
     }
-    void close_checked() override { inner_->close_checked(); }
+    void close_checked() override {
+        if (state_.strikes(Operation::close, path())) state_.fail(path(), 0, 0);
+        inner_->close_checked();
+    }
     bool is_direct() const override { return inner_->is_direct(); }
     IoFile& inner() { return *inner_; }
 
@@ -52,34 +80,66 @@ class FaultQueue final : public IoQueue {
 public:
     FaultQueue(std::unique_ptr<IoQueue> inner, FaultState& state) : inner_(std::move(inner)), state_(state) {}
     void read(IoFile& file, std::uint64_t offset, std::span<std::byte> memory, std::uint64_t token) override {
-        state_.check(IoFault::Operation::read, "read", file, offset, memory.size());
-        inner_->read(static_cast<FaultFile&>(file).inner(), offset, memory, token);
+        strike(Operation::read, file, offset, memory.size(), token, memory);
+        inner_->read(inner_of(file), offset, memory, token);
     }
     void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
                std::uint64_t token) override {
         std::uint64_t bytes = 0;
         for (const auto& piece : pieces) bytes += piece.size();
-        state_.check(IoFault::Operation::write, "write", file, offset, bytes);
-        inner_->write(static_cast<FaultFile&>(file).inner(), offset, pieces, token);
+        strike(Operation::write, file, offset, bytes, token, {});
+        inner_->write(inner_of(file), offset, pieces, token);
     }
     void sync(IoFile& file, std::uint64_t token) override {
-        state_.check(IoFault::Operation::sync, "fdatasync", file, 0, 0);
-        inner_->sync(static_cast<FaultFile&>(file).inner(), token);
+        strike(Operation::sync, file, 0, 0, token, {});
+        inner_->sync(inner_of(file), token);
     }
-    void wait(unsigned minimum, std::vector<IoCompletion>& done) override { inner_->wait(minimum, done); }
+    void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
+        const std::size_t before = done.size();
+        inner_->wait(minimum, done);
+        if (!struck_.pending) return;
+        const auto first = done.begin() + static_cast<std::ptrdiff_t>(before);
+        const auto hit = std::find_if(first, done.end(), [&](const auto& each) { return each.token == struck_.token; });
+        if (hit == done.end()) return;
+        struck_.pending = false;
+        if (state_.fault.flip_bit) {
+            if (hit->bytes == 0) return;  // nothing was read, nothing can flip
+            state_.report(struck_.path, struck_.offset);
+            struck_.memory[hit->bytes / 2] ^= std::byte{0x10};
+            return;
+        }
+        done.erase(hit);
+        state_.fail(struck_.path, struck_.offset, struck_.bytes);
+    }
     unsigned in_flight() const override { return inner_->in_flight(); }
     unsigned depth() const override { return inner_->depth(); }
     IoCounters counters() const override { return inner_->counters(); }
 
 private:
+    struct Struck {
+        bool pending = false;
+        std::string path;
+        std::uint64_t offset = 0, bytes = 0, token = 0;
+        std::span<std::byte> memory;
+    };
+    static IoFile& inner_of(IoFile& file) { return static_cast<FaultFile&>(file).inner(); }
+    void strike(Operation operation, IoFile& file, std::uint64_t offset, std::uint64_t bytes, std::uint64_t token,
+                std::span<std::byte> memory) {
+        if (!state_.strikes(operation, file.path())) return;
+        if (!state_.fault.at_completion && !state_.fault.flip_bit) state_.fail(file.path(), offset, bytes);
+        struck_ = {true, file.path(), offset, bytes, token, memory};
+    }
+
     std::unique_ptr<IoQueue> inner_;
     FaultState& state_;
+    Struck struck_;
 };
 
 class FaultBackend final : public IoBackend {
 public:
     FaultBackend(std::unique_ptr<IoBackend> inner, IoFault fault, std::function<void(const std::string&)> fired)
         : inner_(std::move(inner)) {
+        SLUICE_CHECK(!fault.flip_bit || fault.operation == Operation::read);
         state_.fault = std::move(fault);
         state_.fired = std::move(fired);
     }

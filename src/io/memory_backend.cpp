@@ -1,12 +1,16 @@
 #include "io/memory_backend.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
+#include "runtime/metrics.hpp"
 #include "runtime/rng.hpp"
+#include "runtime/units.hpp"
 
 namespace sluice {
 namespace {
@@ -22,27 +26,18 @@ public:
     }
     void preallocate(std::uint64_t bytes) override {
         Lock lock(disk_.mutex);
-        if (content_->bytes.size() < bytes) content_->bytes.resize(bytes);
+        disk_.grow(*content_, path_, bytes);
     }
     void truncate(std::uint64_t bytes) override {
         Lock lock(disk_.mutex);
+        disk_.grow(*content_, path_, bytes);
         content_->bytes.resize(bytes);
+        disk_.touch(*content_);
     }
     void sync_data() override {}
     void close_checked() override {}
     bool is_direct() const override { return true; }
-    std::uint64_t read(std::uint64_t offset, std::span<std::byte> memory) const {
-        Lock lock(disk_.mutex);
-        if (offset >= content_->bytes.size()) return 0;
-        const std::uint64_t bytes = std::min<std::uint64_t>(memory.size(), content_->bytes.size() - offset);
-        std::memcpy(memory.data(), content_->bytes.data() + offset, bytes);
-        return bytes;
-    }
-    void write(std::uint64_t offset, std::span<const std::byte> bytes) {
-        Lock lock(disk_.mutex);
-        if (content_->bytes.size() < offset + bytes.size()) content_->bytes.resize(offset + bytes.size());
-        std::memcpy(content_->bytes.data() + offset, bytes.data(), bytes.size());
-    }
+    const std::shared_ptr<MemoryDisk::Content>& content() const { return content_; }
 
 private:
     MemoryDisk& disk_;
@@ -52,71 +47,108 @@ private:
 
 class MemoryQueue final : public IoQueue {
 public:
-    MemoryQueue(Executor& executor, std::uint64_t seed, std::uint64_t max_latency_ns, unsigned depth)
-        : executor_(executor), rng_(seed), max_latency_ns_(max_latency_ns), depth_(depth) {}
+    MemoryQueue(Executor& executor, MemoryDisk& disk, std::uint64_t seed, std::uint64_t max_latency_ns, unsigned depth)
+        : executor_(executor), disk_(disk), rng_(seed), max_latency_ns_(max_latency_ns), depth_(depth) {}
 
     void read(IoFile& file, std::uint64_t offset, std::span<std::byte> memory, std::uint64_t token) override {
         check_aligned(offset, memory);
-        const std::uint64_t bytes = static_cast<MemoryFile&>(file).read(offset, memory);
-        counters_.read_bytes += bytes;
-        ++counters_.read_requests;
-        add(token, bytes);
+        Request request = make_request(Kind::read, file, offset, token);
+        request.pieces.push_back(memory);
+        add(std::move(request));
     }
     void write(IoFile& file, std::uint64_t offset, std::span<const std::span<const std::byte>> pieces,
                std::uint64_t token) override {
-        std::uint64_t moved = 0;
+        Request request = make_request(Kind::write, file, offset, token);
         for (const auto& piece : pieces) {
-            check_aligned(offset + moved, piece);
-            static_cast<MemoryFile&>(file).write(offset + moved, piece);
-            moved += piece.size();
+            check_aligned(offset, piece);
+            request.pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
         }
-        counters_.written_bytes += moved;
-        ++counters_.write_requests;
-        add(token, moved);
+        add(std::move(request));
     }
-    void sync(IoFile&, std::uint64_t token) override { add(token, 0); }
+    void sync(IoFile& file, std::uint64_t token) override { add(make_request(Kind::sync, file, 0, token)); }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
-        SLUICE_CHECK(minimum <= pending_.size());
-        std::sort(pending_.begin(), pending_.end(),
-                  [](const Pending& a, const Pending& b) { return a.due_ns < b.due_ns; });
+        SLUICE_CHECK(minimum <= in_flight_.size() && "would wait for ever");
+        std::sort(in_flight_.begin(), in_flight_.end(),
+                  [](const Request& a, const Request& b) { return a.due_ns < b.due_ns; });
         if (minimum > 0) {
-            const std::uint64_t due_ns = pending_[minimum - 1].due_ns, now_ns = executor_.now_ns();
-            if (due_ns > now_ns) executor_.sleep_for_ns(due_ns - now_ns);
+            const std::uint64_t due_ns = in_flight_[minimum - 1].due_ns, begin_ns = executor_.now_ns();
+            if (due_ns > begin_ns) executor_.sleep_for_ns(due_ns - begin_ns);
+            this_worker().wait_io_ns.add(executor_.now_ns() - begin_ns);
         }
         const std::uint64_t now_ns = executor_.now_ns();
         std::size_t ready = 0;
-        for (; ready < pending_.size() && (ready < minimum || pending_[ready].due_ns <= now_ns); ++ready)
-            done.push_back(pending_[ready].completion);
-        pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ready));
+        while (ready < in_flight_.size() && (ready < minimum || in_flight_[ready].due_ns <= now_ns)) ++ready;
+        finish(ready, done);
     }
-    unsigned in_flight() const override { return static_cast<unsigned>(pending_.size()); }
+    unsigned in_flight() const override { return static_cast<unsigned>(in_flight_.size()); }
     unsigned depth() const override { return depth_; }
     IoCounters counters() const override { return counters_; }
 
 private:
-    struct Pending {
-        std::uint64_t due_ns;
-        IoCompletion completion;
+    enum class Kind { read, write, sync };
+    struct Request {
+        Kind kind;
+        std::string path;
+        std::shared_ptr<MemoryDisk::Content> content;
+        std::uint64_t offset, token, due_ns;
+        std::vector<std::span<std::byte>> pieces;
     };
+
     template <typename Byte>
     static void check_aligned(std::uint64_t offset, std::span<Byte> memory) {
-        if (offset % kDirectIoAlign != 0 || memory.size() % kDirectIoAlign != 0 ||
-            reinterpret_cast<std::uintptr_t>(memory.data()) % kDirectIoAlign != 0) {
-            throw Error(Errc::device, "memory disk: misaligned request of " + std::to_string(memory.size()) +
-                                          " bytes at " + std::to_string(offset) + ": Invalid argument");
-        }
+        const std::uint64_t address = reinterpret_cast<std::uintptr_t>(memory.data());
+        SLUICE_CHECK((offset | address | memory.size()) % kDirectIoAlign == 0);
     }
-    void add(std::uint64_t token, std::uint64_t bytes) {
-        SLUICE_CHECK(pending_.size() < depth_ && "more requests than the queue is deep");
-        pending_.push_back({executor_.now_ns() + rng_.below(max_latency_ns_ + 1), {token, bytes}});
+    Request make_request(Kind kind, IoFile& file, std::uint64_t offset, std::uint64_t token) {
+        const std::uint64_t due_ns = executor_.now_ns() + rng_.below(max_latency_ns_ + 1);
+        return {kind, file.path(), static_cast<MemoryFile&>(file).content(), offset, token, due_ns, {}};
+    }
+    void add(Request request) {
+        SLUICE_CHECK(in_flight_.size() < depth_ && "more requests than the queue is deep");
+        in_flight_.push_back(std::move(request));
         counters_.max_in_flight = std::max(counters_.max_in_flight, in_flight());
+    }
+    /// Carries out the first `count` requests; throws the first failure after all of them.
+    void finish(std::size_t count, std::vector<IoCompletion>& done) {
+        std::exception_ptr first_failure;
+        Lock lock(disk_.mutex);
+        for (std::size_t i = 0; i < count; ++i) {
+            try {
+                done.push_back({in_flight_[i].token, carry_out(in_flight_[i])});
+            } catch (...) {
+                if (!first_failure) first_failure = std::current_exception();
+            }
+        }
+        in_flight_.erase(in_flight_.begin(), in_flight_.begin() + static_cast<std::ptrdiff_t>(count));
+        if (first_failure) std::rethrow_exception(first_failure);
+    }
+    std::uint64_t carry_out(const Request& request) {
+        std::uint64_t moved = 0;
+        MemoryDisk::Content& content = *request.content;
+        if (request.kind == Kind::write) {
+            for (const auto& piece : request.pieces) moved += piece.size();
+            disk_.grow(content, request.path, request.offset + moved);
+            std::byte* to = content.bytes.data() + request.offset;
+            for (const auto& piece : request.pieces) to = std::copy(piece.begin(), piece.end(), to);
+            disk_.touch(content);
+            counters_.written_bytes += moved;
+            ++counters_.write_requests;
+        } else if (request.kind == Kind::read) {
+            const std::uint64_t there = content.bytes.size() - std::min(content.bytes.size(), request.offset);
+            moved = std::min<std::uint64_t>(request.pieces.front().size(), there);
+            if (moved > 0) std::memcpy(request.pieces.front().data(), content.bytes.data() + request.offset, moved);
+            counters_.read_bytes += moved;
+            ++counters_.read_requests;
+        }
+        return moved;
     }
 
     Executor& executor_;
+    MemoryDisk& disk_;
     Rng rng_;
     std::uint64_t max_latency_ns_;
     unsigned depth_;
-    std::vector<Pending> pending_;
+    std::vector<Request> in_flight_;
     IoCounters counters_;
 };
 
@@ -124,26 +156,30 @@ class MemoryBackend final : public IoBackend {
 public:
     MemoryBackend(Executor& executor, MemoryDisk& disk, std::uint64_t seed, std::uint64_t max_latency_ns)
         : executor_(executor), disk_(disk), seed_(seed), max_latency_ns_(max_latency_ns) {}
-    std::unique_ptr<IoFile> open_for_read(const std::string& path) override { return open(path); }
-    std::unique_ptr<IoFile> open_for_update(const std::string& path) override { return open(path); }
+    std::unique_ptr<IoFile> open_for_read(const std::string& path) override { return open(path, Errc::input); }
+    std::unique_ptr<IoFile> open_for_update(const std::string& path) override { return open(path, Errc::environment); }
     std::unique_ptr<IoFile> create(const std::string& path) override {
         Lock lock(disk_.mutex);
+        if (disk_.has_file(path) || disk_.has_directory(path))
+            throw Error::from_errno(EEXIST, "create", path, Errc::config);
+        if (!disk_.has_directory(path.substr(0, path.rfind('/'))))
+            throw Error::from_errno(ENOENT, "create", path, Errc::environment);
         auto& content = disk_.files[path];
-        if (content) throw Error(Errc::device, "create '" + path + "': File exists");
         content = std::make_shared<MemoryDisk::Content>();
+        disk_.touch(*content);
         return std::make_unique<MemoryFile>(disk_, path, content);
     }
     std::unique_ptr<IoQueue> make_queue(unsigned depth) override {
         Lock lock(disk_.mutex);
-        return std::make_unique<MemoryQueue>(executor_, seed_ += 0x9e37, max_latency_ns_, depth);
+        return std::make_unique<MemoryQueue>(executor_, disk_, seed_ += 0x9e37, max_latency_ns_, depth);
     }
     const char* name() const override { return "memory"; }
 
 private:
-    std::unique_ptr<IoFile> open(const std::string& path) {
+    std::unique_ptr<IoFile> open(const std::string& path, Errc if_missing) {
         Lock lock(disk_.mutex);
         const auto found = disk_.files.find(path);
-        if (found == disk_.files.end()) throw Error(Errc::input, "open '" + path + "': No such file or directory");
+        if (found == disk_.files.end()) throw Error::from_errno(ENOENT, "open", path, if_missing);
         return std::make_unique<MemoryFile>(disk_, path, found->second);
     }
     Executor& executor_;
@@ -151,91 +187,29 @@ private:
     std::uint64_t seed_, max_latency_ns_;
 };
 
-class MemoryFileSystem final : public FileSystem {
-public:
-    explicit MemoryFileSystem(MemoryDisk& disk) : disk_(disk) {}
-    void make_directories(const std::string& path) override {
-        Lock lock(disk_.mutex);
-        disk_.directories[path] = true;
-    }
-    std::optional<FileInfo> info(const std::string& path) override {
-        Lock lock(disk_.mutex);
-        if (const auto file = disk_.files.find(path); file != disk_.files.end()) {
-            return FileInfo{file->second->bytes.size(),
-                            1,
-                            reinterpret_cast<std::uintptr_t>(file->second.get()),
-                            0,
-                            true,
-                            false,
-                            true};
-        }
-        if (disk_.directories.count(path) != 0 || has_children(path)) return FileInfo{0, 1, 0, 0, false, true, true};
-        return std::nullopt;
-    }
-    std::vector<std::string> list(const std::string& directory) override {
-        Lock lock(disk_.mutex);
-        std::vector<std::string> names;
-        for (const auto& [path, content] : disk_.files) {
-            if (path.rfind(directory + "/", 0) == 0 && path.find('/', directory.size() + 1) == std::string::npos)
-                names.push_back(path.substr(directory.size() + 1));
-        }
-        return names;
-    }
-    std::vector<std::string> glob(const std::string& pattern) override { return {pattern}; }
-    void remove_file(const std::string& path) override {
-        Lock lock(disk_.mutex);
-        if (disk_.files.erase(path) == 0) throw Error(Errc::device, "unlink '" + path + "': No such file or directory");
-    }
-    void remove_empty_directory(const std::string& path) override {
-        Lock lock(disk_.mutex);
-        disk_.directories.erase(path);
-    }
-    void rename_no_replace(const std::string& from, const std::string& to) override {
-        Lock lock(disk_.mutex);
-        if (has_children(to) || disk_.directories.count(to) != 0)
-            throw Error(Errc::config, "rename '" + from + "' to '" + to + "': that name exists");
-        std::map<std::string, std::shared_ptr<MemoryDisk::Content>> moved;
-        for (auto& [path, content] : disk_.files)
-            moved[path.rfind(from + "/", 0) == 0 ? to + path.substr(from.size()) : path] = content;
-        disk_.files = std::move(moved);
-        disk_.directories.erase(from);
-        disk_.directories[to] = true;
-    }
-    void sync_directory(const std::string&) override {}
-    void write_durably(const std::string& path, const std::string& text) override {
-        Lock lock(disk_.mutex);
-        auto content = std::make_shared<MemoryDisk::Content>();
-        const auto* begin = reinterpret_cast<const std::byte*>(text.data());
-        content->bytes.assign(begin, begin + text.size());
-        disk_.files[path] = std::move(content);
-    }
-    std::string read_text(const std::string& path) override {
-        Lock lock(disk_.mutex);
-        const auto found = disk_.files.find(path);
-        if (found == disk_.files.end()) throw Error(Errc::input, "open '" + path + "': No such file or directory");
-        return {reinterpret_cast<const char*>(found->second->bytes.data()), found->second->bytes.size()};
-    }
-    std::uint64_t free_bytes(const std::string&) override { return std::uint64_t{1} << 50; }
-    bool is_writable(const std::string&) override { return true; }
-    std::string real_path(const std::string& path) override { return path; }
-    std::uint32_t direct_io_alignment(const std::string&) override { return kDirectIoAlign; }
-
-private:
-    bool has_children(const std::string& path) const {
-        const auto next = disk_.files.lower_bound(path + "/");
-        return next != disk_.files.end() && next->first.rfind(path + "/", 0) == 0;
-    }
-    MemoryDisk& disk_;
-};
-
 }  // namespace
+
+std::uint64_t MemoryDisk::free_bytes() const {
+    std::uint64_t used = 0;
+    for (const auto& [path, content] : files) used += content->bytes.size();
+    return capacity_bytes - std::min(capacity_bytes, used);
+}
+
+void MemoryDisk::grow(Content& content, const std::string& path, std::uint64_t bytes) {
+    const std::uint64_t now_bytes = content.bytes.size();
+    if (bytes <= now_bytes) return;
+    const std::uint64_t left = free_bytes();
+    if (bytes - now_bytes > left) {
+        throw Error(Errc::space, "grow '" + path + "': " + format_bytes(bytes - now_bytes) + " needed, " +
+                                     format_bytes(left) + " free on that disk; free space or add a disk");
+    }
+    content.bytes.resize(bytes);
+    touch(content);
+}
 
 std::unique_ptr<IoBackend> make_memory_backend(Executor& executor, MemoryDisk& disk, std::uint64_t seed,
                                                std::uint64_t max_latency_ns) {
     return std::make_unique<MemoryBackend>(executor, disk, seed, max_latency_ns);
-}
-std::unique_ptr<FileSystem> make_memory_file_system(MemoryDisk& disk) {
-    return std::make_unique<MemoryFileSystem>(disk);
 }
 
 }  // namespace sluice
