@@ -14,14 +14,26 @@ namespace sluice {
 namespace {
 
 using Json = nlohmann::json;
-constexpr int kSchemaVersion = 1;
+constexpr std::uint32_t kSchemaVersion = 1;
 
 Json sum_json(const RecordSum& sum) { return {{"records", sum.count}, {"checksum", to_hex(sum.sum)}}; }
 
+/// A number that is really one: nlohmann's get() would take -1 and 1.5 as well.
+std::uint64_t number_from(const Json& json, const char* key, std::uint64_t most = ~std::uint64_t{0}) {
+    const Json& value = json.at(key);
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
+        throw Error(Errc::input, std::string(key) + " is no number it can be");
+    return value.get<std::uint64_t>();
+}
+
+std::uint32_t small_number_from(const Json& json, const char* key) {
+    return static_cast<std::uint32_t>(number_from(json, key, 0x7fff'ffff));
+}
+
 RecordSum sum_from(const Json& json) {
     const auto checksum = parse_hex(json.at("checksum").get<std::string>());
-    if (!checksum) throw Error(Errc::input, "checksum is no number");
-    return {json.at("records").get<std::uint64_t>(), *checksum};
+    if (!checksum) throw Error(Errc::input, "checksum is no hexadecimal number");
+    return {number_from(json, "records"), *checksum};
 }
 
 std::uint32_t crc_of(const std::string& text) {
@@ -35,16 +47,18 @@ DataSet from_body(const Json& body) {
     set.created = body.at("created");
     set.origin = body.at("origin");
     set.verified = body.at("verified");
-    set.format.record_bytes = body.at("record").at("size_bytes");
-    set.format.key_offset = body.at("record").at("key_offset_bytes");
-    set.format.key_bytes = body.at("record").at("key_size_bytes");
-    if (set.format.record_bytes == 0 || set.format.key_offset + set.format.key_bytes > set.format.record_bytes) {
+    const Json& record = body.at("record");
+    set.format = {small_number_from(record, "size_bytes"), small_number_from(record, "key_offset_bytes"),
+                  small_number_from(record, "key_size_bytes")};
+    if (set.kind != "input" && set.kind != "sorted") throw Error(Errc::input, "its kind is '" + set.kind + "'");
+    if (set.format.record_bytes == 0 || set.format.key_offset + set.format.key_bytes > set.format.record_bytes)
         throw Error(Errc::input, "its record shape is impossible");
-    }
     set.total = sum_from(body.at("total"));
     set.input_total = sum_from(body.at("input_total"));
     for (const Json& file : body.at("files")) {
-        set.files.push_back({file.at("host"), file.at("path"), file.at("bytes"), sum_from(file), file.at("partition")});
+        if (!file.at("partition").is_number_integer()) throw Error(Errc::input, "partition is no number");
+        set.files.push_back(
+            {file.at("host"), file.at("path"), number_from(file, "bytes"), sum_from(file), file.at("partition")});
     }
     return set;
 }
@@ -70,25 +84,33 @@ std::string DataSet::to_text() const {
                        {"total", sum_json(total)},
                        {"input_total", sum_json(input_total)},
                        {"files", list}};
-    return Json{{"schema_version", kSchemaVersion}, {"manifest", body}, {"crc32", crc_of(body.dump())}}.dump(1) + "\n";
+    try {
+        const std::uint32_t crc = crc_of(body.dump());
+        return Json{{"schema_version", kSchemaVersion}, {"manifest", body}, {"crc32", crc}}.dump(1) + "\n";
+    } catch (const Json::type_error& error) {  // a name in it is no text
+        throw Error(Errc::config,
+                    std::string("manifest: a host or file name is not UTF-8 (") + error.what() + "); rename it");
+    }
 }
 
 DataSet DataSet::from_text(const std::string& text, const std::string& path) {
-    const auto fail = [&](const std::string& what) -> Error {
-        return {Errc::input,
-                "manifest '" + path + "': " + what + "; make the data set again (`sluice gen`, `sluice sort`)"};
+    const auto fail = [&](const std::string& what) {
+        return Error(Errc::input,
+                     "manifest '" + path + "': " + what + "; make the data set again (`sluice gen`, `sluice sort`)");
     };
     try {
         const Json document = Json::parse(text);
-        const int version = document.at("schema_version");
+        const std::uint32_t version = small_number_from(document, "schema_version");
         if (version != kSchemaVersion)
-            throw fail("has schema version " + std::to_string(version) + ", this program reads " +
-                       std::to_string(kSchemaVersion));
-        if (document.at("crc32").get<std::uint32_t>() != crc_of(document.at("manifest").dump()))
-            throw fail("does not match its own checksum: it was damaged or edited");
+            throw Error(Errc::input, "has schema version " + std::to_string(version) + ", this program reads " +
+                                         std::to_string(kSchemaVersion));
+        if (number_from(document, "crc32") != crc_of(document.at("manifest").dump()))
+            throw Error(Errc::input, "does not match its own checksum: it was damaged or edited");
         return from_body(document.at("manifest"));
     } catch (const Json::exception& error) {
         throw fail(std::string("is cut or damaged (") + error.what() + ")");
+    } catch (const Error& error) {
+        throw fail(error.what());
     }
 }
 
@@ -115,8 +137,8 @@ std::vector<InputSlice> rotate(const std::vector<InputSlice>& slices, std::uint6
                                std::uint64_t denominator, std::uint64_t unit_bytes) {
     std::uint64_t total = 0;
     for (const InputSlice& slice : slices) total += slice.bytes;
-    std::uint64_t skip = static_cast<std::uint64_t>(static_cast<double>(total) * static_cast<double>(numerator) /
-                                                    static_cast<double>(denominator));
+    // total * numerator / denominator, without the product that would overflow.
+    std::uint64_t skip = total / denominator * numerator + total % denominator * numerator / denominator;
     std::vector<InputSlice> head, tail;
     for (const InputSlice& slice : slices) {
         const std::uint64_t before = std::min(slice.bytes, round_down(skip, unit_bytes));
@@ -135,7 +157,13 @@ std::vector<std::string> check_input_files(FileSystem& files, const std::vector<
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> seen;
     for (const DataFile& file : list) {
         const std::string name = "input '" + file.path + "': ";
-        const auto info = files.info(file.path);
+        std::optional<FileInfo> info;
+        try {
+            info = files.info(file.path);
+        } catch (const Error& error) {
+            problems.push_back("[4] " + name + error.what());
+            continue;
+        }
         if (!info) {
             problems.push_back("[4] " + name + "not there, or a dangling link; check input.paths or generate it again");
         } else if (!info->is_regular) {

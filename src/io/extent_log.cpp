@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "record/record_format.hpp"
 #include "runtime/error.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
 
 std::uint64_t ExtentLog::allocate(std::uint64_t bytes) {
-    if (used_ + bytes > capacity_) {
+    SLUICE_CHECK(bytes % kDirectIoAlign == 0);
+    if (bytes > capacity_ - used_) {
         throw Error(Errc::space,
                     "log '" + path_ + "': full at " + format_bytes(used_) + " of " + format_bytes(capacity_) +
                         "; this host gets more than its planned share because the keys are not uniform: sample");
@@ -18,6 +20,7 @@ std::uint64_t ExtentLog::allocate(std::uint64_t bytes) {
 }
 
 void ExtentIndex::add(std::uint32_t logical_disk, const Extent& extent) {
+    SLUICE_CHECK(logical_disk < extents_.size() && extent.record_bytes <= extent.written_bytes);
     Lock lock(mutex_);
     extents_[logical_disk].push_back(extent);
 }

@@ -25,7 +25,8 @@ struct Extent {
 class ExtentLog {
 public:
     ExtentLog(std::string path, std::uint64_t capacity_bytes) : path_(std::move(path)), capacity_(capacity_bytes) {}
-    /// Throws Error(space) when the log is full: this host got more than its planned share.
+    /// Offset of the next `bytes` (whole device blocks). Throws Error(space) when the log is full: this host got more
+    /// than its planned share.
     std::uint64_t allocate(std::uint64_t bytes);
     std::uint64_t used_bytes() const noexcept { return used_; }
     const std::string& path() const noexcept { return path_; }

@@ -13,9 +13,8 @@
 #include <climits>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
+#include "record/record_format.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
@@ -23,9 +22,9 @@ namespace {
 
 class Descriptor {
 public:
-    Descriptor(const std::string& path, int flags, mode_t mode = 0600)
-        : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {
-        if (fd_ < 0) throw Error::from_errno(errno, "open", path);
+    Descriptor(const std::string& path, int flags, Errc code = Errc::device)
+        : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {
+        if (fd_ < 0) throw Error::from_errno(errno, "open", path, code);
     }
     ~Descriptor() {
         if (fd_ >= 0) ::close(fd_);
@@ -41,17 +40,26 @@ private:
     int fd_;
 };
 
+/// As open() will see it: by the effective user.
+bool may(const std::string& path, int mode) { return ::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0; }
+
 class RealFileSystem final : public FileSystem {
 public:
     void make_directories(const std::string& path) override {
-        if (path.empty() || path == "/" || ::access(path.c_str(), F_OK) == 0) return;
+        if (path.empty() || path == "/") return;
+        if (const auto there = info(path)) {
+            if (!there->is_directory) throw Error::from_errno(ENOTDIR, "mkdir", path, Errc::environment);
+            return;
+        }
         make_directories(std::filesystem::path(path).parent_path());
-        if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) throw Error::from_errno(errno, "mkdir", path);
+        if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return;  // another rank may be quicker
+        const bool full = errno == ENOSPC || errno == EDQUOT || errno == EIO;
+        throw Error::from_errno(errno, "mkdir", path, full ? Errc::device : Errc::environment);
     }
     std::optional<FileInfo> info(const std::string& path) override {
         struct stat s {};
         if (::stat(path.c_str(), &s) != 0) {
-            if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+            if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
             throw Error::from_errno(errno, "stat", path, Errc::environment);
         }
         return FileInfo{static_cast<std::uint64_t>(s.st_size),
@@ -60,7 +68,7 @@ public:
                         s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec,
                         S_ISREG(s.st_mode),
                         S_ISDIR(s.st_mode),
-                        ::access(path.c_str(), R_OK) == 0};
+                        may(path, R_OK)};
     }
     std::vector<std::string> list(const std::string& directory) override {
         std::vector<std::string> names;
@@ -97,26 +105,28 @@ public:
     }
     void sync_directory(const std::string& path) override { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
     void write_durably(const std::string& path, const std::string& text) override {
-        const std::string temporary = path + ".tmp";
-        {
-            Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW);
-            for (std::size_t done = 0; done < text.size();) {
-                const ssize_t put = ::write(file.get(), text.data() + done, text.size() - done);
-                if (put < 0 && errno == EINTR) continue;
-                if (put < 0) throw Error::from_errno(errno, "write", temporary);
-                done += static_cast<std::size_t>(put);
-            }
-            file.sync();
+        // Our process number makes the name ours: a file under it is left from a process that is gone.
+        const std::string temporary = path + ".tmp-" + std::to_string(::getpid());
+        ::unlink(temporary.c_str());
+        try {
+            write_and_sync(temporary, text);
+            if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error::from_errno(errno, "rename", temporary);
+        } catch (...) {
+            ::unlink(temporary.c_str());
+            throw;
         }
-        if (::rename(temporary.c_str(), path.c_str()) != 0) throw Error::from_errno(errno, "rename", temporary);
         sync_directory(std::filesystem::path(path).parent_path());
     }
     std::string read_text(const std::string& path) override {
-        std::ifstream file(path, std::ios::binary);
-        if (!file) throw Error::from_errno(errno, "open", path, Errc::input);
-        std::ostringstream text;
-        text << file.rdbuf();
-        return text.str();
+        const Descriptor file(path, O_RDONLY, Errc::input);
+        std::string text;
+        for (char block[16384];;) {
+            const ssize_t got = ::read(file.get(), block, sizeof block);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) throw Error::from_errno(errno, "read", path, errno == EIO ? Errc::device : Errc::input);
+            if (got == 0) return text;
+            text.append(block, static_cast<std::size_t>(got));
+        }
     }
     std::uint64_t free_bytes(const std::string& directory) override {
         struct statvfs s {};
@@ -124,7 +134,7 @@ public:
             throw Error::from_errno(errno, "statvfs", directory, Errc::environment);
         return static_cast<std::uint64_t>(s.f_bavail) * s.f_frsize;
     }
-    bool is_writable(const std::string& directory) override { return ::access(directory.c_str(), W_OK | X_OK) == 0; }
+    bool is_writable(const std::string& directory) override { return may(directory, W_OK | X_OK); }
     std::string real_path(const std::string& path) override {
         std::error_code error;
         const auto real = std::filesystem::weakly_canonical(path, error);
@@ -133,8 +143,8 @@ public:
     std::uint32_t direct_io_alignment(const std::string& directory) override {
         // Asked of a nameless file, since the answer is the file system's and the directory may be empty.
         const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
-        if (fd < 0) return errno == EINVAL ? 0 : 512;
-        std::uint32_t alignment = 512;
+        if (fd < 0) return errno == EINVAL ? 0 : kDirectIoAlign;  // nobody says; opening the first file will
+        std::uint32_t alignment = kDirectIoAlign;
 #ifdef STATX_DIOALIGN
         struct statx s {};
         if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 &&
@@ -144,6 +154,18 @@ public:
 #endif
         ::close(fd);
         return alignment;
+    }
+
+private:
+    static void write_and_sync(const std::string& path, const std::string& text) {
+        const Descriptor file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+        for (std::size_t done = 0; done < text.size();) {
+            const ssize_t put = ::write(file.get(), text.data() + done, text.size() - done);
+            if (put < 0 && errno == EINTR) continue;
+            if (put < 0) throw Error::from_errno(errno, "write", path);
+            done += static_cast<std::size_t>(put);
+        }
+        file.sync();
     }
 };
 

@@ -20,11 +20,13 @@ struct FileInfo {
 class FileSystem {
 public:
     virtual ~FileSystem() = default;
-    /// Makes `path` and what is missing above it, mode 0700 for what is new.
+    /// Makes `path` and what is missing above it, mode 0700 for what is new. Error(environment) where a file is in the
+    /// way or the disk is not writable.
     virtual void make_directories(const std::string& path) = 0;
-    virtual std::optional<FileInfo> info(const std::string& path) = 0;        ///< follows links; nullopt: not there
+    virtual std::optional<FileInfo> info(const std::string& path) = 0;        ///< follows links; nullopt: leads nowhere
     virtual std::vector<std::string> list(const std::string& directory) = 0;  ///< names, sorted
-    virtual std::vector<std::string> glob(const std::string& pattern) = 0;    ///< paths, sorted
+    /// Paths, sorted; a pattern without wildcards is its own match even when nothing is there.
+    virtual std::vector<std::string> glob(const std::string& pattern) = 0;
     virtual void remove_file(const std::string& path) = 0;
     virtual void remove_empty_directory(const std::string& path) = 0;
     /// Error(config) when `to` exists: nothing is ever replaced.
@@ -33,11 +35,13 @@ public:
     /// Temporary name, write, fsync, rename over, fsync of the directory: after a crash the old or the new text is
     /// there.
     virtual void write_durably(const std::string& path, const std::string& text) = 0;
+    /// The whole file. Error(input) when it is not there or not readable.
     virtual std::string read_text(const std::string& path) = 0;
     virtual std::uint64_t free_bytes(const std::string& directory) = 0;
     virtual bool is_writable(const std::string& directory) = 0;
     virtual std::string real_path(const std::string& path) = 0;
-    /// Alignment that direct I/O on files of this directory wants; 0 = the file system has no direct I/O.
+    /// Alignment in bytes that direct I/O on files of this directory wants; 0 = the file system has no direct I/O.
+    /// kDirectIoAlign where it does not say.
     virtual std::uint32_t direct_io_alignment(const std::string& directory) = 0;
 };
 

@@ -1,0 +1,159 @@
+#include "io/extent_log.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "io/extent_index_file.hpp"
+#include "io/io_fixture.hpp"
+#include "io/memory_backend.hpp"
+#include "runtime/rng.hpp"
+
+namespace sluice::testing {
+namespace {
+
+constexpr std::uint64_t kBlock = kDirectIoAlign;
+
+TEST(ExtentLog, PlacesExtentsOneAfterTheOtherUpToItsCapacity) {
+    ExtentLog log("/disk/log-0", 10 * kBlock);
+    EXPECT_EQ(log.allocate(4 * kBlock), 0u);
+    EXPECT_EQ(log.allocate(6 * kBlock), 4 * kBlock);
+    EXPECT_EQ(log.used_bytes(), 10 * kBlock);
+    const Caught full = error_of([&] { log.allocate(kBlock); });
+    EXPECT_EQ(full.code, 9);
+    EXPECT_TRUE(full.mentions("/disk/log-0") && full.mentions("keys are not uniform: sample")) << full.text;
+    EXPECT_EQ(log.used_bytes(), 10 * kBlock);
+    EXPECT_EQ(error_of([&] { log.allocate(~std::uint64_t{0} - 4095); }).code, 9) << "no sum wraps around";
+    EXPECT_EQ(error_of([&] { log.allocate(100); }).code, 1) << "the next extent would not be aligned";
+}
+
+TEST(ExtentIndex, PaddedExtentComesLastAndDisksAreReadForward) {
+    ThreadExecutor executor;
+    ExtentIndex index(executor, 3);
+    index.add(1, {0, 8 * kBlock, 4 * kBlock, 4 * kBlock, 2, 0});
+    index.add(1, {1, 0, 2 * kBlock, kBlock + 100, 0, 0});  // the short last chunk
+    index.add(1, {1, 4 * kBlock, 4 * kBlock, 4 * kBlock, 1, 0});
+    index.add(1, {0, 0, 4 * kBlock, 4 * kBlock, 0, 0});
+    index.add(2, {0, 4 * kBlock, 4 * kBlock, 4 * kBlock, 1, 0});
+    const auto list = index.extents(1);
+    ASSERT_EQ(list.size(), 4u);
+    EXPECT_EQ(list.back().record_bytes, kBlock + 100);
+    std::uint64_t last[2] = {0, 0};
+    for (std::size_t i = 0; i + 1 < list.size(); ++i) {
+        EXPECT_EQ(list[i].record_bytes, list[i].written_bytes);
+        EXPECT_LE(last[list[i].disk], list[i].offset);
+        last[list[i].disk] = list[i].offset;
+    }
+    EXPECT_TRUE(index.extents(0).empty());
+    EXPECT_EQ(index.bytes(1), 13 * kBlock + 100);
+    EXPECT_EQ(index.total_bytes(), 17 * kBlock + 100);
+    EXPECT_EQ(index.padding_bytes(), kBlock - 100);
+    EXPECT_EQ(index.largest_padded_bytes(), 14 * kBlock);
+    EXPECT_EQ(index.extent_count(), 5u);
+    EXPECT_EQ(error_of([&] { index.add(3, {}); }).code, 1);
+}
+
+TEST(ExtentIndex, ManyWritersAddAtTheSameTime) {
+    ThreadExecutor executor;
+    ExtentIndex index(executor, 4);
+    std::vector<std::unique_ptr<Task>> tasks;
+    for (std::uint32_t disk = 0; disk < 4; ++disk) {
+        tasks.push_back(executor.spawn("writer", [&, disk] {
+            for (std::uint64_t i = 0; i < 500; ++i)
+                index.add(static_cast<std::uint32_t>(i % 4), {disk, i * kBlock, kBlock, kBlock, i, 0});
+        }));
+    }
+    for (auto& task : tasks) task->join();
+    EXPECT_EQ(index.extent_count(), 2000u);
+    EXPECT_EQ(index.total_bytes(), 2000 * kBlock);
+    EXPECT_EQ(index.bytes(3), 500 * kBlock);
+}
+
+class IndexFile : public ::testing::Test {
+protected:
+    IndexFile() {
+        Rng rng(11);
+        for (std::uint64_t i = 0; i < 50; ++i) {
+            const std::uint64_t blocks = 1 + rng.below(100);
+            index_.add(static_cast<std::uint32_t>(rng.below(7)),
+                       {static_cast<std::uint32_t>(rng.below(3)), i * 100 * kBlock, blocks * kBlock, blocks * kBlock, i,
+                        static_cast<std::uint32_t>(rng.next())});
+        }
+        index_.add(6, {2, 5000 * kBlock, kBlock, 300, 50, 1});
+        bytes_ = serialize_extents(index_, owner_);
+    }
+    Caught load(const std::string& bytes, const ExtentIndexOwner& owner, std::uint32_t logical_disks = 7) {
+        ExtentIndex loaded(executor_, logical_disks);
+        const Caught caught = error_of([&] { deserialize_extents(bytes, "/disk/index", owner, loaded); });
+        if (caught.code != 0) {
+            EXPECT_EQ(loaded.extent_count(), 0u);
+        }
+        return caught;
+    }
+    ThreadExecutor executor_;
+    ExtentIndex index_{executor_, 7};
+    ExtentIndexOwner owner_{"7f3a00000000000000000000000000aa", 3, 0x1234'5678'9abc'def0};
+    std::string bytes_;
+};
+
+TEST_F(IndexFile, SavedIndexLoadsToTheSameExtents) {
+    MemoryDisk disk(executor_);
+    const auto files = make_memory_file_system(disk);
+    files->make_directories("/disk");
+    save_extent_index(*files, "/disk/index", index_, owner_);
+    ExtentIndex loaded(executor_, 7);
+    load_extent_index(*files, "/disk/index", owner_, loaded);
+    EXPECT_EQ(loaded.extent_count(), 51u);
+    for (std::uint32_t d = 0; d < 7; ++d) {
+        const auto expected = index_.extents(d), got = loaded.extents(d);
+        ASSERT_EQ(got.size(), expected.size());
+        for (std::size_t i = 0; i < got.size(); ++i) {
+            EXPECT_EQ(got[i].disk, expected[i].disk);
+            EXPECT_EQ(got[i].offset, expected[i].offset);
+            EXPECT_EQ(got[i].written_bytes, expected[i].written_bytes);
+            EXPECT_EQ(got[i].record_bytes, expected[i].record_bytes);
+            EXPECT_EQ(got[i].sequence, expected[i].sequence);
+            EXPECT_EQ(got[i].checksum, expected[i].checksum);
+        }
+    }
+    EXPECT_EQ(serialize_extents(loaded, owner_), bytes_);
+    ExtentIndex none(executor_, 7);
+    EXPECT_EQ(error_of([&] { load_extent_index(*files, "/disk/none", owner_, none); }).code, 11);
+}
+
+TEST_F(IndexFile, EmptyIndexIsAFileToo) {
+    EXPECT_EQ(load(serialize_extents(ExtentIndex(executor_, 7), owner_), owner_).code, 0);
+}
+
+TEST_F(IndexFile, AnotherRunRankConfigOrPlanCannotResume) {
+    const auto expect_resume = [&](const Caught& caught, const char* what) {
+        EXPECT_EQ(caught.code, 11) << caught.text;
+        EXPECT_TRUE(caught.mentions(what) && caught.mentions("/disk/index")) << caught.text;
+    };
+    expect_resume(load(bytes_, {"another", 3, owner_.config_hash}), "run");
+    expect_resume(load(bytes_, {owner_.run_id, 4, owner_.config_hash}), "rank 3");
+    expect_resume(load(bytes_, {owner_.run_id, 3, 1}), "config");
+    expect_resume(load(bytes_, owner_, 8), "logical disks");
+    std::string swapped = bytes_;
+    std::reverse(swapped.begin() + 8, swapped.begin() + 12);
+    expect_resume(load(swapped, owner_), "byte order");
+    std::string newer = bytes_;
+    newer[12] = 2;
+    expect_resume(load(newer, owner_), "version 2");
+}
+
+TEST_F(IndexFile, EveryCutAndEveryFlippedBitIsRefused) {
+    for (std::size_t length = 0; length < bytes_.size(); ++length)
+        EXPECT_EQ(load(bytes_.substr(0, length), owner_).code, 6) << "cut to " << length;
+    EXPECT_EQ(load(bytes_ + '\0', owner_).code, 6);
+    for (std::size_t bit = 0; bit < bytes_.size() * 8; ++bit) {
+        std::string damaged = bytes_;
+        damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+        const int code = load(damaged, owner_).code;
+        const bool in_mark_or_version = bit / 8 >= 8 && bit / 8 < 16;
+        EXPECT_EQ(code, in_mark_or_version ? 11 : 6) << "bit " << bit;
+    }
+}
+
+}  // namespace
+}  // namespace sluice::testing
