@@ -8,20 +8,12 @@
 #include <vector>
 
 #include "io/extent_log.hpp"
-#include "jobs/job_context.hpp"
-#include "jobs/plan.hpp"
-#include "jobs/stage_report.hpp"
+#include "jobs/exchange.hpp"
 #include "record/partitioner.hpp"
 #include "record/record_sum.hpp"
 #include "stages/reader.hpp"
 
 namespace sluice {
-
-/// Pipelines that are wrong on purpose, to show that the simulated cluster finds such bugs (tests only).
-struct PhaseOneMutant {
-    bool one_shared_pool = false;              ///< send, receive and chunk buffers from one pool
-    bool ignore_waiting_distributors = false;  ///< a chain must reach its length even while somebody waits for a chunk
-};
 
 struct PhaseOneInput {
     std::vector<std::vector<ReadRange>> ranges_by_reader;

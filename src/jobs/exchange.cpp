@@ -1,0 +1,113 @@
+#include "jobs/exchange.hpp"
+
+#include <algorithm>
+
+namespace sluice {
+
+Exchange::Pools::Pools(Executor& executor, Arena& arena, const PhaseOnePlan& plan, bool shared)
+    : read(executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"), plan.read_bytes,
+           plan.read_buffers),
+      chunks(executor, "chunks", arena.take(plan.chunks * plan.chunk_bytes, kDirectIoAlign, "chunks"), plan.chunk_bytes,
+             plan.chunks) {
+    if (plan.send_buffers == 0 || shared) return;
+    const auto make = [&](const char* name, std::size_t count) {
+        return std::make_unique<BufferPool>(
+            executor, name, arena.take(count * plan.message_bytes, kDirectIoAlign, name), plan.message_bytes, count);
+    };
+    send = make("send", plan.send_buffers);
+    receive = make("receive", plan.receive_buffers);
+}
+
+Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort,
+                   const Partitioner& partitioner, Options options)
+    : job_(job),
+      plan_(plan.one),
+      options_(options),
+      pools_(job.executor, arena, plan.one, options.mutant.one_shared_pool),
+      input_(job.executor, plan.one.read_buffers, options.producers),
+      outgoing_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers)), plan.one.distributors),
+      arrived_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.receive_buffers)), 1),
+      chains_(job.executor, pools_.chunks, sort.format.record_bytes,
+              {plan.partitions, plan.one.target_chunks, plan.one.max_chunks, plan.one.low_water_chunks,
+               options.mutant.ignore_waiting_distributors},
+              plan.one.distributors + plan.one.logical_disk_distributors) {
+    pools_.chunks.on_pressure([this] { chains_.look_again(); });
+    NodeDistributor::Ports ports{input_, pools_.chunks, chains_};
+    if (job.ranks() > 1) {
+        BufferPool& receive = options.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
+        receive.on_return([this] { job_.doorbell.ring(); });  // a free receive buffer is a credit to grant
+        ports.send_buffers = options.mutant.one_shared_pool ? &pools_.chunks : pools_.send.get();
+        ports.output = &outgoing_;
+        ports.network = &job_.doorbell;
+        transport_ = job.make_transport(receive, options.run_id);
+        sender_ =
+            std::make_unique<Sender>(outgoing_, *transport_, job.rank(), job.ranks(), shared_or(plan_.send_buffers));
+        receiver_ = std::make_unique<Receiver>(arrived_, *transport_, [this] {
+            if (first_arrival_) first_arrival_();
+        });
+    }
+    const bool verify = job.config.run.verify;
+    for (unsigned i = 0; i < plan_.distributors; ++i) {
+        distributors_.push_back(
+            std::make_unique<NodeDistributor>(ports, sort.format, partitioner, sort.ownership, job.rank(), verify));
+    }
+    for (unsigned i = 0; i < plan_.logical_disk_distributors; ++i) {
+        logical_distributors_.push_back(std::make_unique<LogicalDiskDistributor>(
+            arrived_, pools_.chunks, chains_, sort.format, partitioner, sort.ownership, job.rank(), verify));
+    }
+}
+
+void Exchange::add_workers(Pipeline& pipeline) {
+    unsigned index = 0;
+    for (auto& distributor : distributors_)
+        pipeline.add("distributor", index++, [&distributor] { distributor->run(); });
+    index = 0;
+    for (auto& distributor : logical_distributors_)
+        pipeline.add("logical-disk-distributor", index++, [&distributor] { distributor->run(); });
+    pipeline.guard(input_);
+    pipeline.guard(outgoing_);
+    pipeline.guard(arrived_);
+    pipeline.guard(chains_);
+    pipeline.guard(pools_.read);
+    pipeline.guard(pools_.chunks);
+    if (pools_.send) {
+        pipeline.guard(*pools_.send);
+        pipeline.guard(*pools_.receive);
+    }
+    pipeline.on_change([this] { job_.doorbell.ring(); });
+}
+
+void Exchange::run(Pipeline& pipeline, const std::function<void()>& first_arrival) {
+    begin_ns_ = job_.executor.now_ns();
+    first_arrival_ = first_arrival;
+    NetworkLoop network(job_.communicator, pipeline, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr);
+    pipeline.start();
+    if (transport_) {
+        sender_->metrics().start_ns.set(begin_ns_);
+        receiver_->metrics().start_ns.set(begin_ns_);
+        network.exchange(*sender_, *receiver_, *transport_);
+        sender_->metrics().end_ns.set(job_.executor.now_ns());
+        receiver_->metrics().end_ns.set(job_.executor.now_ns());
+    }
+    network.wait_for_workers();
+}
+
+RecordSum Exchange::input_sum() const {
+    RecordSum sum;
+    for (const auto& distributor : distributors_) sum += distributor->input_sum();
+    return sum;
+}
+
+std::vector<PeerCounters> Exchange::peers() const {
+    return transport_ ? transport_->counters() : std::vector<PeerCounters>{};
+}
+
+bool Exchange::anything_arrived() const { return receiver_ && receiver_->metrics().units.get() > 0; }
+
+void Exchange::add_reports(PhaseReport& report) const {
+    if (!transport_) return;
+    report.stages.push_back(report_metrics("sender", sender_->metrics(), begin_ns_));
+    report.stages.push_back(report_metrics("receiver", receiver_->metrics(), begin_ns_));
+}
+
+}  // namespace sluice
