@@ -15,7 +15,7 @@ public:
         SLUICE_CHECK(partitions > 0);
     }
     std::uint32_t partitions() const override { return partitions_; }
-    void classify(const std::byte* records, std::span<std::uint32_t> out) const override {
+    void classify(const std::byte* records, std::span<std::uint32_t> out, TieCursor&) const override {
         const std::byte* record = records;
         for (std::uint32_t& partition : out) {
             partition =
@@ -39,10 +39,11 @@ private:
 
 class SplitterPartitioner final : public Partitioner {
 public:
-    SplitterPartitioner(RecordFormat format, std::vector<std::byte> splitters)
-        : format_(format), splitters_(std::move(splitters)) {
+    SplitterPartitioner(RecordFormat format, std::vector<std::byte> splitters, std::vector<std::uint32_t> shares)
+        : format_(format), splitters_(std::move(splitters)), shares_(std::move(shares)) {
         SLUICE_CHECK(splitters_.size() % format.record_bytes == 0);
         const std::size_t count = splitters_.size() / format.record_bytes;
+        shares_.resize(count);
         // The search halves a range whose size is a power of two; the padding is larger than any key but is checked
         // for.
         while (padded_ < count + 1) padded_ *= 2;
@@ -52,9 +53,10 @@ public:
             SLUICE_CHECK(i == 0 || compare_records(format_, splitter(i - 1), splitter(i)) <= 0);
         }
         count_ = static_cast<std::uint32_t>(count);
+        find_groups();
     }
     std::uint32_t partitions() const override { return count_ + 1; }
-    void classify(const std::byte* records, std::span<std::uint32_t> out) const override {
+    void classify(const std::byte* records, std::span<std::uint32_t> out, TieCursor& ties) const override {
         constexpr std::size_t kLanes = 8;  // searches under way at once, to hide the latency of each step
         std::size_t i = 0;
         for (; i + kLanes <= out.size(); i += kLanes) {
@@ -67,14 +69,14 @@ public:
                     at[lane] += prefixes_[at[lane] + step - 1] < keys[lane] ? step : 0;
             }
             for (std::size_t lane = 0; lane < kLanes; ++lane)
-                out[i + lane] = settle(at[lane], keys[lane], records + (i + lane) * format_.record_bytes);
+                out[i + lane] = settle(at[lane], keys[lane], records + (i + lane) * format_.record_bytes, ties);
         }
         for (; i < out.size(); ++i) {
             const std::byte* record = records + i * format_.record_bytes;
             const std::uint64_t key = key_prefix(format_, record);
             std::size_t at = 0;
             for (std::size_t step = padded_ / 2; step > 0; step /= 2) at += prefixes_[at + step - 1] < key ? step : 0;
-            out[i] = settle(at, key, record);
+            out[i] = settle(at, key, record, ties);
         }
     }
     std::pair<std::uint64_t, std::uint64_t> prefix_range(std::uint32_t partition) const override {
@@ -85,26 +87,61 @@ public:
 private:
     const std::byte* splitter(std::size_t i) const { return splitters_.data() + i * format_.record_bytes; }
     /// `at` splitters have a smaller prefix; among those with the same prefix the whole records decide.
-    std::uint32_t settle(std::size_t at, std::uint64_t key, const std::byte* record) const {
-        if (at < count_ && prefixes_[at] == key) [[unlikely]] {
-            std::size_t first = at, last = at;
-            while (last < count_ && prefixes_[last] == key) ++last;
-            while (first < last) {
-                const std::size_t middle = first + (last - first) / 2;
-                if (compare_records(format_, splitter(middle), record) <= 0) {
-                    first = middle + 1;
-                } else {
-                    last = middle;
-                }
-            }
-            at = first;
-        }
+    std::uint32_t settle(std::size_t at, std::uint64_t key, const std::byte* record, TieCursor& ties) const {
+        if (at < count_ && prefixes_[at] == key) [[unlikely]]
+            return settle_equal_prefix(at, record, ties);
         return static_cast<std::uint32_t>(at);
+    }
+    std::uint32_t settle_equal_prefix(std::size_t at, const std::byte* record, TieCursor& ties) const {
+        std::uint32_t first = group_of_[at], last = same_prefix_end_[first];
+        while (first < last) {
+            const std::uint32_t middle = first + (last - first) / 2;
+            const int order = compare_records(format_, splitter(group_first_[middle]), record);
+            if (order == 0) return deal(group_first_[middle], group_first_[middle + 1], ties);
+            if (order < 0) {
+                first = middle + 1;
+            } else {
+                last = middle;
+            }
+        }
+        return group_first_[first];
+    }
+    /// The record equals the splitters [first, last): any partition of first .. last is right for it. The shares
+    /// decide, scaled to the partitions that the worker may name; the golden ratio's multiples fill any range evenly.
+    std::uint32_t deal(std::uint32_t first, std::uint32_t last, TieCursor& ties) const {
+        const std::uint32_t lowest = std::max(first, ties.first_partition);
+        const std::uint32_t highest = std::min(last, ties.last_partition - 1);
+        if (lowest > highest) return last;  // not the worker's: it will say so
+        const std::uint64_t from = lowest > first ? shares_[lowest - 1] : 0;
+        const std::uint64_t to = highest < last ? shares_[highest] : std::uint64_t{1} << 32;
+        const std::uint64_t point = from + ((ties.position * (to - from)) >> 32);
+        ties.position += 0x9e3779b9u;
+        const auto shares = shares_.begin();
+        const auto above = std::upper_bound(shares + lowest, shares + highest, point);
+        return static_cast<std::uint32_t>(above - shares);
+    }
+    void find_groups() {
+        for (std::uint32_t i = 0; i < count_; ++i) {
+            if (i == 0 || compare_records(format_, splitter(i - 1), splitter(i)) != 0) group_first_.push_back(i);
+            group_of_.push_back(static_cast<std::uint32_t>(group_first_.size()) - 1);
+        }
+        const auto groups = static_cast<std::uint32_t>(group_first_.size());
+        group_first_.push_back(count_);
+        same_prefix_end_.resize(groups);
+        for (std::uint32_t group = groups; group-- > 0;) {
+            const bool ends =
+                group + 1 == groups || prefixes_[group_first_[group]] != prefixes_[group_first_[group + 1]];
+            same_prefix_end_[group] = ends ? group + 1 : same_prefix_end_[group + 1];
+        }
     }
 
     RecordFormat format_;
     std::vector<std::byte> splitters_;
+    std::vector<std::uint32_t> shares_;
     std::vector<std::uint64_t> prefixes_;  // padded to a power of two
+    // Groups of identical splitters: where each begins (and one past the end), which one a splitter is in, and the
+    // first group after it with another prefix.
+    std::vector<std::uint32_t> group_first_, group_of_, same_prefix_end_;
     std::size_t padded_ = 1;
     std::uint32_t count_ = 0;
 };
@@ -114,8 +151,9 @@ private:
 std::unique_ptr<Partitioner> make_uniform_partitioner(RecordFormat format, std::uint32_t partitions) {
     return std::make_unique<UniformPartitioner>(format, partitions);
 }
-std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, std::vector<std::byte> splitters) {
-    return std::make_unique<SplitterPartitioner>(format, std::move(splitters));
+std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, std::vector<std::byte> splitters,
+                                                       std::vector<std::uint32_t> shares) {
+    return std::make_unique<SplitterPartitioner>(format, std::move(splitters), std::move(shares));
 }
 
 }  // namespace sluice

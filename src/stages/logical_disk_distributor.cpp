@@ -19,7 +19,8 @@ LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, 
       partitions_(ownership.count(rank)),
       verify_(verify),
       open_(format.record_bytes),
-      slots_(kBlockRecords) {
+      slots_(kBlockRecords),
+      ties_{ownership.first(rank), ownership.first(rank + 1), 0} {
     open_.add_slots(partitions_, {&chunks, 0});
 }
 
@@ -45,7 +46,7 @@ void LogicalDiskDistributor::distribute(const ArrivedBuffer& arrived) {
     for (auto rest = records; !rest.empty(); rest = rest.subspan(std::min(block_bytes, rest.size()))) {
         const auto block_records = rest.first(std::min(block_bytes, rest.size()));
         const auto block = std::span(slots_).first(block_records.size() / format_.record_bytes);
-        partitioner_.classify(block_records.data(), block);
+        partitioner_.classify(block_records.data(), block, ties_);
         for (std::uint32_t& slot : block) {
             slot -= first_partition_;
             if (slot >= partitions_) fail("holds a record of another rank's partition");

@@ -33,6 +33,7 @@ private:
     bool verify_;
     OpenBuffers open_;
     std::vector<std::uint32_t> slots_;
+    TieCursor ties_;  // only this rank's partitions: the sender has dealt identical records out over the ranks
 };
 
 }  // namespace sluice

@@ -62,7 +62,7 @@ void NodeDistributor::distribute(std::span<const std::byte> records) {
         input_sum_.count += count;
     }
     const auto block = std::span(slots_).first(count);
-    partitioner_.classify(records.data(), block);
+    partitioner_.classify(records.data(), block, ties_);
     for (std::uint32_t& slot : block) slot = slot_of_partition_[slot];
     open_.append(records, block, [this](std::uint32_t slot, Buffer buffer) { full(slot, std::move(buffer)); });
     this_worker().records.add(count);

@@ -56,6 +56,7 @@ private:
     OpenBuffers open_;
     std::vector<std::uint32_t> slot_of_partition_;
     std::vector<std::uint32_t> slots_;  // of the records of one block
+    TieCursor ties_;
     RecordSum input_sum_;
 };
 
