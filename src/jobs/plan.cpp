@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // DESIGN.md chapter 11: from 1 MB up depth 4 is enough
 constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
 constexpr std::uint64_t kWantedExtentBytes = 4 * kMiB;
+constexpr std::uint64_t kWantedWriteBytes = 4 * kMiB;   // beside 4 MB reads, 1 MB writes get too little of the disk
 constexpr std::uint64_t kLargestPartition = 64 * kMiB;  // small partitions gather faster than large ones
 constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
 constexpr unsigned kWantedDepth = 4;
@@ -21,14 +22,14 @@ constexpr std::uint64_t kMaxUnitBytes = 1 * kMiB;
 
 /// The steps by which the planner gives up comfort before it refuses (DESIGN.md chapter 6).
 struct Comfort {
-    std::uint64_t read_bytes = kWantedReadBytes, message_bytes = kWantedMessageBytes, write_bytes = 1 * kMiB;
+    std::uint64_t read_bytes = kWantedReadBytes, message_bytes = kWantedMessageBytes, write_bytes = kWantedWriteBytes;
     unsigned depth = kWantedDepth, max_workers = 64;
     bool spare_buffers = true;
 };
 const Comfort kComforts[] = {
     {},
-    {kWantedReadBytes / 2, kWantedMessageBytes / 2, 1 * kMiB, kWantedDepth, 8, true},
-    {kWantedReadBytes / 4, kWantedMessageBytes / 4, kMiB / 2, kWantedDepth, 4, true},
+    {kWantedReadBytes / 2, kWantedMessageBytes / 2, kWantedWriteBytes / 2, kWantedDepth, 8, true},
+    {kWantedReadBytes / 4, kWantedMessageBytes / 4, kWantedWriteBytes / 4, kWantedDepth, 4, true},
     {kWantedReadBytes / 8, kWantedMessageBytes / 4, kMiB / 2, 2, 2, true},
     {kWantedReadBytes / 16, kWantedMessageBytes / 8, kMiB / 4, 2, 1, true},
     {1, 64 * kKiB, 1, 1, 1, false},
@@ -86,19 +87,27 @@ std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat fo
         std::size_t{plan.distributors + plan.logical_disk_distributors} * std::max(1u, partitions);
     if (fixed_bytes(plan) + floor_chunks * plan.chunk_bytes > budget_bytes) return std::nullopt;
     const std::size_t affordable = (budget_bytes - fixed_bytes(plan)) / plan.chunk_bytes;
-    // No more than the data can ever fill: memory that is never used would still have to be touched at start.
+    // No more than the data can fill, nor than chains of the wanted length need: written longest first, chains are half
+    // as long on average, and a quarter on top keeps the distributors off the low water mark. Memory beyond that makes
+    // no write longer, but would have to be touched at start and flushed at the end.
+    const std::uint64_t wanted_bytes = pick(config.io.extent_size_bytes, kWantedExtentBytes);
+    const std::uint64_t wanted_chunks = std::max<std::uint64_t>(1, wanted_bytes / plan.chunk_bytes);
     const std::uint64_t share_bytes = rank.input_bytes + rank.input_bytes / 4;
-    const std::size_t useful = floor_chunks + 2 * std::size_t{partitions} + share_bytes / plan.chunk_bytes + 1;
+    const std::size_t fillable = 2 * std::size_t{partitions} + share_bytes / plan.chunk_bytes + 1;
+    const std::size_t chained =
+        partitions * wanted_chunks * 5 / 8 + std::size_t{plan.writers} * plan.write_depth * wanted_chunks + 1;
+    const std::size_t useful = std::max(2 * floor_chunks, floor_chunks + std::min(fillable, chained));
     plan.chunks = std::max(floor_chunks, std::min(affordable, useful));
     // Comfortable plans want at least half of the chunks free to be chained, so that writes are long.
     if (comfort.max_workers > 1 && plan.chunks < 2 * floor_chunks) return std::nullopt;
-    const std::uint64_t per_partition = plan.chunks * plan.chunk_bytes / std::max(1u, partitions) / 2;
-    const std::uint64_t extent_bytes = pick(config.io.extent_size_bytes, std::min(kWantedExtentBytes, per_partition));
+    const std::uint64_t free_bytes = (plan.chunks - floor_chunks) * plan.chunk_bytes;
+    const std::uint64_t extent_bytes =
+        pick(config.io.extent_size_bytes, std::min(wanted_bytes, free_bytes * 8 / 5 / std::max(1u, partitions)));
     plan.target_chunks = std::max<std::size_t>(1, extent_bytes / plan.chunk_bytes);
     plan.max_chunks = std::max<std::size_t>(plan.target_chunks, 16 * kMiB / plan.chunk_bytes);
     plan.max_chunks = std::clamp<std::size_t>(plan.max_chunks, 1, 64);
     plan.target_chunks = std::min(plan.target_chunks, plan.max_chunks);
-    plan.low_water_chunks = plan.chunks / 8;
+    plan.low_water_chunks = (plan.chunks - floor_chunks) / 16;
     return plan;
 }
 

@@ -179,7 +179,7 @@ void add_io(std::vector<Option>& t) {
                               "by-pass the page cache: on refuses file systems that cannot", SLUICE_FIELD(io.direct)));
     t.push_back(size_option("io.read_size", 4 * kKiB, 64 * kMiB, "one read request; 0B: planned, about 4 MB",
                             SLUICE_FIELD(io.read_size_bytes)));
-    t.push_back(size_option("io.write_size", 4 * kKiB, 64 * kMiB, "one write of sorted data; 0B: planned, about 1 MB",
+    t.push_back(size_option("io.write_size", 4 * kKiB, 64 * kMiB, "one write of sorted data; 0B: planned, about 4 MB",
                             SLUICE_FIELD(io.write_size_bytes)));
     t.push_back(size_option("io.chunk_size", 4 * kKiB, 64 * kMiB, "buffer of one logical disk; 0B: planned",
                             SLUICE_FIELD(io.chunk_size_bytes)));
