@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "net/traffic.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/option_table.hpp"
@@ -27,6 +28,9 @@ constexpr VerbHelp kVerbs[] = {
      "run.limit=two-pass-copy\n"},
     {"validate", "checks order, count and checksum of the sorted data against the input's manifest",
      "  sluice validate configs/laptop.toml\n  mpirun -n 4 sluice validate rack.toml\n"},
+    {"shuffle", "sends records between all ranks as a sort does, without disks, and checks each pair of ranks",
+     "  mpirun -n 4 sluice shuffle rack.toml --seconds 10 --limit\n  mpirun -n 8 sluice shuffle rack.toml --records "
+     "100000000 --pattern all-to-one\n"},
     {"bench", "measures limits: bench disk --two-pass-copy copies the input twice, as a sort reads and writes it",
      "  sluice bench disk --two-pass-copy configs/laptop.toml\n  mpirun -n 2 sluice bench disk --two-pass-copy "
      "rack.toml\n"},
@@ -45,10 +49,15 @@ po::options_description make_options() {
     options.add_options()("help,h", "help, also for a verb")("version", "version and build");
     options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
                           "KEY=VALUE of the config; repeatable");
-    options.add_options()("records", po::value<std::string>(), "gen: how many records");
+    options.add_options()("records", po::value<std::string>(), "gen, shuffle: how many records, over all ranks");
     options.add_options()("start", po::value<std::string>(), "gen: number of the first record, up to 2^128-1");
     options.add_options()("ascii", po::bool_switch(), "gen: printable records")("skewed", po::bool_switch(),
                                                                                 "gen: skewed keys (gensort -s)");
+    options.add_options()("seconds", po::value<double>(), "shuffle: for so long, instead of --records");
+    options.add_options()("pattern", po::value<std::string>(),
+                          "shuffle: all-to-all (default), one-to-all, all-to-one, permutation or stride");
+    options.add_options()("stride", po::value<std::uint32_t>(), "shuffle: rank r sends to rank r + STRIDE");
+    options.add_options()("limit", po::bool_switch(), "shuffle: measure its steps alone as well");
     options.add_options()("two-pass-copy", po::bool_switch(), "bench disk: the bare two-pass copy");
     options.add_options()("markdown", po::bool_switch(), "config list: as docs/config.md");
     options.add_options()("input", po::value<std::string>(),
@@ -110,6 +119,19 @@ void take_words(CommandLine& line, const std::vector<std::string>& words) {
                     "'" + rest.front() + "': one word too many; `sluice " + line.verb + " --help` shows examples");
 }
 
+void check_shuffle(const CommandLine& line, bool has_records) {
+    if (has_records == (line.seconds != 0))
+        throw Error(Errc::config, "shuffle: say how much with either --records N or --seconds S");
+    if (!has_records && !(line.seconds >= 0.01 && line.seconds <= 86'400))
+        throw Error(Errc::config, "--seconds: is outside 0.01 .. 86400");
+    if (!line.pattern.empty() && !parse_pattern(line.pattern)) {
+        const auto near = nearest(line.pattern, {"all-to-all", "one-to-all", "all-to-one", "permutation", "stride"});
+        throw Error(Errc::config, "--pattern " + line.pattern +
+                                      ": is none of all-to-all, one-to-all, all-to-one, permutation, stride" +
+                                      (near ? "; did you mean " + *near + "?" : ""));
+    }
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -131,6 +153,13 @@ CommandLine parse_command_line(int argc, char** argv) {
         line.two_pass_copy = map["two-pass-copy"].as<bool>();
         line.markdown = map["markdown"].as<bool>();
         line.records = static_cast<std::uint64_t>(number_of(map, "records", (std::uint64_t{1} << 56)));
+        line.limit = map["limit"].as<bool>();
+        if (map.count("seconds") != 0) line.seconds = map["seconds"].as<double>();
+        if (map.count("pattern") != 0) line.pattern = map["pattern"].as<std::string>();
+        if (map.count("stride") != 0) {
+            line.stride = map["stride"].as<std::uint32_t>();
+            if (line.pattern.empty()) line.pattern = "stride";
+        }
         line.start = number_of(map, "start", ~Uint128{0});
         line.input_bytes = size_of(map, "input");
         line.memory_bytes = size_of(map, "memory");
@@ -140,6 +169,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         if (map.count("word") != 0) take_words(line, map["word"].as<std::vector<std::string>>());
         if (line.verb == "gen" && !line.help && map.count("records") == 0)
             throw Error(Errc::config, "gen: say how many with --records N");
+        if (line.verb == "shuffle" && !line.help) check_shuffle(line, map.count("records") != 0);
         if (line.verb == "bench" && !line.help && (line.subverb != "disk" || !line.two_pass_copy)) {
             throw Error(Errc::config, "bench: `sluice bench disk --two-pass-copy CONFIG` is what there is");
         }

@@ -14,6 +14,10 @@ struct CommandLine {
     std::string config_path;    ///< empty: none given
     std::vector<std::string> sets;
     std::uint64_t records = 0;
+    double seconds = 0;        ///< shuffle: by the clock instead of --records
+    std::string pattern;       ///< shuffle: who sends to whom; empty: all-to-all
+    std::uint32_t stride = 1;  ///< shuffle: of pattern stride
+    bool limit = false;        ///< shuffle: measure its steps alone too
     Uint128 start = 0;
     bool ascii = false, skewed = false, markdown = false, two_pass_copy = false, help = false, version = false;
     std::uint64_t input_bytes = 0;  ///< config check: plan for so much input instead of the one on the disks

@@ -9,6 +9,8 @@
 
 #include "cli/config_command.hpp"
 #include "cli/progress.hpp"
+#include "cli/results_folder.hpp"
+#include "cli/shuffle_command.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/report.hpp"
 #include "record/uint128_text.hpp"
@@ -69,19 +71,12 @@ int bench_copy(Application& app) {
     return 0;
 }
 
-/// The results folder: written under a temporary name, renamed when complete. Returns its name.
 std::string write_results(Application& app, const RunReport& report) {
-    FileSystem& files = app.job().files;
-    const std::string base = files.real_path(app.job().config.results.dir),
-                      name = base + "/sort-" + report.result->run_id.substr(0, 12);
-    const std::string temporary = name + ".tmp";
-    files.make_directories(temporary);
-    files.write_durably(temporary + "/result.json", result_json(report));
-    files.write_durably(temporary + "/summary.txt", tables(report) + result_line(report) + "\n");
-    files.write_durably(temporary + "/config.effective.toml", report.config_toml);
-    files.write_durably(temporary + "/system.json", report.system_json + "\n");
-    files.rename_no_replace(temporary, name);
-    return name;
+    return write_results_folder(app, "sort", report.result->run_id,
+                                {{"result.json", result_json(report)},
+                                 {"summary.txt", tables(report) + result_line(report) + "\n"},
+                                 {"config.effective.toml", report.config_toml},
+                                 {"system.json", report.system_json + "\n"}});
 }
 
 RankReport report_of(Application& app, const PreparedSort& prepared, const SortResult& result, double elapsed_s) {
@@ -192,6 +187,7 @@ int run_verb(Application& app) {
     if (verb == "gen") return generate(app);
     if (verb == "sort") return sort(app);
     if (verb == "validate") return validate(app);
+    if (verb == "shuffle") return shuffle_command(app);
     if (verb == "bench") return bench_copy(app);
     if (verb == "config") return config(app);
     return clean(app);

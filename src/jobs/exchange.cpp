@@ -54,6 +54,7 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
     for (unsigned i = 0; i < plan_.logical_disk_distributors; ++i) {
         logical_distributors_.push_back(std::make_unique<LogicalDiskDistributor>(
             arrived_, pools_.chunks, chains_, sort.format, partitioner, sort.ownership, job.rank(), verify));
+        if (options.sum_sources) logical_distributors_.back()->sum_sources();
     }
 }
 
@@ -100,6 +101,15 @@ RecordSum Exchange::input_sum() const {
 
 std::vector<PeerCounters> Exchange::peers() const {
     return transport_ ? transport_->counters() : std::vector<PeerCounters>{};
+}
+
+std::vector<RecordSum> Exchange::received() const {
+    std::vector<RecordSum> sums(job_.ranks());
+    for (const auto& distributor : logical_distributors_) {
+        for (std::size_t source = 0; source < distributor->received().size(); ++source)
+            sums[source] += distributor->received()[source];
+    }
+    return sums;
 }
 
 bool Exchange::anything_arrived() const { return receiver_ && receiver_->metrics().units.get() > 0; }

@@ -37,6 +37,7 @@ public:
         std::uint64_t run_id = 0;
         std::size_t producers = 1;  ///< workers that fill input(), each of which ends with producer_done()
         PhaseOneMutant mutant;
+        bool sum_sources = false;  ///< sum what arrives by rank it came from
     };
     Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
              Options options);
@@ -59,6 +60,7 @@ public:
     // Exact after run().
     RecordSum input_sum() const;                  ///< over all records distributed here
     std::vector<PeerCounters> peers() const;      ///< by rank; empty with one rank
+    std::vector<RecordSum> received() const;      ///< from peers, by rank; zeros without sum_sources
     bool anything_arrived() const;                ///< from a peer
     void add_reports(PhaseReport& report) const;  ///< sender and receiver, where they exist
 

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <set>
 
-#include "jobs/sort_job.hpp"
+#include "jobs/preflight.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
 
@@ -134,6 +134,8 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
     }
 }
 
+}  // namespace
+
 std::uint64_t budget_of_rank(JobContext& job, const SortOptions& options, Problems& problems) {
     const std::uint64_t left = options.memory_available_bytes;
     std::uint64_t budget = job.config.memory.budget_bytes;
@@ -156,7 +158,12 @@ void check_agreement(JobContext& job, const SortOptions& options, Problems& prob
     }
 }
 
-}  // namespace
+std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine) {
+    std::vector<RankResources> all;
+    for (const std::string& text : communicator.all_gather(nlohmann::json(mine).dump()))
+        all.push_back(nlohmann::json::parse(text).get<RankResources>());
+    return all;
+}
 
 PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     PreparedSort prepared;
@@ -191,9 +198,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
                             : slice_for_rank(prepared.input.files, job.place.local_rank, job.place.local_ranks, unit);
     prepared.slices = rotate(slices, job.rank(), job.ranks(), unit);
     for (const InputSlice& slice : slices) mine.input_bytes += slice.bytes;
-    for (const std::string& text : job.communicator.all_gather(nlohmann::json(mine).dump())) {
-        prepared.resources.push_back(nlohmann::json::parse(text).get<RankResources>());
-    }
+    prepared.resources = gather_resources(job.communicator, mine);
     refuse_if_any(job, problems);
 
     problems.clear();

@@ -15,6 +15,7 @@ LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, 
       format_(format),
       partitioner_(partitioner),
       rank_(rank),
+      ranks_(ownership.ranks()),
       first_partition_(ownership.first(rank)),
       partitions_(ownership.count(rank)),
       verify_(verify),
@@ -46,6 +47,7 @@ void LogicalDiskDistributor::distribute(const ArrivedBuffer& arrived) {
     for (auto rest = records; !rest.empty(); rest = rest.subspan(std::min(block_bytes, rest.size()))) {
         const auto block_records = rest.first(std::min(block_bytes, rest.size()));
         const auto block = std::span(slots_).first(block_records.size() / format_.record_bytes);
+        if (!received_.empty()) sum_source(arrived.header.source, block_records);
         partitioner_.classify(block_records.data(), block, ties_);
         for (std::uint32_t& slot : block) {
             slot -= first_partition_;
@@ -56,6 +58,14 @@ void LogicalDiskDistributor::distribute(const ArrivedBuffer& arrived) {
             chains_.add(slot, std::move(chunk));
         });
         this_worker().records.add(block.size());
+    }
+}
+
+void LogicalDiskDistributor::sum_source(std::uint32_t source, std::span<const std::byte> records) {
+    if (verify_) {
+        received_[source] += sum_records(records, format_.record_bytes);
+    } else {
+        received_[source].count += records.size() / format_.record_bytes;
     }
 }
 

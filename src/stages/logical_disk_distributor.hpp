@@ -6,6 +6,7 @@
 
 #include "net/transport.hpp"
 #include "record/partitioner.hpp"
+#include "record/record_sum.hpp"
 #include "runtime/work_queue.hpp"
 #include "stages/coalescer.hpp"
 #include "stages/node_distributor.hpp"
@@ -20,20 +21,26 @@ class LogicalDiskDistributor {
 public:
     LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains, RecordFormat format,
                            const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank, bool verify);
+    /// Sum the records of each source too, while they are in the cache; before run().
+    void sum_sources() { received_.resize(ranks_); }
     void run();
+    /// By source rank; empty without sum_sources(). Exact after run().
+    const std::vector<RecordSum>& received() const noexcept { return received_; }
 
 private:
     void distribute(const ArrivedBuffer& arrived);
+    void sum_source(std::uint32_t source, std::span<const std::byte> records);
 
     WorkQueue<ArrivedBuffer>& input_;
     Coalescer& chains_;
     RecordFormat format_;
     const Partitioner& partitioner_;
-    std::uint32_t rank_, first_partition_, partitions_;
+    std::uint32_t rank_, ranks_, first_partition_, partitions_;
     bool verify_;
     OpenBuffers open_;
     std::vector<std::uint32_t> slots_;
     TieCursor ties_;  // only this rank's partitions: the sender has dealt identical records out over the ranks
+    std::vector<RecordSum> received_;
 };
 
 }  // namespace sluice

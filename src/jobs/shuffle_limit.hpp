@@ -1,0 +1,33 @@
+#pragma once
+/// The speed of light of a shuffle: each of its steps alone, on the same ranks with the same plan, all ranks at once.
+
+#include <cstdint>
+#include <vector>
+
+#include "jobs/shuffle_job.hpp"
+
+namespace sluice {
+
+/// Seconds that each step alone would need for what one rank had to do in the shuffle.
+struct ShuffleStepTimes {
+    double distribute_s = 0;    ///< what it made
+    double transport_s = 0;     ///< the larger of what it sent to and got from other ranks
+    double redistribute_s = 0;  ///< what it got from other ranks
+    double check_s = 0;         ///< what it dropped
+    double sum_s() const { return distribute_s + transport_s + redistribute_s + check_s; }
+};
+
+/// What cores that do all four steps in turn can reach: 1 / sum(1/rate), each rate being that of this shuffle's records
+/// through one step. The rank with the most to do decides. Rates in 10^6 bytes of records a second, cluster-wide.
+struct ShuffleLimit {
+    std::vector<ShuffleStepTimes> ranks;
+    std::uint64_t bytes = 0;  ///< of records in the shuffle
+    double rate_mb_per_s(double ShuffleStepTimes::*step) const;
+    double mb_per_s() const;
+};
+
+/// Measures each step for about `step_ns`, after a shuffle. Collective. Keys of at least 8 bytes.
+ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepared, const ShuffleResult& result,
+                                   std::uint64_t step_ns);
+
+}  // namespace sluice

@@ -1,0 +1,21 @@
+#pragma once
+/// Bytes that the network interfaces of this host moved, by the kernel's count.
+
+#include <cstdint>
+#include <string>
+
+namespace sluice {
+
+struct NetworkBytes {
+    std::uint64_t received = 0, sent = 0;  ///< headers of Ethernet, IP and TCP included, as the driver counts them
+    bool known = false;
+    NetworkBytes operator-(const NetworkBytes& earlier) const {
+        return {received - earlier.received, sent - earlier.sent, known && earlier.known};
+    }
+};
+
+/// Over all interfaces but the loopback, in this process' network namespace.
+/// @param root  prefix of /proc, for tests.
+NetworkBytes read_network_bytes(const std::string& root = "");
+
+}  // namespace sluice
