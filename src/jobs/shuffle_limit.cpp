@@ -4,7 +4,9 @@
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
+#include <thread>
 
 #include "jobs/cluster.hpp"
 #include "record/crc32c.hpp"
@@ -15,29 +17,21 @@
 namespace sluice {
 namespace {
 
-/// A pool of the plan's, whose buffers keep what was once written to them: made ready before, handed round during a
-/// step.
-class FilledPool {
-public:
-    /// @param fill  gets the number and the memory of each buffer, once.
-    FilledPool(JobContext& job, Arena& arena, const char* name, std::size_t count, std::uint64_t bytes,
-               const std::function<void(std::size_t, std::span<std::byte>)>& fill)
-        : memory_(arena.take(count * bytes, kDirectIoAlign, name)), pool_(job.executor, name, memory_, bytes, count) {
-        for (std::size_t i = 0; i < count; ++i) fill(i, memory_.subspan(i * bytes, bytes));
-    }
-    BufferPool& pool() noexcept { return pool_; }
-    std::size_t index_of(const Buffer& buffer) const {
-        return static_cast<std::size_t>(buffer.data().data() - memory_.data()) / pool_.buffer_bytes();
-    }
+/// Buffers that are filled once and then read again and again.
+std::vector<std::span<std::byte>> take_buffers(Arena& arena, const char* name, std::size_t count, std::uint64_t bytes) {
+    const auto memory = arena.take(count * bytes, kDirectIoAlign, name);
+    std::vector<std::span<std::byte>> buffers;
+    for (std::size_t i = 0; i < count; ++i) buffers.push_back(memory.subspan(i * bytes, bytes));
+    return buffers;
+}
 
-private:
-    std::span<std::byte> memory_;
-    BufferPool pool_;
-};
+/// A pool of the plan's, empty.
+BufferPool make_pool(JobContext& job, Arena& arena, const char* name, std::size_t count, std::uint64_t bytes) {
+    return {job.executor, name, arena.take(count * bytes, kDirectIoAlign, name), bytes, count};
+}
 
-void fill_nothing(std::size_t, std::span<std::byte>) {}
-
-/// The four steps of one rank. Each is given its pools from the start of the same arena.
+/// The four steps of one rank. A worker of a step calls the stage's own work on buffers that are there already, and
+/// drops at once what comes out: no queue, no hand-over, nothing to wait for. Pools come from the start of one arena.
 class Steps {
 public:
     Steps(JobContext& job, Arena& arena, const PreparedShuffle& prepared, const Partitioner& partitioner,
@@ -49,6 +43,7 @@ public:
           plan_(mine_.one),
           partitioner_(partitioner),
           pattern_(prepared.options.pattern),
+          maker_(sort_.format, job.rank() * kRecordNumbersPerRank),
           exchange_id_(exchange_id),
           step_ns_(step_ns),
           record_bytes_(sort_.format.record_bytes) {
@@ -68,13 +63,10 @@ private:
         return (plan_.message_bytes - kHeaderBytes) / record_bytes_ * record_bytes_;
     }
     Coalescer::Options chain_options() const { return {mine_.partitions, 1, plan_.max_chunks, 0}; }
-    bool over(std::uint64_t begin_ns) const { return job_.executor.now_ns() - begin_ns >= step_ns_; }
-    void drop_chains(Coalescer& chains) const {
-        Chain chain;
-        chain.chunks.reserve(plan_.max_chunks);
-        while (chains.take(chain, true)) chain.chunks.clear();
+    static void drop(Coalescer& chains, Chain& chain) {
+        while (chains.take(chain, false)) chain.chunks.clear();
     }
-    double run(Pipeline& pipeline, const std::function<std::uint64_t()>& bytes_done);
+    double run(unsigned workers, const std::function<void(unsigned)>& one_round, std::uint64_t round_bytes);
     void send_and_drop(Transport& transport, BufferPool& send, const std::vector<std::uint32_t>& destinations);
 
     JobContext& job_;
@@ -84,21 +76,32 @@ private:
     const PhaseOnePlan& plan_;
     const Partitioner& partitioner_;
     const TrafficPattern& pattern_;
+    RecordMaker maker_;
     std::uint64_t exchange_id_, step_ns_;
     std::uint32_t record_bytes_;
     unsigned workers_ = 1;
 };
 
-/// Starts with all ranks, waits for this rank's workers.
-double Steps::run(Pipeline& pipeline, const std::function<std::uint64_t()>& bytes_done) {
+/// Workers that repeat `one_round`, each of `round_bytes`, until the time is over; all ranks start together.
+/// @param workers  0: this rank only waits for the others to start.
+double Steps::run(unsigned workers, const std::function<void(unsigned)>& one_round, std::uint64_t round_bytes) {
+    std::vector<std::uint64_t> rounds(workers);
+    std::uint64_t begin_ns = 0;
+    Pipeline pipeline(job_.executor, job_.bind);
+    for (unsigned i = 0; i < workers; ++i) {
+        pipeline.add("distributor", i, [&, i] {
+            for (; job_.executor.now_ns() - begin_ns < step_ns_; ++rounds[i]) one_round(i);
+        });
+    }
     pipeline.on_change([this] { job_.doorbell.ring(); });
     job_.communicator.barrier_or_failure();
-    const std::uint64_t begin_ns = job_.executor.now_ns();
+    begin_ns = job_.executor.now_ns();
     pipeline.start();
     NetworkLoop(job_.communicator, pipeline, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr)
         .wait_for_workers();
     const double elapsed_s = static_cast<double>(job_.executor.now_ns() - begin_ns) * 1e-9;
-    return static_cast<double>(bytes_done()) / std::max(1e-9, elapsed_s);
+    const std::uint64_t all = std::accumulate(rounds.begin(), rounds.end(), std::uint64_t{0});
+    return static_cast<double>(all * round_bytes) / std::max(1e-9, elapsed_s);
 }
 
 double Steps::distribute(bool idle) {
@@ -107,150 +110,137 @@ double Steps::distribute(bool idle) {
     const std::size_t sends = plan_.send_buffers + plan_.receive_buffers;  // nothing is received here
     const auto workers =
         static_cast<unsigned>(peers == 0 ? workers_ : std::clamp<std::size_t>(sends / peers, 1, workers_));
-    FilledPool read(job_, arena_, "read", plan_.read_buffers, plan_.read_bytes, fill_nothing);
-    FilledPool chunks(job_, arena_, "chunks", plan_.chunks, plan_.chunk_bytes, fill_nothing);
-    std::optional<FilledPool> send;
-    if (peers > 0) send.emplace(job_, arena_, "send", sends, plan_.message_bytes, fill_nothing);
-    WorkQueue<Buffer> input(job_.executor, plan_.read_buffers, 1);
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+    if (pattern_.kind != TrafficPattern::Kind::all_to_all) {
+        for (const std::uint32_t to : destinations_of(pattern_, job_.rank(), job_.ranks()))
+            ranges.push_back(*prefix_range_of(partitioner_, sort_.ownership, to));
+    }
+    const auto input = take_buffers(arena_, "read", plan_.read_buffers, plan_.read_bytes);
+    for (const auto& buffer : input) maker_.fill(buffer, ranges);
+    BufferPool chunks = make_pool(job_, arena_, "chunks", plan_.chunks, plan_.chunk_bytes);
+    BufferPool send = make_pool(job_, arena_, "send", sends, plan_.message_bytes);
+    WorkQueue<Buffer> unused(job_.executor, 1, 1);
     WorkQueue<OutgoingBuffer> outgoing(job_.executor, std::max<std::size_t>(1, sends), workers);
-    Coalescer chains(job_.executor, chunks.pool(), record_bytes_, chain_options(), workers);
-    chunks.pool().on_pressure([&] { chains.look_again(); });
+    Coalescer chains(job_.executor, chunks, record_bytes_, chain_options(), workers);
+    const auto drop_all = [&](Chain& chain) {
+        drop(chains, chain);
+        while (outgoing.try_pop()) {
+        }
+    };
+    const auto make_room = [&] {
+        Chain chain;
+        drop_all(chain);
+    };
+    chunks.on_pressure(make_room);
+    send.on_pressure(make_room);
     Doorbell nobody(job_.executor);
-
-    RecordSource::Options options;
-    options.first_record = job_.rank() * kRecordNumbersPerRank;
-    options.duration_ns = step_ns_;
-    options.idle = idle;
-    options.sum = false;
-    if (pattern_.kind != TrafficPattern::Kind::all_to_all)
-        options.destinations = destinations_of(pattern_, job_.rank(), job_.ranks());
-    RecordSource source(job_.executor, sort_.format, partitioner_, sort_.ownership, options, read.pool(), input);
-    source.prepare();
-    NodeDistributor::Ports ports{input, chunks.pool(), chains};
+    NodeDistributor::Ports ports{unused, chunks, chains};
     if (peers > 0) {
-        ports.send_buffers = &send->pool();
+        ports.send_buffers = &send;
         ports.output = &outgoing;
         ports.network = &nobody;
     }
     std::vector<std::unique_ptr<NodeDistributor>> distributors;
-    Pipeline pipeline(job_.executor, job_.bind);
-    pipeline.add("source", 0, [&] { source.run(); });
+    std::vector<Chain> dropped(workers);
+    std::vector<std::size_t> next(workers);
     for (unsigned i = 0; i < workers; ++i) {
         distributors.push_back(std::make_unique<NodeDistributor>(ports, sort_.format, partitioner_, sort_.ownership,
                                                                  job_.rank(), job_.config.run.verify));
-        pipeline.add("distributor", i, [&distributor = *distributors.back()] { distributor.run(); });
+        dropped[i].chunks.reserve(plan_.max_chunks);
+        next[i] = i;
     }
-    pipeline.add("sink", 0, [&] { drop_chains(chains); });
-    if (peers > 0) {
-        pipeline.add("sink", 1, [&] {
-            while (outgoing.pop()) {
+    const std::size_t block = sort_.format.aligned_unit_bytes();  // divides what was read
+    return run(
+        idle ? 0 : workers,
+        [&](unsigned i) {
+            const auto records = input[next[i]++ % input.size()];
+            for (std::size_t at = 0; at < records.size(); at += block) {
+                distributors[i]->distribute(records.subspan(at, block));
+                drop_all(dropped[i]);
             }
-        });
-        pipeline.guard(send->pool());
-    }
-    pipeline.guard(input);
-    pipeline.guard(outgoing);
-    pipeline.guard(chains);
-    pipeline.guard(read.pool());
-    pipeline.guard(chunks.pool());
-    return run(pipeline, [&] {
-        std::uint64_t records = 0;
-        for (const auto& distributor : distributors) records += distributor->input_sum().count;
-        return records * record_bytes_;
-    });
+        },
+        plan_.read_bytes);
 }
 
 double Steps::redistribute(bool idle) {
     arena_.reset();
-    RecordMaker maker(sort_.format, job_.rank() * kRecordNumbersPerRank);
     const auto range = prefix_range_of(partitioner_, sort_.ownership, job_.rank());
-    std::vector<MessageHeader> headers(plan_.receive_buffers);
-    FilledPool receive(job_, arena_, "receive", plan_.receive_buffers, plan_.message_bytes,
-                       [&](std::size_t i, std::span<std::byte> memory) {
-                           if (!range) return;
-                           const auto records = memory.subspan(kHeaderBytes, message_payload());
-                           maker.fill(records, std::span(&*range, 1));
-                           headers[i].source = (job_.rank() + 1) % job_.ranks();
-                           headers[i].destination = job_.rank();
-                           headers[i].record_count = records.size() / record_bytes_;
-                           headers[i].payload_crc32c = crc32c(records);
-                       });
-    FilledPool chunks(job_, arena_, "chunks", plan_.chunks, plan_.chunk_bytes, fill_nothing);
-    WorkQueue<ArrivedBuffer> arrived(job_.executor, plan_.receive_buffers, 1);
-    Coalescer chains(job_.executor, chunks.pool(), record_bytes_, chain_options(), workers_);
-    chunks.pool().on_pressure([&] { chains.look_again(); });
-    std::vector<std::unique_ptr<LogicalDiskDistributor>> distributors;
-    std::uint64_t bytes = 0;
-    Pipeline pipeline(job_.executor, job_.bind);
-    pipeline.add("receiver", 0, [&] {
-        for (const std::uint64_t begin_ns = job_.executor.now_ns(); !idle && range && !over(begin_ns);) {
-            Buffer buffer = receive.pool().take();
-            buffer.set_size(kHeaderBytes + message_payload());
-            bytes += message_payload();
-            const MessageHeader& header = headers[receive.index_of(buffer)];
-            arrived.push({header, std::move(buffer)});
-        }
-        arrived.producer_done();
-    });
-    for (unsigned i = 0; i < workers_; ++i) {
-        distributors.push_back(std::make_unique<LogicalDiskDistributor>(arrived, chunks.pool(), chains, sort_.format,
-                                                                        partitioner_, sort_.ownership, job_.rank(),
-                                                                        job_.config.run.verify));
-        distributors.back()->sum_sources();
-        pipeline.add("logical-disk-distributor", i, [&distributor = *distributors.back()] { distributor.run(); });
+    const bool works = !idle && range;
+    BufferPool receive = make_pool(job_, arena_, "receive", plan_.receive_buffers, plan_.message_bytes);
+    BufferPool chunks = make_pool(job_, arena_, "chunks", plan_.chunks, plan_.chunk_bytes);
+    std::vector<ArrivedBuffer> arrived;
+    while (auto buffer = works ? receive.try_take() : std::nullopt) {
+        buffer->set_size(kHeaderBytes + message_payload());
+        const auto records = buffer->storage().subspan(kHeaderBytes, message_payload());
+        maker_.fill(records, std::span(&*range, 1));
+        MessageHeader header;
+        header.source = (job_.rank() + 1) % job_.ranks();
+        header.destination = job_.rank();
+        header.record_count = records.size() / record_bytes_;
+        header.payload_crc32c = crc32c(records);
+        arrived.push_back({header, std::move(*buffer)});
     }
-    pipeline.add("sink", 0, [&] { drop_chains(chains); });
-    pipeline.guard(arrived);
-    pipeline.guard(chains);
-    pipeline.guard(receive.pool());
-    pipeline.guard(chunks.pool());
-    return run(pipeline, [&] { return bytes; });
+    WorkQueue<ArrivedBuffer> unused(job_.executor, 1, 1);
+    Coalescer chains(job_.executor, chunks, record_bytes_, chain_options(), workers_);
+    chunks.on_pressure([&] {
+        Chain chain;
+        drop(chains, chain);
+    });
+    std::vector<std::unique_ptr<LogicalDiskDistributor>> distributors;
+    std::vector<Chain> dropped(workers_);
+    std::vector<std::size_t> next(workers_);
+    for (unsigned i = 0; i < workers_; ++i) {
+        distributors.push_back(std::make_unique<LogicalDiskDistributor>(
+            unused, chunks, chains, sort_.format, partitioner_, sort_.ownership, job_.rank(), job_.config.run.verify));
+        distributors.back()->sum_sources();
+        dropped[i].chunks.reserve(plan_.max_chunks);
+        next[i] = i;
+    }
+    return run(
+        works ? workers_ : 0,
+        [&](unsigned i) {
+            distributors[i]->distribute(arrived[next[i]++ % arrived.size()]);
+            drop(chains, dropped[i]);
+        },
+        message_payload());
 }
 
 double Steps::check(bool idle) {
     arena_.reset();
-    RecordMaker maker(sort_.format, job_.rank() * kRecordNumbersPerRank);
     const std::uint32_t partitions = mine_.partitions, first = sort_.ownership.first(job_.rank());
-    const std::uint64_t chunk_records = plan_.chunk_bytes / record_bytes_ * record_bytes_;
-    FilledPool chunks(
-        job_, arena_, "chunks", plan_.chunks, plan_.chunk_bytes, [&](std::size_t i, std::span<std::byte> memory) {
-            if (partitions == 0) return;
-            const auto range = partitioner_.prefix_range(first + static_cast<std::uint32_t>(i % partitions));
-            maker.fill(memory.first(chunk_records), std::span(&range, 1));
-        });
-    Coalescer chains(job_.executor, chunks.pool(), record_bytes_, chain_options(), 1);
-    std::vector<std::unique_ptr<RecordSink>> sinks;
-    std::uint64_t bytes = 0;
-    Pipeline pipeline(job_.executor, job_.bind);
-    pipeline.add("source", 0, [&] {
-        for (const std::uint64_t begin_ns = job_.executor.now_ns(); !idle && partitions > 0 && !over(begin_ns);) {
-            Buffer chunk = chunks.pool().take();
-            chunk.set_size(chunk_records);
-            bytes += chunk_records;
-            const auto partition = static_cast<std::uint32_t>(chunks.index_of(chunk) % partitions);
-            chains.add(partition, std::move(chunk));
-        }
-        chains.producer_done();
-    });
-    for (unsigned i = 0; i < workers_; ++i) {
-        sinks.push_back(std::make_unique<RecordSink>(chains, sort_.format, partitioner_, first, plan_.max_chunks,
-                                                     job_.config.run.verify));
-        pipeline.add("sink", i, [&sink = *sinks.back()] { sink.run(); });
+    const bool works = !idle && partitions > 0;
+    const auto chunks = take_buffers(arena_, "chunks", plan_.chunks, plan_.chunk_bytes);
+    for (std::size_t i = 0; works && i < chunks.size(); ++i) {
+        const auto range = partitioner_.prefix_range(first + static_cast<std::uint32_t>(i % partitions));
+        maker_.fill(chunks[i], std::span(&range, 1));
     }
-    pipeline.guard(chains);
-    pipeline.guard(chunks.pool());
-    return run(pipeline, [&] { return bytes; });
+    BufferPool unused_pool(job_.executor, "unused", {}, 0, 0);
+    Coalescer unused(job_.executor, unused_pool, record_bytes_, chain_options(), 1);
+    std::vector<std::unique_ptr<RecordSink>> sinks;
+    std::vector<std::size_t> next(workers_);
+    for (unsigned i = 0; i < workers_; ++i) {
+        sinks.push_back(std::make_unique<RecordSink>(unused, sort_.format, partitioner_, first, plan_.max_chunks,
+                                                     job_.config.run.verify));
+        next[i] = i;
+    }
+    return run(
+        works ? workers_ : 0,
+        [&](unsigned i) {
+            const std::size_t chunk = next[i]++ % chunks.size();
+            sinks[i]->check(static_cast<std::uint32_t>(chunk % partitions), chunks[chunk]);
+        },
+        plan_.chunk_bytes);
 }
 
 double Steps::transport() {
     if (job_.ranks() == 1) return 0;
     arena_.reset();
-    FilledPool send(job_, arena_, "send", plan_.send_buffers, plan_.message_bytes, fill_nothing);
-    FilledPool receive(job_, arena_, "receive", plan_.receive_buffers, plan_.message_bytes, fill_nothing);
-    const auto transport = job_.make_transport(receive.pool(), exchange_id_);
+    BufferPool send = make_pool(job_, arena_, "send", plan_.send_buffers, plan_.message_bytes);
+    BufferPool receive = make_pool(job_, arena_, "receive", plan_.receive_buffers, plan_.message_bytes);
+    const auto transport = job_.make_transport(receive, exchange_id_);
     job_.communicator.barrier_or_failure();
     const std::uint64_t begin_ns = job_.executor.now_ns();
-    send_and_drop(*transport, send.pool(), destinations_of(pattern_, job_.rank(), job_.ranks()));
+    send_and_drop(*transport, send, destinations_of(pattern_, job_.rank(), job_.ranks()));
     const double elapsed_s = static_cast<double>(job_.executor.now_ns() - begin_ns) * 1e-9;
     std::uint64_t sent_bytes = 0, received_bytes = 0;
     for (const PeerCounters& peer : transport->counters()) {
@@ -267,7 +257,6 @@ void Steps::send_and_drop(Transport& transport, BufferPool& send, const std::vec
     OutgoingBuffer held;
     std::size_t next = 0;
     bool finishing = false;
-    IdleBackoff backoff = job_.backoff;
     while (!(finishing && transport.receiving_done() && transport.sending_done())) {
         if (const auto failure = job_.communicator.poll_failure()) {
             throw Error(static_cast<Errc>(failure->exit_code),
@@ -289,18 +278,13 @@ void Steps::send_and_drop(Transport& transport, BufferPool& send, const std::vec
             moved |= transport.try_send(held);
         }
         moved |= transport.progress(drop);
-        if (!finishing && (destinations.empty() || over(begin_ns))) {
+        if (!finishing && (destinations.empty() || job_.executor.now_ns() - begin_ns >= step_ns_)) {
             held.buffer = Buffer();
             transport.finish_sending();
             finishing = moved = true;
         }
-        if (moved) {
-            backoff.did_something();
-        } else if (job_.executor.seeded() != nullptr) {
-            job_.doorbell.wait();
-        } else {
-            backoff.idle(job_.doorbell);
-        }
+        // Alone it need not leave the core to workers, only to other ranks; asleep it would see arrivals late.
+        if (!moved) std::this_thread::yield();
     }
 }
 

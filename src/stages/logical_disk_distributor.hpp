@@ -24,11 +24,12 @@ public:
     /// Sum the records of each source too, while they are in the cache; before run().
     void sum_sources() { received_.resize(ranks_); }
     void run();
+    /// run()'s work on one buffer. Waits for chunks.
+    void distribute(const ArrivedBuffer& arrived);
     /// By source rank; empty without sum_sources(). Exact after run().
     const std::vector<RecordSum>& received() const noexcept { return received_; }
 
 private:
-    void distribute(const ArrivedBuffer& arrived);
     void sum_source(std::uint32_t source, std::span<const std::byte> records);
 
     WorkQueue<ArrivedBuffer>& input_;

@@ -35,10 +35,7 @@ void NodeDistributor::run() {
     while (auto buffer = ports_.input.pop()) {
         this_worker().input_bytes.add(buffer->size());
         this_worker().units.add(1);
-        const std::size_t block_bytes = kBlockRecords * format_.record_bytes;
-        for (auto rest = buffer->data(); !rest.empty(); rest = rest.subspan(std::min(block_bytes, rest.size()))) {
-            distribute(rest.first(std::min(block_bytes, rest.size())));
-        }
+        distribute(buffer->data());
     }
     open_.drain([this](std::uint32_t slot, Buffer partial) {
         if (slot < local_partitions_) {
@@ -55,6 +52,12 @@ void NodeDistributor::run() {
 }
 
 void NodeDistributor::distribute(std::span<const std::byte> records) {
+    const std::size_t block_bytes = kBlockRecords * format_.record_bytes;
+    for (auto rest = records; !rest.empty(); rest = rest.subspan(std::min(block_bytes, rest.size())))
+        distribute_block(rest.first(std::min(block_bytes, rest.size())));
+}
+
+void NodeDistributor::distribute_block(std::span<const std::byte> records) {
     const std::size_t count = records.size() / format_.record_bytes;
     if (verify_) {
         input_sum_ += sum_records(records, format_.record_bytes);

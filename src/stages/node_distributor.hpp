@@ -40,11 +40,13 @@ public:
     NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
                     std::uint32_t rank, bool verify);
     void run();
+    /// run()'s work on one buffer: whole records, each copied to where it belongs. Waits for buffers of the pools.
+    void distribute(std::span<const std::byte> records);
     /// Sum over the records this worker read; exact after run().
     const RecordSum& input_sum() const noexcept { return input_sum_; }
 
 private:
-    void distribute(std::span<const std::byte> records);
+    void distribute_block(std::span<const std::byte> records);
     void full(std::uint32_t slot, Buffer buffer);
     void send(std::uint32_t slot, Buffer buffer);
 

@@ -22,11 +22,7 @@ RecordSink::RecordSink(Coalescer& chains, RecordFormat format, const Partitioner
 void RecordSink::run() {
     while (chains_.take(chain_, true)) {
         for (const Buffer& chunk : chain_.chunks) {
-            if (verify_) {
-                check(chain_.partition, chunk.data());
-            } else {
-                sum_.count += chunk.size() / format_.record_bytes;
-            }
+            check(chain_.partition, chunk.data());
             this_worker().input_bytes.add(chunk.size());
             this_worker().records.add(chunk.size() / format_.record_bytes);
             this_worker().units.add(1);
@@ -36,6 +32,10 @@ void RecordSink::run() {
 }
 
 void RecordSink::check(std::uint32_t partition, std::span<const std::byte> records) {
+    if (!verify_) {
+        sum_.count += records.size() / format_.record_bytes;
+        return;
+    }
     const auto [low, high] = partitioner_.prefix_range(first_partition_ + partition);
     while (!records.empty()) {
         const auto block = records.first(std::min(records.size(), kBlockRecords * format_.record_bytes));

@@ -18,12 +18,13 @@ public:
     RecordSink(Coalescer& chains, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition,
                std::size_t max_chunks, bool verify);
     void run();
+    /// run()'s work on one chunk.
+    /// @param partition  local number.
+    void check(std::uint32_t partition, std::span<const std::byte> records);
     /// Over all records dropped here; exact after run().
     const RecordSum& sum() const noexcept { return sum_; }
 
 private:
-    void check(std::uint32_t partition, std::span<const std::byte> records);
-
     Coalescer& chains_;
     RecordFormat format_;
     const Partitioner& partitioner_;

