@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Installs what is missing and builds: scripts/build.sh [PRESET]. PRESET: release (default), debug, asan, tsan.
-# Programs land in build/PRESET/bin/.
+# Installs what is missing and builds.
+#
+#   scripts/build.sh [PRESET]     release (default), debug, asan or tsan; programs land in build/PRESET/bin/
+#
+# The packages of scripts/packages.txt are looked up by dpkg; what is missing is named and installed by apt-get
+# (--no-remove), as root or with sudo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 preset=${1:-release}
 case $preset in
+  -h|--help) sed -n '2,/^set /p' "scripts/build.sh" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
   release|debug|asan|tsan) ;;
   *) die 2 "usage: scripts/build.sh [release|debug|asan|tsan]" ;;
 esac

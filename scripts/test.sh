@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds and tests: scripts/test.sh [--full]. Without --full it stays under 40 minutes on 2 cores.
-# --full: also the tests labelled full, and the fast ones under the address and thread sanitizers.
+# Installs what is missing, builds and tests.
+#
+#   scripts/test.sh [--full]      without --full it stays under 40 minutes on 2 cores
+#     --full   also the tests labelled full, and the fast ones under the address and thread sanitizers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -8,6 +10,7 @@ full=0
 case ${1:-} in
   '') ;;
   --full) full=1 ;;
+  -h|--help) sed -n '2,/^set /p' "scripts/test.sh" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
   *) die 2 "usage: scripts/test.sh [--full]" ;;
 esac
 install_missing scripts/test-packages.txt

@@ -86,6 +86,31 @@ def launcher_builds_the_right_commands():
         h.check(code == 2, "a missing host file must be refused")
 
 
+def scripts_explain_themselves():
+    for name in ("build", "test", "quickstart", "launch", "rack-in-a-box"):
+        for words in (["--help"], ["-h"]):
+            out = h.must(h.run([h.REPO / "scripts" / f"{name}.sh", *words]), f"{name}.sh {words[0]}")
+            h.check(f"scripts/{name}.sh" in out and "set -euo" not in out, out)
+    for name in ("build", "test", "quickstart", "launch"):
+        code, _, err = h.run([h.REPO / "scripts" / f"{name}.sh", "--nonsense"])
+        h.check(code == 2 and err, f"{name}.sh --nonsense: {code}")
+
+
+def installed_program_runs_from_another_place():
+    with h.Workspace() as w:
+        place = w.path / "opt"
+        h.must(h.run(["cmake", "--install", h.BIN.parent, "--prefix", place]), "cmake --install")
+        options = [*w.options, "--set", "memory.budget=64MiB"]
+        for words in (["gen", *options, "--records", "50000"], ["sort", *options], ["validate", *options]):
+            out = h.must(h.run([place / "libexec" / "sluice" / "launch.sh", "-n", "2", "--", place / "bin" / "sluice", *words], cwd=w.path), words[0])
+        h.check("status=VALID" in out, out)
+        config = place / "share" / "sluice" / "configs" / "laptop.toml"
+        h.must(h.run([place / "bin" / "sluice", "config", "show", config]), "the installed config")
+        h.must(h.run([place / "bin" / "gensort", "-c", "10", w.path / "ten"]), "gensort")
+        code, _, err = h.run([place / "bin" / "valsort", w.path / "ten"])
+        h.check(code == 1 and "Records: 10" in err, f"valsort of unsorted data: {code} {err}")
+
+
 def quickstart_ends_in_a_valid_result_and_leaves_nothing():
     with h.Workspace() as w:
         code, out, err = h.run([h.REPO / "scripts" / "quickstart.sh", "--records", "400000", "--memory", "64MiB", "--dir", w.data], timeout=600)
@@ -97,7 +122,7 @@ def quickstart_ends_in_a_valid_result_and_leaves_nothing():
 
 TESTS = [lower_layers_never_include_higher_ones, only_the_network_layer_and_hwloc_only_the_topology_know_their_library, option_document_is_what_the_program_prints,
          shipped_configs_make_plans_for_the_machines_they_describe, effective_config_and_origins_are_shown, help_of_each_verb_gives_two_examples,
-         launcher_builds_the_right_commands]
+         launcher_builds_the_right_commands, scripts_explain_themselves, installed_program_runs_from_another_place]
 if h.BIN == h.REPO / "build" / "release" / "bin":
     TESTS.append(quickstart_ends_in_a_valid_result_and_leaves_nothing)
 h.main(TESTS)
