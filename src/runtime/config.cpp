@@ -65,27 +65,29 @@ Config LoadedConfig::for_host(const std::string& host) const {
     Config config;
     config.disks = disks_;
     config.input.paths = input_paths_;
-    const auto overrides = host_values_.find(host);
     for (const Option& option : option_table()) {
-        const auto general = values_.find(option.key);
-        const Value* chosen = general == values_.end() ? nullptr : &general->second;
-        // A host's own section beats the file's general part, not what was typed for this very run.
-        const bool from_file =
-            chosen == nullptr || (chosen->origin != "--set" && chosen->origin.rfind("environment", 0) != 0);
-        if (overrides != host_values_.end() && from_file) {
-            const auto special = overrides->second.find(option.key);
-            if (special != overrides->second.end()) chosen = &special->second;
-        }
-        if (chosen != nullptr) option.store(config, chosen->text);
+        if (const Value* chosen = value_of(option.key, host)) option.store(config, chosen->text);
     }
     return config;
 }
 
-std::string LoadedConfig::origin_of(const std::string& key) const {
+const LoadedConfig::Value* LoadedConfig::value_of(const std::string& key, const std::string& host) const {
+    const auto general = values_.find(key);
+    const Value* chosen = general == values_.end() ? nullptr : &general->second;
+    // A host's own section beats the file's general part, not what was typed for this very run.
+    const bool typed = chosen != nullptr && (chosen->origin == "--set" || chosen->origin.rfind("environment", 0) == 0);
+    if (const auto overrides = host_values_.find(host); overrides != host_values_.end() && !typed) {
+        const auto special = overrides->second.find(key);
+        if (special != overrides->second.end()) chosen = &special->second;
+    }
+    return chosen;
+}
+
+std::string LoadedConfig::origin_of(const std::string& key, const std::string& host) const {
     if (key == "disks") return disks_origin_;
     if (key == "input.paths") return input_paths_origin_;
-    const auto found = values_.find(key);
-    return found == values_.end() ? "default" : found->second.origin;
+    const Value* chosen = value_of(key, host);
+    return chosen == nullptr ? "default" : chosen->origin;
 }
 
 std::vector<std::string> LoadedConfig::host_names() const {

@@ -106,8 +106,9 @@ public:
     explicit LoadedConfig(ConfigSources sources);
     /// The values for one host.
     Config for_host(const std::string& host) const;
-    /// Where the value of `key` came from: "default", "rack.toml:14:9", "--set", "environment SLUICE_IO_DEPTH".
-    std::string origin_of(const std::string& key) const;
+    /// Where the value of `key` on `host` came from: "default", "rack.toml:14:9", "--set", "environment
+    /// SLUICE_IO_DEPTH".
+    std::string origin_of(const std::string& key, const std::string& host = "") const;
     /// The whole effective config as TOML that loads to the same values.
     std::string effective_toml(const std::string& host) const;
     /// Of the effective values of all hosts named in the file: equal on ranks that agree.
@@ -120,6 +121,9 @@ private:
     struct Value {
         std::string text, origin;
     };
+    /// The one that counts on `host`; nullptr: the default.
+    const Value* value_of(const std::string& key, const std::string& host) const;
+
     ConfigSources sources_;
     std::map<std::string, Value> values_;                              // by key, as given
     std::map<std::string, std::map<std::string, Value>> host_values_;  // by host, by key

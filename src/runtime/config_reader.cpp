@@ -34,6 +34,18 @@ bool is_table_of_options(const std::string& prefix) {
 
 }  // namespace
 
+void ConfigReader::problem(const std::string& where, const std::string& text) {
+    // Values are quoted in messages as they came; control characters among them would cut or fake lines.
+    std::string line = where + ": ";
+    for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        char escape[8];
+        std::snprintf(escape, sizeof escape, "\\x%02x", code);
+        line += code < 0x20 || code == 0x7f ? std::string(escape) : std::string(1, c);
+    }
+    problems_.push_back(std::move(line));
+}
+
 std::string ConfigReader::place(const toml::node& node) const {
     const auto& begin = node.source().begin;
     return loaded_.sources_.file_name + ":" + std::to_string(begin.line) + ":" + std::to_string(begin.column);
@@ -83,32 +95,41 @@ void ConfigReader::read_table(const toml::table& table, const std::string& prefi
 }
 
 void ConfigReader::read_value(const std::string& key, const toml::node& node, Values& values) {
-    const Option& option = *find_option(key);
+    // TOML has types, and a value of another type is a mistake even where its text could be read.
+    const std::string& type = find_option(key)->type;
+    const bool bare = type == "integer" || type == "boolean" || type == "number";
     std::string text;
+    bool fits = false;
     if (const auto* s = node.as_string()) {
         text = s->get();
-        if (option.type == "integer" || option.type == "boolean" || option.type == "number") {
-            problem(place(node), key + " = \"" + text + "\": takes a bare " + option.type + ", without quotes");
+        if (bare) {
+            problem(place(node), key + " = \"" + text + "\": takes a bare " + type + ", without quotes");
             return;
         }
-    } else if (const auto* i = node.as_integer(); i != nullptr) {
+        fits = true;
+    } else if (const auto* i = node.as_integer()) {
         text = std::to_string(i->get());
-        if (option.type == "size") {
+        if (type == "size") {
             problem(place(node), key + " = " + text + ": a size needs a unit; write \"" + text +
                                      "B\", \"4MiB\" (2^22) or \"4MB\" (4000000)");
             return;
         }
+        fits = type == "integer" || type == "number";
     } else if (const auto* f = node.as_floating_point()) {
         char buffer[40];
         std::snprintf(buffer, sizeof buffer, "%.17g", f->get());
         text = buffer;
+        fits = type == "number";
     } else if (const auto* b = node.as_boolean()) {
         text = b->get() ? "true" : "false";
-    } else {
-        problem(place(node), key + ": takes one value of type " + option.type);
-        return;
+        fits = type == "boolean";
     }
-    set(key, text, place(node), values);
+    if (fits) {
+        set(key, text, place(node), values);
+    } else {
+        problem(place(node), key + (text.empty() ? "" : " = " + text) + ": takes " +
+                                 (bare ? "one bare " + type : "a text in quotes (" + type + ")"));
+    }
 }
 
 void ConfigReader::set(const std::string& key, const std::string& text, const std::string& origin, Values& values) {
@@ -274,10 +295,13 @@ void ConfigReader::read_sets() {
 void ConfigReader::check_record_shape() {
     const RecordConfig record = loaded_.for_host("").record;
     if (record.key_offset_bytes + record.key_size_bytes > record.size_bytes) {
-        problem(loaded_.origin_of("record.key_size"),
-                "record: a key of " + std::to_string(record.key_size_bytes) + " bytes at " +
-                    std::to_string(record.key_offset_bytes) + " does not fit in a record of " +
-                    std::to_string(record.size_bytes) + " bytes; lower record.key_offset or record.key_size");
+        std::string origin = "default";
+        for (const char* key : {"record.size", "record.key_size", "record.key_offset"}) {
+            if (loaded_.origin_of(key) != "default") origin = loaded_.origin_of(key);
+        }
+        problem(origin, "record: a key of " + std::to_string(record.key_size_bytes) + " bytes at " +
+                            std::to_string(record.key_offset_bytes) + " does not fit in a record of " +
+                            std::to_string(record.size_bytes) + " bytes; lower record.key_offset or record.key_size");
     }
 }
 

@@ -32,7 +32,7 @@ private:
     void check_disk_path(const std::string& path, const std::string& where);
     void check_record_shape();
     void unknown(const std::string& where, const std::string& key);
-    void problem(const std::string& where, const std::string& text) { problems_.push_back(where + ": " + text); }
+    void problem(const std::string& where, const std::string& text);
     std::string place(const toml::node& node) const;
 
     LoadedConfig& loaded_;
