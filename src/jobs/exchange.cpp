@@ -61,10 +61,10 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
 void Exchange::add_workers(Pipeline& pipeline) {
     unsigned index = 0;
     for (auto& distributor : distributors_)
-        pipeline.add("distributor", index++, [&distributor] { distributor->run(); });
+        pipeline.add("node distributor", index++, [&distributor] { distributor->run(); });
     index = 0;
     for (auto& distributor : logical_distributors_)
-        pipeline.add("logical-disk-distributor", index++, [&distributor] { distributor->run(); });
+        pipeline.add("logical-disk distributor", index++, [&distributor] { distributor->run(); });
     pipeline.guard(input_);
     pipeline.guard(outgoing_);
     pipeline.guard(arrived_);
@@ -84,11 +84,7 @@ void Exchange::run(Pipeline& pipeline, const std::function<void()>& first_arriva
     NetworkLoop network(job_.communicator, pipeline, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr);
     pipeline.start();
     if (transport_) {
-        sender_->metrics().start_ns.set(begin_ns_);
-        receiver_->metrics().start_ns.set(begin_ns_);
-        network.exchange(*sender_, *receiver_, *transport_);
-        sender_->metrics().end_ns.set(job_.executor.now_ns());
-        receiver_->metrics().end_ns.set(job_.executor.now_ns());
+        network.exchange(*sender_, *receiver_, *transport_, job_.executor);
     }
     network.wait_for_workers();
 }
@@ -116,8 +112,12 @@ bool Exchange::anything_arrived() const { return receiver_ && receiver_->metrics
 
 void Exchange::add_reports(PhaseReport& report) const {
     if (!transport_) return;
-    report.stages.push_back(report_metrics("sender", sender_->metrics(), begin_ns_));
-    report.stages.push_back(report_metrics("receiver", receiver_->metrics(), begin_ns_));
+    // Where the data passes them: behind the node distributor.
+    auto at = std::find_if(report.stages.begin(), report.stages.end(),
+                           [](const StageReport& stage) { return stage.stage == "node distributor"; });
+    if (at != report.stages.end()) ++at;
+    at = report.stages.insert(at, report_metrics("sender", sender_->metrics(), begin_ns_));
+    report.stages.insert(at + 1, report_metrics("receiver", receiver_->metrics(), begin_ns_));
 }
 
 }  // namespace sluice

@@ -18,8 +18,8 @@ constexpr unsigned kLargestCore = 65535;
 constexpr std::array<std::pair<WorkerKind, std::string_view>, 6> kKinds{{
     {WorkerKind::network, "network"},
     {WorkerKind::reader, "reader"},
-    {WorkerKind::distributor, "distributor"},
-    {WorkerKind::logical_disk_distributor, "logical-disk-distributor"},
+    {WorkerKind::distributor, "node distributor"},
+    {WorkerKind::logical_disk_distributor, "logical-disk distributor"},
     {WorkerKind::writer, "writer"},
     {WorkerKind::sorter, "sorter"},
 }};

@@ -13,7 +13,7 @@ namespace sluice {
 
 enum class WorkerKind { network, reader, distributor, logical_disk_distributor, writer, sorter };
 
-/// The kind behind a stage's name ("logical-disk-distributor"); nullopt for any other stage, which is placed as a
+/// The kind behind a stage's name ("logical-disk distributor"); nullopt for any other stage, which is placed as a
 /// reader.
 std::optional<WorkerKind> worker_kind_of(std::string_view stage);
 std::string_view to_string(WorkerKind kind) noexcept;

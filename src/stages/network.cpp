@@ -63,16 +63,35 @@ bool Receiver::step() {
     return moved;
 }
 
-void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transport) {
+void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transport, Executor& executor) {
     const auto ignore = [](ArrivedBuffer) {};
+    std::uint64_t begin_ns = executor.now_ns();
+    sender.metrics().start_ns.set(begin_ns);
+    receiver.metrics().start_ns.set(begin_ns);
     while (!failed() && !(sender.finished() && receiver.finished() && transport.sending_done())) {
-        bool moved = sender.step();
-        moved |= receiver.finished() ? transport.progress(ignore) : receiver.step();
-        if (moved) {
+        const bool sending = !sender.finished(), receiving = !receiver.finished();
+        const bool sent = sender.step();
+        const std::uint64_t sent_ns = executor.now_ns();
+        const bool received = receiving ? receiver.step() : transport.progress(ignore);
+        const std::uint64_t received_ns = executor.now_ns();
+        if (sent || received) {
             backoff_.did_something();
         } else {
             idle();
         }
+        // The two stages share this thread: each is busy in its own turns that moved something, and waits otherwise.
+        const std::uint64_t end_ns = executor.now_ns();
+        if (sending) {
+            const std::uint64_t wait_ns = end_ns - (sent ? sent_ns : begin_ns);
+            (sender.waits_for_credit() ? sender.metrics().wait_output_ns : sender.metrics().wait_input_ns).add(wait_ns);
+            sender.metrics().end_ns.set(end_ns);
+        }
+        if (receiving) {
+            const std::uint64_t wait_ns = (sent_ns - begin_ns) + (end_ns - (received ? received_ns : sent_ns));
+            receiver.metrics().wait_input_ns.add(wait_ns);
+            receiver.metrics().end_ns.set(end_ns);
+        }
+        begin_ns = end_ns;
     }
 }
 

@@ -25,6 +25,8 @@ public:
     /// Moves what can be moved; true if anything was.
     bool step();
     bool finished() const noexcept { return finished_; }
+    /// There are buffers to send, but no peer has room for one; otherwise an idle sender waits for the distributors.
+    bool waits_for_credit() const noexcept { return queued_ > 0; }
     WorkerMetrics& metrics() noexcept { return metrics_; }
 
 private:
@@ -72,8 +74,9 @@ public:
           doorbell_(doorbell),
           backoff_(backoff),
           rings_doorbell_(rings_doorbell) {}
-    /// Until everything is sent and received, or the phase failed here or elsewhere.
-    void exchange(Sender& sender, Receiver& receiver, Transport& transport);
+    /// Until everything is sent and received, or the phase failed here or elsewhere. Keeps the two stages' time.
+    /// @param executor  whose clock that is.
+    void exchange(Sender& sender, Receiver& receiver, Transport& transport, Executor& executor);
     /// Until all workers have returned; rethrows the first failure, this rank's or another's. Joins the workers.
     void wait_for_workers();
 

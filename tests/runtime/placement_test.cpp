@@ -93,7 +93,7 @@ TEST(Placement, OneToFiveRanksOnTwoCoresDivideThemAndThenSayThatTheyShare) {
 
 TEST(Placement, RankWithTwoCoresBindsAllWorkersToBoth) {
     const Placement plan = plan_placement(Topology::synthetic(kOneByTwo), request_of(0, 1));
-    for (const char* stage : {"network", "reader", "distributor", "logical-disk-distributor", "writer", "sorter"})
+    for (const char* stage : {"network", "reader", "node distributor", "logical-disk distributor", "writer", "sorter"})
         EXPECT_THAT(plan.cores_of(stage, 0), ElementsAre(0, 1)) << stage;
 }
 
@@ -246,7 +246,7 @@ TEST(Placement, ThreadsBoundByAPlanRunWhereItSays) {
     const Topology topology = Topology::this_machine();
     const Placement plan = plan_placement(topology, request_of(0, 1));
     EXPECT_THAT(plan.explanation, Not(HasSubstr("nothing is bound")));
-    for (const char* stage : {"reader", "distributor", "sorter", "network"}) {
+    for (const char* stage : {"reader", "node distributor", "sorter", "network"}) {
         std::thread([&] {
             const std::vector<unsigned> cores = plan.cores_of(stage, 0);
             EXPECT_TRUE(topology.bind_this_thread(cores));
@@ -285,7 +285,7 @@ TEST(CoreList, WrongPartsAreRefusedByName) {
 }
 
 TEST(WorkerKinds, EveryStageNameComesBack) {
-    for (const char* stage : {"network", "reader", "distributor", "logical-disk-distributor", "writer", "sorter"})
+    for (const char* stage : {"network", "reader", "node distributor", "logical-disk distributor", "writer", "sorter"})
         EXPECT_EQ(to_string(worker_kind_of(stage).value()), stage);
     EXPECT_FALSE(worker_kind_of("sleeper").has_value());
 }
