@@ -50,7 +50,7 @@ esac
 # Input, logs, output, and the copy's output at one time; the copy's log replaces the sort's.
 need=$((records * 100 * 42 / 10 + 200000000))
 free=$(df --output=avail -B1 "$data" | tail -1)
-[ "$free" -ge "$need" ] || die 9 "--dir $dir: $((need / 1000000)) MB needed, $((free / 1000000)) MB free; lower --records or choose another --dir"
+[ "$free" -ge "$need" ] || die 3 "--dir $dir: $((need / 1000000)) MB needed, $((free / 1000000)) MB free; lower --records or choose another --dir"
 
 sluice=$repo/build/release/bin/sluice
 options=(--set "disks.path=$data" --set "results.dir=$data/results" --set "memory.budget=$memory")

@@ -3,12 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 
+#include "jobs/agreement.hpp"
 #include "jobs/cluster.hpp"
 #include "net/p2p_transport.hpp"
+#include "record/crc32c.hpp"
 #include "runtime/machine.hpp"
 
 extern char** environ;
@@ -55,6 +59,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         wire_ = &single_->wire(0);
     }
     rank_ = communicator_->rank();
+    shake_hands(argc, argv);
     read_config();
     values_ = loaded_->for_host(host_);
     doorbell_ = std::make_unique<Doorbell>(executor_);
@@ -85,6 +90,21 @@ Application::Application(int argc, char** argv, CommandLine line)
 
 Application::~Application() = default;
 
+void Application::shake_hands(int argc, char** argv) {
+    if (communicator_->size() == 1) return;
+    std::string words;
+    for (int i = 1; i < argc; ++i) words += (i == 1 ? "" : " ") + std::string(argv[i]);
+    const std::string program = make_real_file_system()->read_text("/proc/self/exe");
+    const std::uint32_t program_crc = crc32c(std::as_bytes(std::span(program)));
+    require_agreement(*communicator_, host_,
+                      {{"program", build_id() + ", CRC-32C " + std::to_string(program_crc)},
+                       {"MPI", mpi_library()},
+                       {"layout", "message header " + std::to_string(kHeaderBytes) + " B, " +
+                                      (std::endian::native == std::endian::little ? "little" : "big") + "-endian, " +
+                                      std::to_string(8 * sizeof(void*)) + " bit"},
+                       {"words", words}});
+}
+
 void Application::read_config() {
     std::string serialized, failure;
     if (rank_ == 0) {
@@ -105,14 +125,21 @@ void Application::read_config() {
         } catch (const Error& error) {
             failure = error.what();
         }
-        serialized = failure.empty() ? "+" + sources.serialize() : "-" + failure;
+        serialized =
+            failure.empty() ? "+" + std::to_string(loaded_->hash()) + "\n" + sources.serialize() : "-" + failure;
     }
     serialized = communicator_->broadcast(serialized, 0);
     if (serialized.front() == '-') {
         if (rank_ != 0) throw Error(Errc::config, "aborted because of rank 0: the config is wrong");
         throw Error(Errc::config, serialized.substr(1));
     }
-    if (rank_ != 0) loaded_ = std::make_unique<LoadedConfig>(ConfigSources::deserialize(serialized.substr(1)));
+    if (rank_ == 0) return;
+    const std::size_t line_end = serialized.find('\n');
+    loaded_ = std::make_unique<LoadedConfig>(ConfigSources::deserialize(serialized.substr(line_end + 1)));
+    if (std::to_string(loaded_->hash()) != serialized.substr(1, line_end - 1)) {
+        throw Error(Errc::config, "rank " + std::to_string(rank_) +
+                                      " makes another config of what rank 0 read; install one build on every host");
+    }
 }
 
 void Application::place_workers() {
@@ -147,8 +174,6 @@ SortOptions Application::sort_options() const {
     SortOptions options;
     options.cores = cores();
     options.memory_available_bytes = read_machine_limits().memory_available_bytes;
-    options.build_id = build_id();
-    options.config_hash = loaded_->hash();
     return options;
 }
 

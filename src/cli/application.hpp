@@ -41,6 +41,7 @@ public:
     const std::string& host() const noexcept { return host_; }
 
 private:
+    void shake_hands(int argc, char** argv);
     void read_config();
     void place_workers();
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <ostream>
 
-#include "jobs/plan.hpp"
 #include "runtime/option_table.hpp"
 #include "runtime/units.hpp"
 
@@ -36,7 +35,7 @@ void print_option_list(std::ostream& out, bool markdown) {
 void print_config_origins(std::ostream& out, const LoadedConfig& loaded, const std::string& host) {
     const Config config = loaded.for_host(host);
     for (const Option& o : option_table())
-        out << fmt::format("{:<40} {:<16} {}\n", o.key, o.print(config), loaded.origin_of(o.key));
+        out << fmt::format("{:<40} {:<16} {}\n", o.key, o.print(config), loaded.origin_of(o.key, host));
     for (const DiskConfig& disk : config.disks) {
         out << fmt::format("{:<40} {:<16} {}\n", "disks",
                            disk.path + (disk.role == DiskRole::input    ? " (input)"
@@ -46,6 +45,27 @@ void print_config_origins(std::ostream& out, const LoadedConfig& loaded, const s
     }
     for (const std::string& path : config.input.paths)
         out << fmt::format("{:<40} {:<16} {}\n", "input.paths", path, loaded.origin_of("input.paths"));
+}
+
+std::string threads_and_cores(const Placement& placement, const RankPlan& plan) {
+    std::string text;
+    const auto stage = [&](const char* name, unsigned threads) {
+        std::string places, last;
+        for (unsigned i = 0; i < threads; ++i) {
+            const auto cores = placement.cores_of(name, i);
+            const std::string list = cores.empty() ? "any" : format_core_list(cores);
+            if (list != last) places += (places.empty() ? "" : " | ") + list;
+            last = list;
+        }
+        if (threads > 0) text += fmt::format("\n  {:<26} {} thread(s) on core(s) {}", name, threads, places);
+    };
+    stage("network", 1);
+    stage("reader", plan.one.readers);
+    stage("node distributor", plan.one.distributors);
+    stage("logical-disk distributor", plan.one.logical_disk_distributors);
+    stage("writer", plan.one.writers);
+    stage("sorter", plan.two.sorters);
+    return text;
 }
 
 void print_described_plan(std::ostream& out, const CommandLine& line, const LoadedConfig& loaded) {

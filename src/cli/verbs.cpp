@@ -140,7 +140,8 @@ int config(Application& app) {
         return 0;
     }
     const PreparedSort prepared = prepare_sort(app.job(), app.sort_options());
-    const auto placements = app.job().communicator.all_gather(app.placement().explanation);
+    const auto placements = app.job().communicator.all_gather(
+        app.placement().explanation + threads_and_cores(app.placement(), prepared.plan.ranks[app.rank()]));
     if (app.rank() == 0) {
         print(
             describe(plan_sort(app.job().config, prepared.plan.format, prepared.resources, true), prepared.resources));

@@ -137,7 +137,7 @@ public:
     bool is_writable(const std::string& directory) override { return may(directory, W_OK | X_OK); }
     std::string real_path(const std::string& path) override {
         std::error_code error;
-        const auto real = std::filesystem::weakly_canonical(path, error);
+        const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
         return error ? path : real.string();
     }
     std::uint32_t direct_io_alignment(const std::string& directory) override {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "io/memory_backend.hpp"
@@ -49,6 +50,7 @@ public:
             return info;
         }
         info.is_directory = disk_.has_directory(path);
+        info.inode = std::hash<std::string>{}(path);  // one path, one directory: there are no links here
         return info.is_directory ? std::optional(info) : std::nullopt;
     }
     std::vector<std::string> list(const std::string& directory) override {
@@ -139,7 +141,7 @@ private:
 }  // namespace
 
 bool MemoryDisk::has_directory(const std::string& path) const {
-    if (path.empty() || directories.count(path) != 0) return true;
+    if (path.empty() || path == "/" || directories.count(path) != 0) return true;
     const auto is_here = [&](const auto& names) {
         const auto next = names.lower_bound(path + "/");
         return next != names.end() && is_below(next->first, path);

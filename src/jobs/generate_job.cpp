@@ -109,7 +109,7 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
                 "[2] data set '" + data +
                 "': is there already; remove it, choose another input.name, or set run.overwrite = true");
         } else if (job.files.free_bytes(disk) < share * job.place.local_ranks / disks.size()) {
-            problems.push_back("[9] input disk '" + disk + "' on host " + job.place.host + ": " +
+            problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " +
                                human_bytes(static_cast<double>(job.files.free_bytes(disk))) +
                                " free are not enough for " +
                                human_bytes(static_cast<double>(share * job.place.local_ranks / disks.size())));

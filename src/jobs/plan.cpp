@@ -203,10 +203,22 @@ std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t w
     return counts;
 }
 
+/// The counts that a rank budget leads to, in the order of preference.
+std::vector<std::uint32_t> partition_counts(const Config& config, std::uint64_t budget_bytes, std::uint64_t input_bytes,
+                                            std::size_t ranks) {
+    if (config.partitions.count != 0) return {config.partitions.count};
+    if (config.partitions.size_bytes != 0)
+        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks)};
+    const std::uint64_t wanted = std::clamp(budget_bytes / 16, kSmallestPartition, kLargestPartition);
+    return candidates(input_bytes, wanted, ranks);
+}
+
 std::uint64_t smallest_budget(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
-                              const std::vector<std::uint32_t>& counts, std::uint64_t input_bytes) {
+                              std::uint64_t input_bytes) {
     std::uint64_t low = 0, high = 1;
+    // As with that budget in the config: it also decides which partition counts are tried.
     const auto works = [&](std::uint64_t budget) {
+        const auto counts = partition_counts(config, budget, input_bytes, ranks.size());
         return std::any_of(counts.begin(), counts.end(), [&](std::uint32_t count) {
             return try_partitions(config, format, ranks, count, input_bytes, budget).has_value();
         });
@@ -242,6 +254,39 @@ std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat fo
     return fit_phase_two(config, format, rank, largest_partition_bytes, rank.budget_bytes);
 }
 
+std::vector<std::string> pool_problems(const Config& config, const RankPlan& plan, std::size_t ranks) {
+    std::vector<std::string> problems;
+    const PhaseOnePlan& one = plan.one;
+    const std::size_t peers = ranks - 1;
+    const auto need = [&](const char* option, std::size_t configured, std::size_t planned, std::size_t least,
+                          const std::string& why) {
+        const bool too_small = configured != 0 && configured < least;
+        if (!too_small && planned >= least) return;
+        problems.push_back("[2] " + std::string(option) + " = " + std::to_string(too_small ? configured : planned) +
+                           ": too small, " + why + " = " + std::to_string(least) +
+                           " must be there, or a schedule can deadlock; set it >= " + std::to_string(least) +
+                           ", or 0 for a planned one");
+    };
+    const unsigned workers = one.distributors + one.logical_disk_distributors;
+    need("net.send_buffers", config.net.send_buffers, one.send_buffers, one.distributors * peers,
+         std::to_string(one.distributors) + " node distributor(s) x " + std::to_string(peers) + " peers");
+    need("net.receive_buffers", config.net.receive_buffers, one.receive_buffers, peers,
+         "one standing credit for each of " + std::to_string(peers) + " peers");
+    need("chunks", 0, one.chunks, std::size_t{workers} * plan.partitions,
+         std::to_string(workers) + " distributor(s) x " + std::to_string(plan.partitions) + " partitions");
+    return problems;
+}
+
+MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks) {
+    const PhaseOnePlan& one = plan.one;
+    const PhaseTwoPlan& two = plan.two;
+    const std::size_t peers = ranks - 1,
+                      chunks = std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions;
+    return {one.readers * one.read_bytes + chunks * one.chunk_bytes +
+                (one.distributors * peers + peers) * one.message_bytes,
+            3 * two.partition_bytes + two.scratch_bytes + 2 * two.write_bytes};
+}
+
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget) {
     if (format.aligned_unit_bytes() > kMaxUnitBytes) {
@@ -255,25 +300,13 @@ SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<
                         [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });
     const auto tightest = std::min_element(
         ranks.begin(), ranks.end(), [](const auto& a, const auto& b) { return a.budget_bytes < b.budget_bytes; });
-    std::uint64_t wanted = config.partitions.size_bytes != 0
-                               ? config.partitions.size_bytes
-                               : std::clamp(tightest->budget_bytes / 16, kSmallestPartition, kLargestPartition);
-    std::vector<std::uint32_t> counts;
-    if (config.partitions.count != 0) {
-        counts = {config.partitions.count};
-    } else if (config.partitions.size_bytes != 0) {
-        counts = {partitions_of_size(input_bytes, wanted, ranks.size())};
-    } else {
-        counts = candidates(input_bytes, wanted, ranks.size());
-    }
-    for (const std::uint32_t count : counts) {
+    for (const std::uint32_t count : partition_counts(config, tightest->budget_bytes, input_bytes, ranks.size())) {
         if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
-            if (with_smallest_budget)
-                plan->smallest_budget_bytes = smallest_budget(config, format, ranks, counts, input_bytes);
+            if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, input_bytes);
             return *plan;
         }
     }
-    const std::uint64_t smallest = smallest_budget(config, format, ranks, counts, input_bytes);
+    const std::uint64_t smallest = smallest_budget(config, format, ranks, input_bytes);
     throw Error(Errc::config, "memory.budget: " + format_bytes(tightest->budget_bytes) + " for a rank of host " +
                                   tightest->host + " is too small to sort " +
                                   human_bytes(static_cast<double>(input_bytes)) + " on " +

@@ -79,6 +79,17 @@ SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<
 std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
                                            std::uint64_t largest_partition_bytes);
 
+/// The rule that no schedule can deadlock (DESIGN.md chapter 6) with the numbers of this rank: one line, beginning with
+/// "[2] ", for each pool that the config makes smaller than the rule, or that the plan did.
+std::vector<std::string> pool_problems(const Config& config, const RankPlan& plan, std::size_t ranks);
+
+/// Least memory of each phase for this many partitions of this size, with the workers of the plan: readers, chunks,
+/// send and receive buffers at their minimum; three partitions, tags and write buffers.
+struct MemoryFloors {
+    std::uint64_t phase_one_bytes = 0, phase_two_bytes = 0;
+};
+MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks);
+
 /// What `config check` prints: partitions, buffers per stage, threads, bytes per disk, floors and the smallest budget.
 std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks);
 

@@ -1,5 +1,7 @@
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 #include "jobs/plan.hpp"
 #include "runtime/units.hpp"
 
@@ -25,7 +27,7 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
                                       human_bytes(share_bytes / rank.output_disks)));
     text += line("cores", fmt::format("{}", rank.cores));
     text += line("phase one workers",
-                 fmt::format("{} reader, {} distributor, {} logical-disk distributor, {} writer, 1 network",
+                 fmt::format("{} reader, {} node distributor, {} logical-disk distributor, {} writer, 1 network",
                              one.readers, one.distributors, one.logical_disk_distributors, one.writers));
     text += line("  read buffers",
                  pool(one.read_buffers, one.read_bytes) + fmt::format(", {} in flight per reader", one.read_depth));
@@ -43,15 +45,27 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
     text += line("  tags", pool(two.sorters, two.scratch_bytes));
     text += line("  write buffers",
                  pool(two.write_buffers, two.write_bytes) + fmt::format(", {} in flight per disk", two.write_depth));
-    text += line("memory", fmt::format("phase one {}, phase two {}, budget {}",
-                                       human_bytes(static_cast<double>(one.memory_bytes())),
-                                       human_bytes(static_cast<double>(two.memory_bytes())),
-                                       human_bytes(static_cast<double>(rank.budget_bytes))));
+    const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+    text += line("memory", fmt::format("phase one {}, phase two {}, budget {}", size(one.memory_bytes()),
+                                       size(two.memory_bytes()), size(rank.budget_bytes)));
+    const MemoryFloors floors = memory_floors(plan, sort.ranks.size());
+    text += line("floors", fmt::format("phase one {} (readers, chunks, send, receive), phase two {} (three partitions, "
+                                       "tags, write buffers)",
+                                       size(floors.phase_one_bytes), size(floors.phase_two_bytes)));
     return text;
 }
 
-bool same_plan(const SortPlan& plan, const std::vector<RankResources>& ranks, std::size_t a, std::size_t b) {
-    return describe_rank(plan.ranks[a], ranks[a], plan) == describe_rank(plan.ranks[b], ranks[b], plan);
+/// "0-3,8" of sorted numbers.
+std::string ranges_of(const std::vector<std::size_t>& ranks) {
+    std::string text;
+    for (std::size_t i = 0; i < ranks.size();) {
+        std::size_t last = i;
+        while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
+        text += (text.empty() ? "" : ",") + std::to_string(ranks[i]);
+        if (last > i) text += "-" + std::to_string(ranks[last]);
+        i = last + 1;
+    }
+    return text;
 }
 
 }  // namespace
@@ -62,15 +76,19 @@ std::string describe(const SortPlan& plan, const std::vector<RankResources>& ran
                     human_bytes(static_cast<double>(plan.input_bytes)), ranks.size(), plan.ownership.partitions(),
                     human_bytes(static_cast<double>(plan.mean_partition_bytes)),
                     human_bytes(static_cast<double>(plan.planned_partition_bytes)));
-    // Racks have many equal ranks: ranks with the same plan share one paragraph.
-    for (std::size_t first = 0; first < ranks.size();) {
-        std::size_t last = first;
-        while (last + 1 < ranks.size() && same_plan(plan, ranks, first, last + 1)) ++last;
-        text += first == last ? fmt::format("rank {} on {}\n", first, ranks[first].host)
-                              : fmt::format("ranks {} to {} on {} .. {}, each\n", first, last, ranks[first].host,
-                                            ranks[last].host);
-        text += describe_rank(plan.ranks[first], ranks[first], plan);
-        first = last + 1;
+    // Racks have many equal ranks: those with the same plan share one paragraph.
+    std::vector<std::pair<std::string, std::vector<std::size_t>>> plans;
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+        const std::string mine = describe_rank(plan.ranks[rank], ranks[rank], plan);
+        auto same = std::find_if(plans.begin(), plans.end(), [&](const auto& other) { return other.first == mine; });
+        if (same == plans.end()) same = plans.insert(plans.end(), {mine, {}});
+        same->second.push_back(rank);
+    }
+    for (const auto& [paragraph, members] : plans) {
+        text += members.size() == 1 ? fmt::format("rank {} on {}\n", members.front(), ranks[members.front()].host)
+                                    : fmt::format("ranks {} on {} .. {}, each\n", ranges_of(members),
+                                                  ranks[members.front()].host, ranks[members.back()].host);
+        text += paragraph;
     }
     if (plan.smallest_budget_bytes != 0) {
         text += fmt::format("smallest budget that works: {} for each rank\n", format_bytes(plan.smallest_budget_bytes));

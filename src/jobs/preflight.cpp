@@ -6,6 +6,7 @@
 #include <set>
 
 #include "jobs/preflight.hpp"
+#include "jobs/preflight_paths.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
 
@@ -50,37 +51,6 @@ void check_disks(JobContext& job, Problems& problems) {
     }
 }
 
-/// Output directories must not exist, nor hold or lie in the input.
-void check_output(JobContext& job, const DataSet& input, Problems& problems) {
-    for (const std::string& disk : disk_paths(job, DiskRole::output)) {
-        const std::string output = disk + "/" + job.config.output.name;
-        if (!job.config.run.overwrite && job.files.info(output)) {
-            problems.push_back(
-                "[2] output '" + output +
-                "': is there already; remove it, choose another output.name, or set run.overwrite = true");
-        }
-        const std::string real = job.files.real_path(output) + "/";
-        for (const DataFile& file : input.files) {
-            if (job.files.real_path(file.path).rfind(real, 0) == 0) {
-                problems.push_back("[2] output '" + output + "': the input file '" + file.path +
-                                   "' lies in it; choose another output.name");
-                break;
-            }
-        }
-        if (job.config.input.paths.empty() && job.config.output.name == job.config.input.name) {
-            for (const std::string& in : disk_paths(job, DiskRole::input)) {
-                if (job.files.real_path(in) == job.files.real_path(disk))
-                    problems.push_back("[2] output.name: is the input's directory on '" + disk + "'; choose another");
-            }
-        }
-    }
-}
-
-std::uint64_t device_of(JobContext& job, const std::string& path) {
-    const auto info = job.files.info(path);
-    return info ? info->device : 0;
-}
-
 /// Logs and parts of all ranks of this host against the free space of each device (roles may share one).
 void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
     std::uint64_t host_share = 0;
@@ -99,15 +69,20 @@ void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
     for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
         const auto paths = disk_paths(job, role);
         for (const std::string& path : paths) {
-            Need& need = needs[device_of(job, path)];
-            need.bytes += host_share / paths.size() + host_share / paths.size() / 20 + 16 * kMiB;
+            const auto info = job.files.info(path);
+            if (!info) continue;  // said already
+            // Logs are preallocated with a tenth to spare, by each rank; parts with a twentieth for uneven keys.
+            const std::uint64_t share = host_share / paths.size();
+            Need& need = needs[info->device];
+            need.bytes += role == DiskRole::intermediate ? share + share / 10 + 16 * kMiB * job.place.local_ranks
+                                                         : share + share / 20 + 16 * kMiB;
             need.path = path;
         }
     }
     for (const auto& [device, need] : needs) {
         const std::uint64_t free_bytes = job.files.free_bytes(need.path);
         if (free_bytes < need.bytes) {
-            problems.push_back("[9] disk '" + need.path + "' on host " + job.place.host + ": " +
+            problems.push_back("[3] disk '" + need.path + "' on host " + job.place.host + ": " +
                                human_bytes(static_cast<double>(need.bytes)) + " needed for logs and output, " +
                                human_bytes(static_cast<double>(free_bytes)) + " free; free space or add disks");
         }
@@ -134,28 +109,31 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
     }
 }
 
-}  // namespace
-
-std::uint64_t budget_of_rank(JobContext& job, const SortOptions& options, Problems& problems) {
-    const std::uint64_t left = options.memory_available_bytes;
-    std::uint64_t budget = job.config.memory.budget_bytes;
-    if (budget == 0) budget = left / 5 * 4;
-    if (budget > left) {
-        problems.push_back("[3] memory.budget = \"" + format_bytes(budget) + "\": host " + job.place.host +
-                           " or its cgroup has " + human_bytes(static_cast<double>(left)) + " left; lower the budget");
-    }
-    return budget / job.place.local_ranks;
+/// The pools that were planned from the budget, for a message: they are what could be smaller.
+std::string pools_text(const RankPlan& plan) {
+    const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+    const PhaseOnePlan& one = plan.one;
+    const PhaseTwoPlan& two = plan.two;
+    return "; each rank plans, in phase one, read " + size(one.read_buffers * one.read_bytes) + " + chunks " +
+           size(one.chunks * one.chunk_bytes) + " + send " + size(one.send_buffers * one.message_bytes) +
+           " + receive " + size(one.receive_buffers * one.message_bytes) + ", in phase two, partitions " +
+           size(two.partition_slots * two.partition_bytes) + " + tags " + size(two.sorters * two.scratch_bytes) +
+           " + write " + size(two.write_buffers * two.write_bytes);
 }
 
-void check_agreement(JobContext& job, const SortOptions& options, Problems& problems) {
-    const auto all = job.communicator.all_gather(options.build_id + " config " + std::to_string(options.config_hash));
-    if (job.rank() != 0) return;
-    for (std::uint32_t rank = 1; rank < all.size(); ++rank) {
-        if (all[rank] != all[0]) {
-            problems.push_back("[2] rank " + std::to_string(rank) + " runs '" + all[rank] + "', rank 0 '" + all[0] +
-                               "'; install the same build on every host");
-        }
-    }
+}  // namespace
+
+std::uint64_t budget_of_rank(const JobContext& job, const SortOptions& options) {
+    const std::uint64_t budget = job.config.memory.budget_bytes;
+    return (budget != 0 ? budget : options.memory_available_bytes / 5 * 4) / job.place.local_ranks;
+}
+
+void check_budget(const JobContext& job, const SortOptions& options, const std::string& pools, Problems& problems) {
+    const std::uint64_t budget = job.config.memory.budget_bytes;
+    if (budget <= options.memory_available_bytes) return;
+    problems.push_back("[3] memory.budget = \"" + format_bytes(budget) + "\": host " + job.place.host +
+                       " or its cgroup has " + human_bytes(static_cast<double>(options.memory_available_bytes)) +
+                       " left" + pools + "; lower the budget");
 }
 
 std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine) {
@@ -168,18 +146,17 @@ std::vector<RankResources> gather_resources(Communicator& communicator, const Ra
 PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     PreparedSort prepared;
     Problems problems;
-    check_agreement(job, options, problems);
     check_disks(job, problems);
     try {
         prepared.input = find_input(job, problems);
     } catch (const Error& error) {
         problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
     }
-    check_output(job, prepared.input, problems);
+    check_paths(job, prepared.input, problems);
 
     RankResources mine;
     mine.host = job.place.host;
-    mine.budget_bytes = budget_of_rank(job, options, problems);
+    mine.budget_bytes = budget_of_rank(job, options);
     mine.cores = std::max(1u, options.cores);
     mine.weight = job.config.weight;
     mine.input_disks = std::max<unsigned>(
@@ -199,13 +176,15 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     prepared.slices = rotate(slices, job.rank(), job.ranks(), unit);
     for (const InputSlice& slice : slices) mine.input_bytes += slice.bytes;
     prepared.resources = gather_resources(job.communicator, mine);
-    refuse_if_any(job, problems);
-
-    problems.clear();
+    // Planned even where something is wrong already, so that one message lists it all.
     try {
         prepared.plan = plan_sort(job.config, prepared.input.format, prepared.resources);
+        const RankPlan& plan = prepared.plan.ranks[job.rank()];
+        const auto pools = pool_problems(job.config, plan, job.ranks());
+        problems.insert(problems.end(), pools.begin(), pools.end());
+        check_budget(job, options, pools_text(plan), problems);
         check_space(job, prepared.plan, problems);
-        check_limits(job, prepared.plan.ranks[job.rank()], mine, problems);
+        check_limits(job, plan, mine, problems);
     } catch (const Error& error) {
         problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
     }

@@ -9,10 +9,12 @@
 
 namespace sluice {
 
-/// All ranks run the same build with the same config. Collective.
-void check_agreement(JobContext& job, const SortOptions& options, std::vector<std::string>& problems);
 /// This rank's part of its host's memory.budget, or of 80 % of what is left.
-std::uint64_t budget_of_rank(JobContext& job, const SortOptions& options, std::vector<std::string>& problems);
+std::uint64_t budget_of_rank(const JobContext& job, const SortOptions& options);
+/// The budget against what the machine or its cgroup has left.
+/// @param pools  what is planned from it, for the message; may be empty.
+void check_budget(const JobContext& job, const SortOptions& options, const std::string& pools,
+                  std::vector<std::string>& problems);
 /// Everybody's, by rank. Collective.
 std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine);
 

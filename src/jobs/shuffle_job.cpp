@@ -173,14 +173,14 @@ PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, con
     PreparedShuffle prepared;
     prepared.options = shuffle;
     std::vector<std::string> problems;
-    check_agreement(job, options, problems);
+    check_budget(job, options, "", problems);
     check_pattern(job, shuffle, problems);
     const RecordFormat format{static_cast<std::uint32_t>(job.config.record.size_bytes),
                               static_cast<std::uint32_t>(job.config.record.key_offset_bytes),
                               static_cast<std::uint32_t>(job.config.record.key_size_bytes)};
     RankResources mine;
     mine.host = job.place.host;
-    mine.budget_bytes = budget_of_rank(job, options, problems);
+    mine.budget_bytes = budget_of_rank(job, options);
     mine.cores = std::max(1u, options.cores);
     mine.weight = job.config.weight;
     // A run by the clock is planned as a sort of twice the memory.

@@ -25,8 +25,6 @@ struct PreparedSort {
 struct SortOptions {
     unsigned cores = 1;                        ///< that this rank may use
     std::uint64_t memory_available_bytes = 0;  ///< of the host, for the default budget
-    std::string build_id;                      ///< the same on all ranks, or the run is refused
-    std::uint64_t config_hash = 0;
     PhaseOneMutant mutant;
 };
 

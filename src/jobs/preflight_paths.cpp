@@ -1,0 +1,118 @@
+#include "jobs/preflight_paths.hpp"
+
+#include <map>
+#include <utility>
+
+#include "jobs/cluster.hpp"
+
+namespace sluice {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+std::string parent_of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+const char* name_of(DiskRole role) {
+    return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
+}
+
+std::optional<FileInfo> look(JobContext& job, const std::string& path) {
+    try {
+        return job.files.info(path);
+    } catch (const Error&) {  // not ours to search; the check of the disk itself says so
+        return std::nullopt;
+    }
+}
+
+/// `path` is `directory` or lies below it, also through links and bind mounts: some directory on the way up is it.
+bool lies_in(JobContext& job, const std::string& path, const std::string& directory) {
+    const std::string real = job.files.real_path(directory);
+    const auto wanted = look(job, real);
+    for (std::string at = job.files.real_path(path);; at = parent_of(at)) {
+        if (at == real) return true;
+        if (wanted) {
+            const auto here = look(job, at);
+            if (here && here->device == wanted->device && here->inode == wanted->inode) return true;
+        }
+        if (at == "/" || at.empty()) return false;
+    }
+}
+
+/// Two disks of one role must be two directories; on one device they are allowed, but rarely meant.
+void check_same_directory(JobContext& job, DiskRole role, Problems& problems) {
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> seen;
+    std::map<std::uint64_t, std::string> devices;
+    for (const std::string& path : disk_paths(job, role)) {
+        const auto info = look(job, path);
+        if (!info) continue;
+        const auto [first, fresh] = seen.emplace(std::pair(info->device, info->inode), path);
+        if (!fresh) {
+            problems.push_back("[2] disks: '" + path + "' and '" + first->second + "' on host " + job.place.host +
+                               " are the same directory with role \"" + name_of(role) + "\"; remove one of the two");
+            continue;
+        }
+        const auto [other, alone] = devices.emplace(info->device, path);
+        if (!alone && job.say) {
+            job.say("note: " + std::string(name_of(role)) + " disks '" + other->second + "' and '" + path +
+                    "' are on one device and share its speed");
+        }
+    }
+}
+
+void check_output(JobContext& job, const DataSet& input, const std::string& disk, Problems& problems) {
+    const std::string output = disk + "/" + job.config.output.name;
+    const bool there = look(job, output).has_value();
+    if (there && !job.config.run.overwrite) {
+        problems.push_back("[2] output '" + output +
+                           "': is there already; remove it, choose another output.name, or set run.overwrite = true");
+    }
+    if (job.config.input.paths.empty()) {
+        for (const std::string& in : disk_paths(job, DiskRole::input)) {
+            const std::string data = in + "/" + job.config.input.name;
+            const bool inside = lies_in(job, output, data);
+            if (inside || lies_in(job, data, output)) {
+                problems.push_back("[2] output '" + output + "': " + (inside ? "lies in" : "would hold") +
+                                   " the input '" + data + "'; choose another output.name or disk");
+            }
+        }
+    } else if (there) {  // only then can a file lie in it
+        for (const DataFile& file : input.files) {
+            if (!lies_in(job, file.path, output)) continue;
+            problems.push_back("[2] output '" + output + "': the input file '" + file.path +
+                               "' lies in it; choose another output.name");
+            break;
+        }
+    }
+    for (const std::string& scratch : disk_paths(job, DiskRole::intermediate)) {
+        if (lies_in(job, scratch, output)) {
+            problems.push_back("[2] output '" + output + "': the intermediate disk '" + scratch +
+                               "' lies in it; choose another output.name or disk");
+        }
+    }
+}
+
+/// The report is written last; that it cannot be must not be found out then.
+void check_results(JobContext& job, Problems& problems) {
+    if (job.rank() != 0) return;
+    std::string at = job.files.real_path(job.config.results.dir);
+    while (at != "/" && !look(job, at)) at = parent_of(at);
+    const auto info = look(job, at);
+    if (!info || !info->is_directory || !job.files.is_writable(at)) {
+        problems.push_back("[3] results.dir = \"" + job.config.results.dir + "\" on host " + job.place.host + ": '" +
+                           at + "' is no directory that this user may write to; set another results.dir");
+    }
+}
+
+}  // namespace
+
+void check_paths(JobContext& job, const DataSet& input, std::vector<std::string>& problems) {
+    for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output})
+        check_same_directory(job, role, problems);
+    for (const std::string& disk : disk_paths(job, DiskRole::output)) check_output(job, input, disk, problems);
+    check_results(job, problems);
+}
+
+}  // namespace sluice

@@ -1,0 +1,141 @@
+// The plan against its budget: it fits, the smallest budget it names is the smallest, and no pool is below the rule
+// that keeps schedules from deadlocking.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "jobs/plan.hpp"
+#include "runtime/error.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::vector<RankResources> cluster(std::size_t ranks, std::uint64_t budget_bytes, unsigned cores,
+                                   std::uint64_t input_bytes, unsigned disks = 1) {
+    RankResources one;
+    one.host = "n";
+    one.budget_bytes = budget_bytes;
+    one.cores = cores;
+    one.input_disks = one.intermediate_disks = one.output_disks = disks;
+    one.input_bytes = input_bytes / ranks;
+    return std::vector<RankResources>(ranks, one);
+}
+
+struct Shape {
+    std::size_t ranks;
+    unsigned cores, disks;
+    std::uint64_t input_bytes;
+};
+const Shape kShapes[] = {
+    {1, 1, 1, 100 * kMB}, {1, 2, 1, 2 * kGB},        {2, 1, 1, 2 * kGB},        {4, 1, 2, kGB},
+    {3, 4, 3, 50 * kGB},  {16, 32, 8, 16'000 * kGB}, {52, 8, 16, 20'000 * kGB}, {5, 2, 1, 1'000'000}};
+
+TEST(PlanBudget, EveryPlanKeepsWithinItsBudgetAndTheDeadlockRule) {
+    for (const Shape& shape : kShapes) {
+        for (const std::uint64_t budget : {32 * kMiB, 256 * kMiB, 8 * kGiB, 200 * kGiB}) {
+            const auto ranks = cluster(shape.ranks, budget, shape.cores, shape.input_bytes, shape.disks);
+            SortPlan plan;
+            try {
+                plan = plan_sort({}, {}, ranks);
+            } catch (const Error& error) {
+                EXPECT_EQ(error.code(), Errc::config);
+                EXPECT_THAT(error.what(), AllOf(HasSubstr("memory.budget"), HasSubstr("smallest that works")));
+                continue;
+            }
+            for (const RankPlan& rank : plan.ranks) {
+                EXPECT_LE(rank.one.memory_bytes(), budget);
+                EXPECT_LE(rank.two.memory_bytes(), budget);
+                EXPECT_THAT(pool_problems({}, rank, shape.ranks), IsEmpty());
+                const MemoryFloors floors = memory_floors(rank, shape.ranks);
+                EXPECT_LE(floors.phase_one_bytes, rank.one.memory_bytes());
+            }
+        }
+    }
+}
+
+TEST(PlanBudget, SmallestBudgetWorksAndOneMebibyteLessDoesNot) {
+    for (const Shape& shape : kShapes) {
+        const auto with = [&](std::uint64_t budget) {
+            return cluster(shape.ranks, budget, shape.cores, shape.input_bytes, shape.disks);
+        };
+        const SortPlan roomy = plan_sort({}, {}, with(500 * kGiB), true);
+        const std::uint64_t smallest = roomy.smallest_budget_bytes;
+        ASSERT_GE(smallest, kMiB);
+        // The same number comes out whatever budget it is asked under.
+        EXPECT_EQ(plan_sort({}, {}, with(smallest), true).smallest_budget_bytes, smallest);
+        if (smallest > kMiB) {
+            EXPECT_THROW(plan_sort({}, {}, with(smallest - kMiB)), Error)
+                << shape.ranks << " ranks, " << format_bytes(smallest);
+        }
+    }
+}
+
+TEST(PlanBudget, RefusalNamesABudgetThatWorks) {
+    const auto tight = cluster(4, kMiB, 2, 10 * kGB);
+    try {
+        plan_sort({}, {}, tight);
+        FAIL() << "a mebibyte cannot be enough";
+    } catch (const Error& error) {
+        const std::string text = error.what();
+        const std::string marker = "smallest that works is ";
+        const std::size_t at = text.find(marker);
+        ASSERT_NE(at, std::string::npos) << text;
+        const std::string size =
+            text.substr(at + marker.size(), text.find(' ', at + marker.size()) - at - marker.size());
+        EXPECT_NO_THROW(plan_sort({}, {}, cluster(4, parse_bytes(size).value(), 2, 10 * kGB))) << text;
+    }
+}
+
+TEST(PlanPools, ConfiguredPoolBelowTheRuleIsRefusedWithTheNumbers) {
+    Config config;
+    config.net.send_buffers = 1;
+    config.net.receive_buffers = 2;
+    const auto ranks = cluster(4, kGiB, 4, kGB);
+    const SortPlan plan = plan_sort(config, {}, ranks);
+    const auto problems = pool_problems(config, plan.ranks[0], 4);
+    ASSERT_EQ(plan.ranks[0].one.distributors, 2u);
+    EXPECT_THAT(problems, ElementsAre(AllOf(HasSubstr("[2] net.send_buffers = 1"),
+                                            HasSubstr("2 node distributor(s) x 3 peers = 6")),
+                                      AllOf(HasSubstr("[2] net.receive_buffers = 2"), HasSubstr("= 3 must be there"))));
+    config.net.send_buffers = 6;
+    config.net.receive_buffers = 3;
+    EXPECT_THAT(pool_problems(config, plan_sort(config, {}, ranks).ranks[0], 4), IsEmpty());
+}
+
+TEST(PlanPools, PlanBelowTheRuleIsFoundEvenWhenNothingIsConfigured) {
+    SortPlan plan = plan_sort({}, {}, cluster(3, kGiB, 2, kGB));
+    RankPlan rank = plan.ranks[0];
+    const std::size_t least = std::size_t{rank.one.distributors + rank.one.logical_disk_distributors} * rank.partitions;
+    rank.one.chunks = least;
+    EXPECT_THAT(pool_problems({}, rank, 3), IsEmpty());
+    rank.one.chunks = least - 1;
+    EXPECT_THAT(pool_problems({}, rank, 3), ElementsAre(HasSubstr("chunks = " + std::to_string(least - 1))));
+}
+
+TEST(PlanOwnership, WeightsGiveRanksUnequalSharesOfThePartitions) {
+    auto ranks = cluster(3, kGiB, 2, 3 * kGB);
+    ranks[1].weight = 0.5;
+    const SortPlan plan = plan_sort({}, {}, ranks);
+    const double all = plan.ownership.partitions();
+    EXPECT_NEAR(plan.ownership.count(0) / all, 0.4, 0.02);
+    EXPECT_NEAR(plan.ownership.count(1) / all, 0.2, 0.02);
+    EXPECT_NEAR(plan.ownership.count(2) / all, 0.4, 0.02);
+}
+
+TEST(PlanText, FloorsSmallestBudgetAndGroupsOfEqualRanksAreShown) {
+    auto ranks = cluster(5, kGiB, 2, 5 * kGB);
+    ranks[2].cores = 4;
+    Config config;
+    config.partitions.count = 100;
+    const std::string text = describe(plan_sort(config, {}, ranks, true), ranks);
+    EXPECT_THAT(text, AllOf(HasSubstr("ranks 0-1,3-4 on n .. n, each"), HasSubstr("rank 2 on n"), HasSubstr("floors"),
+                            HasSubstr("three partitions"), HasSubstr("smallest budget that works: ")));
+}
+
+}  // namespace
+}  // namespace sluice
