@@ -44,11 +44,11 @@ int validate(Application& app) {
     const ValidateResult result = run_validate(app.job(), app.cores());
     if (app.rank() == 0) {
         const SortSummary& s = result.summary;
-        print(
-            fmt::format("VALIDATE status=VALID records={} checksum={} duplicate_keys={} parts={} empty_parts={} "
-                        "compared_with=\"{}\" elapsed_s={:.3f}\n",
-                        s.sum.count, to_hex(s.sum.sum), to_decimal(s.duplicate_keys), result.parts, result.empty_parts,
-                        result.expected_from, result.elapsed_s));
+        print(fmt::format(
+            "VALIDATE status={} records={} checksum={} duplicate_keys={} parts={} empty_parts={} "
+            "compared_with=\"{}\" elapsed_s={:.3f}\n",
+            result.sum_is_known ? "VALID" : "UNCHECKED", s.sum.count, to_hex(s.sum.sum), to_decimal(s.duplicate_keys),
+            result.parts, result.empty_parts, result.expected_from, result.elapsed_s));
     }
     return 0;
 }

@@ -29,11 +29,13 @@ struct ValidateResult {
     SortSummary summary;  ///< over all parts in order, on all ranks
     RecordSum expected;   ///< of the input, from its manifest or the sorted set's
     std::string expected_from;
+    bool sum_is_known = false;  ///< false: an unverified sort of files without a manifest; only the count was compared
     std::uint64_t parts = 0, empty_parts = 0;
+    std::uint64_t checked_bytes = 0;  ///< by this rank
     double elapsed_s = 0;
 };
-/// Reads the sorted data set, each rank a share of its host's parts, and checks order within and across parts, count
-/// and checksum. Throws Error(integrity) saying what is wrong. Collective.
+/// Reads the sorted data set, each rank an equal share of its host's bytes, and checks order within and across parts,
+/// count and checksum. Throws Error(integrity) saying what is wrong. Collective.
 ValidateResult run_validate(JobContext& job, unsigned threads);
 
 struct CopyResult {

@@ -110,6 +110,10 @@ def unverified_sort_is_called_unchecked():
         h.must(h.sluice(["gen", *w.options, "--records", 5000]), "gen")
         out = h.must(h.sluice(["sort", *w.options, "--set", "run.verify=false", "--set", "memory.budget=32MiB"]), "sort")
         h.check(h.result_line(out)["status"] == "UNCHECKED", out)
+        # The input's manifest still has a checksum to compare with; without it only the count is left, and said so.
+        h.check("VALIDATE status=VALID" in h.must(h.sluice(["validate", *w.options], ranks=2), "validate"), "validate against the input's manifest")
+        only_count = h.must(h.sluice(["validate", *w.options, "--set", f"input.paths={w.data}/input/data-*"]), "validate by count")
+        h.check("VALIDATE status=UNCHECKED" in only_count, only_count)
 
 
 def rank_killed_in_the_middle_ends_the_job():

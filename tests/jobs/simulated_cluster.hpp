@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/memory_backend.hpp"
+#include "jobs/data_jobs.hpp"
 #include "jobs/sort_job.hpp"
 #include "net/in_process.hpp"
 #include "net/p2p_transport.hpp"
@@ -29,6 +30,7 @@ struct ClusterShape {
     WireFault wire_fault;
     IoFault io_fault;  ///< fires only when io_faulty
     bool io_faulty = false;
+    bool validate = false;  ///< also run `sluice validate` on what was published
 };
 
 struct ClusterOutcome {
@@ -38,6 +40,7 @@ struct ClusterOutcome {
     std::vector<int> codes;
     std::uint64_t switches = 0;
     bool fault_fired = false, published = false;
+    std::vector<ValidateResult> validations;  ///< by rank, of shape.validate
     bool good() const { return errors.empty() && output == expected; }
 };
 
@@ -174,6 +177,11 @@ private:
             const SortResult result = run_sort(job, prepared, options, live);
             outcome_.published = true;
             if (rank == 0) collect(result.output_set);
+            if (shape_.validate) {
+                const ValidateResult valid = run_validate(job, 2);
+                outcome_.validations.resize(shape_.ranks);
+                outcome_.validations[rank] = valid;
+            }
         } catch (const std::exception& error) {
             outcome_.errors.push_back(error.what());
             const auto* known = dynamic_cast<const Error*>(&error);
