@@ -103,8 +103,12 @@ DataSet find_input(JobContext& job, std::vector<std::string>& problems) {
             if (paths.empty())
                 problems.push_back("[4] input.paths: 0 input files match '" + pattern + "' on host " + job.place.host);
             for (const std::string& path : paths) {
-                const auto info = job.files.info(path);
-                set.files.push_back({job.place.host, path, info ? info->size_bytes : 0, {}, -1});
+                std::uint64_t bytes = 0;
+                try {
+                    if (const auto info = job.files.info(path)) bytes = info->size_bytes;
+                } catch (const Error&) {  // check_input_files says why
+                }
+                set.files.push_back({job.place.host, path, bytes, {}, -1});
             }
         }
     }

@@ -32,7 +32,7 @@ def config_file(w, name, disks, rest=""):
     file = w.path / name
     tables = "".join(f'[[disks]]\npath = "{path}"\nrole = "{role}"\n' for path, role in disks)
     file.write_text(tables + f'[memory]\nbudget = "32MiB"\n[results]\ndir = "{w.path}/results"\n[run]\nprogress = "none"\n' + rest)
-    return file
+    return str(file)
 
 
 def generated(w, records=40000):
