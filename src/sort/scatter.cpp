@@ -1,35 +1,23 @@
 #include "sort/scatter.hpp"
 
+#include <algorithm>
 #include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace sluice {
 namespace {
 
-/// With the size known the copy is a handful of vector moves. The loop is compiled for each processor generation.
-template <std::uint32_t kBytes>
-inline std::size_t scatter_fixed(const std::byte* records, std::span<const std::uint32_t> slot,
-                                 std::span<OpenSlot> open) {
-    for (std::size_t i = 0; i < slot.size(); ++i, records += kBytes) {
-        OpenSlot& to = open[slot[i]];
-        if (to.end - to.write < static_cast<std::ptrdiff_t>(kBytes)) return i;
-        std::memcpy(to.write, records, kBytes);
-        to.write += kBytes;
-    }
-    return slot.size();
-}
+using Cursor = RecordScatter::Cursor;
 
-#if defined(__x86_64__)
-__attribute__((target("arch=x86-64-v3"), flatten)) std::size_t scatter_100_avx2(const std::byte* records,
-                                                                                std::span<const std::uint32_t> slot,
-                                                                                std::span<OpenSlot> open) {
-    return scatter_fixed<100>(records, slot, open);
-}
-#endif
+constexpr std::uintptr_t kBurst = 512;   // bytes that go out at once; at most 8 lines, so that 1,024 stay in the L2
+constexpr std::size_t kStageLines = 10;  // a burst, and the rest of the record that completes it
 
-std::size_t scatter_any(const std::byte* records, std::span<const std::uint32_t> slot, std::span<OpenSlot> open,
-                        std::uint32_t record_bytes) {
+std::size_t append_plain(const std::byte* records, std::span<const std::uint32_t> slot, Cursor* cursors,
+                         std::uint32_t record_bytes) {
     for (std::size_t i = 0; i < slot.size(); ++i, records += record_bytes) {
-        OpenSlot& to = open[slot[i]];
+        Cursor& to = cursors[slot[i]];
         if (to.end - to.write < static_cast<std::ptrdiff_t>(record_bytes)) return i;
         std::memcpy(to.write, records, record_bytes);
         to.write += record_bytes;
@@ -37,19 +25,91 @@ std::size_t scatter_any(const std::byte* records, std::span<const std::uint32_t>
     return slot.size();
 }
 
+#if defined(__x86_64__)
+#define SLUICE_AVX2 __attribute__((target("arch=x86-64-v3")))
+
+/// The burst of which `inside` is an address is complete: writes it, or as much of it as lies in the room.
+SLUICE_AVX2 inline void send_burst(const Cursor& to, std::byte* inside, const std::byte* stage) {
+    std::byte* const first = inside - (reinterpret_cast<std::uintptr_t>(inside) & (kBurst - 1));
+    if (first < to.begin) {  // the room begins within it, behind a header
+        std::memcpy(to.begin, stage + (to.begin - first), kBurst - static_cast<std::uintptr_t>(to.begin - first));
+        return;
+    }
+    if (to.streaming) {
+        for (std::uintptr_t at = 0; at < kBurst; at += 32) {
+            _mm256_stream_si256(reinterpret_cast<__m256i*>(first + at),
+                                _mm256_load_si256(reinterpret_cast<const __m256i*>(stage + at)));
+        }
+    } else {
+        std::memcpy(first, stage, kBurst);
+    }
+}
+
+SLUICE_AVX2 std::size_t append_combining(const std::byte* records, std::span<const std::uint32_t> slot, Cursor* cursors,
+                                         std::byte* staged) {
+    constexpr std::uint32_t kRecord = 100;
+    for (std::size_t i = 0; i < slot.size(); ++i, records += kRecord) {
+        Cursor& to = cursors[slot[i]];
+        if (to.end - to.write < static_cast<std::ptrdiff_t>(kRecord)) return i;
+        std::byte* const stage = staged + slot[i] * (kStageLines * 64);
+        const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(to.write) & (kBurst - 1);
+        std::memcpy(stage + at, records, kRecord);
+        if (at + kRecord >= kBurst) {
+            send_burst(to, to.write, stage);
+            std::memcpy(stage, stage + kBurst, kStageLines * 64 - kBurst);
+        }
+        to.write += kRecord;
+    }
+    return slot.size();
+}
+#endif
+
 }  // namespace
 
-std::size_t scatter_records(const std::byte* records, std::span<const std::uint32_t> slot, std::span<OpenSlot> open,
-                            std::uint32_t record_bytes) {
-    if (record_bytes != 100) return scatter_any(records, slot, open, record_bytes);
+RecordScatter::Kernel RecordScatter::best_kernel(std::uint32_t record_bytes) noexcept {
 #if defined(__x86_64__)
     static const bool avx2 = [] {
         __builtin_cpu_init();
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
     }();
-    if (avx2) return scatter_100_avx2(records, slot, open);
+    if (avx2 && record_bytes == 100) return Kernel::combining;
 #endif
-    return scatter_fixed<100>(records, slot, open);
+    static_cast<void>(record_bytes);
+    return Kernel::plain;
+}
+
+void RecordScatter::add_slots(std::uint32_t count, bool streaming) {
+    cursors_.resize(cursors_.size() + count, Cursor{nullptr, nullptr, nullptr, streaming});
+    if (kernel_ == Kernel::combining) staged_.resize(cursors_.size() * kStageLines);
+}
+
+void RecordScatter::open(std::uint32_t slot, std::span<std::byte> room) noexcept {
+    Cursor& to = cursors_[slot];
+    to.begin = to.write = room.data();
+    to.end = to.begin + room.size();
+}
+
+std::byte* RecordScatter::close(std::uint32_t slot) noexcept {
+    Cursor& to = cursors_[slot];
+    std::byte* const written = to.write;
+#if defined(__x86_64__)
+    if (kernel_ == Kernel::combining && written != nullptr) {
+        const std::uintptr_t burst = reinterpret_cast<std::uintptr_t>(written) & (kBurst - 1);
+        const std::size_t held = std::min<std::size_t>(burst, static_cast<std::size_t>(written - to.begin));
+        const std::byte* const stage = staged_[slot * kStageLines].bytes;
+        std::memcpy(written - held, stage + burst - held, held);
+        _mm_sfence();  // streaming stores are ordered by nothing else
+    }
+#endif
+    to.begin = to.write = to.end = nullptr;
+    return written;
+}
+
+std::size_t RecordScatter::append(const std::byte* records, std::span<const std::uint32_t> slot) noexcept {
+#if defined(__x86_64__)
+    if (kernel_ == Kernel::combining) return append_combining(records, slot, cursors_.data(), staged_.data()->bytes);
+#endif
+    return append_plain(records, slot, cursors_.data(), record_bytes_);
 }
 
 }  // namespace sluice

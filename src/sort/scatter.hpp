@@ -3,20 +3,57 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <vector>
 
 namespace sluice {
 
-/// Where the next record of one destination goes, and where its buffer ends.
-struct OpenSlot {
-    std::byte* write = nullptr;
-    std::byte* end = nullptr;
-};
+/// The write cursors of a distributor's destinations, and the copying of records to them. Used by one worker.
+///
+/// 100-byte records are combined: each destination has a block of a few cache lines in which its records gather, and
+/// which goes out in one burst of whole lines past the caches (streaming stores). So a destination's memory is never
+/// read in order to be written, and thousands of open destinations do not thrash the caches. Records of other sizes,
+/// and processors without AVX2, take a plain copy. Source: software write combining (Satish et al., SIGMOD 2010).
+class RecordScatter {
+public:
+    enum class Kernel : std::uint8_t { plain, combining };
+    /// The fastest kernel for these records on this processor.
+    static Kernel best_kernel(std::uint32_t record_bytes) noexcept;
 
-/// Copies record i to open[slot[i]] and moves that cursor on. Stops at the first record whose destination has no room
-/// and returns its index, so that the caller can bring a new buffer and call again from there; slot.size() when all
-/// were copied. Cost: one read and one write of each record; about 6 GB/s per core at 256 destinations.
-std::size_t scatter_records(const std::byte* records, std::span<const std::uint32_t> slot, std::span<OpenSlot> open,
-                            std::uint32_t record_bytes);
+    explicit RecordScatter(std::uint32_t record_bytes) : RecordScatter(record_bytes, best_kernel(record_bytes)) {}
+    /// For tests: a given kernel, which must be one this processor runs.
+    RecordScatter(std::uint32_t record_bytes, Kernel kernel) : record_bytes_(record_bytes), kernel_(kernel) {}
+
+    /// Adds destinations without room. Allocates; at set-up only.
+    /// @param streaming  what is written is not read again soon by this core: past the caches with it.
+    void add_slots(std::uint32_t count, bool streaming);
+    /// Destination `slot` writes into `room` from now on; only the start of a record may reach as far as its last
+    /// record_bytes.
+    void open(std::uint32_t slot, std::span<std::byte> room) noexcept;
+    /// Writes what is still being combined; returns one past the destination's last record. Afterwards the memory may
+    /// be handed to any thread or device, and the destination has no room. nullptr when it had none before.
+    std::byte* close(std::uint32_t slot) noexcept;
+    /// Copies record i to destination slot[i]. Stops at the first record whose destination has no room and returns its
+    /// index, so that the caller can open new room and call again from there; slot.size() when all were copied.
+    /// Cost: one read and one write of each record; docs/performance.md, Kernels.
+    std::size_t append(const std::byte* records, std::span<const std::uint32_t> slot) noexcept;
+
+    struct Cursor {
+        std::byte *write = nullptr, *end = nullptr;  // where the next record goes, and where the room ends
+        std::byte* begin = nullptr;                  // of the room
+        bool streaming = false;
+    };
+
+private:
+    struct alignas(64) Line {
+        std::byte bytes[64];
+    };
+
+    std::uint32_t record_bytes_;
+    Kernel kernel_;
+    std::vector<Cursor> cursors_;
+    std::vector<Line> staged_;  // combining: kStageLines lines a slot
+};
 
 }  // namespace sluice

@@ -6,14 +6,13 @@ std::uint32_t OpenBuffers::add_slots(std::uint32_t count, SlotKind kind) {
     const auto first = static_cast<std::uint32_t>(kinds_.size());
     kinds_.resize(first + count, kind);
     buffers_.resize(first + count);
-    open_.resize(first + count, OpenSlot{nullptr, nullptr});  // no room: the first record asks for a buffer
+    scatter_.add_slots(count, kind.streaming);  // no room: the first record asks for a buffer
     return first;
 }
 
 Buffer OpenBuffers::close(std::uint32_t slot) {
     Buffer buffer = std::move(buffers_[slot]);
-    buffer.set_size(static_cast<std::size_t>(open_[slot].write - buffer.storage().data()));
-    open_[slot] = {nullptr, nullptr};
+    buffer.set_size(static_cast<std::size_t>(scatter_.close(slot) - buffer.storage().data()));
     return buffer;
 }
 
@@ -21,15 +20,14 @@ void OpenBuffers::append(std::span<const std::byte> records, std::span<const std
                          const std::function<void(std::uint32_t, Buffer)>& full) {
     std::size_t next = 0;
     for (;;) {
-        next += scatter_records(records.data() + next * record_bytes_, slot.subspan(next), open_, record_bytes_);
+        next += scatter_.append(records.data() + next * record_bytes_, slot.subspan(next));
         if (next == slot.size()) return;
         const std::uint32_t stuck = slot[next];
         if (buffers_[stuck]) full(stuck, close(stuck));
         buffers_[stuck] = kinds_[stuck].pool->take();
         const auto storage = buffers_[stuck].storage();
         const std::size_t room = (storage.size() - kinds_[stuck].header_bytes) / record_bytes_ * record_bytes_;
-        std::byte* const begin = storage.data() + kinds_[stuck].header_bytes;
-        open_[stuck] = {begin, begin + room};
+        scatter_.open(stuck, storage.subspan(kinds_[stuck].header_bytes, room));
     }
 }
 

@@ -17,8 +17,9 @@ public:
     struct SlotKind {
         BufferPool* pool = nullptr;
         std::size_t header_bytes = 0;  ///< left free in front of the records
+        bool streaming = true;         ///< full buffers go to a device: their bytes need not stay in the caches
     };
-    explicit OpenBuffers(std::uint32_t record_bytes) : record_bytes_(record_bytes) {}
+    explicit OpenBuffers(std::uint32_t record_bytes) : record_bytes_(record_bytes), scatter_(record_bytes) {}
 
     /// Adds `count` slots that take their buffers from `kind.pool`; returns the number of the first.
     std::uint32_t add_slots(std::uint32_t count, SlotKind kind);
@@ -34,7 +35,7 @@ private:
     std::uint32_t record_bytes_;
     std::vector<SlotKind> kinds_;
     std::vector<Buffer> buffers_;
-    std::vector<OpenSlot> open_;  // write cursor and end of each, as the copy kernel wants them
+    RecordScatter scatter_;
 };
 
 }  // namespace sluice
