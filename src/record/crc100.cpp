@@ -2,16 +2,17 @@
 // its place alone. So all products of a record are independent, and one reduction at the end suffices; no chain of
 // folds.
 //
-// Notation (bit-reflected, as zlib's CRC-32): bit k of a 64-bit word stands for x^(63-k), and the carry-less product of
-// two words, read as a 128-bit register whose bit j stands for x^(127-j), is their product times x. With M the 800-bit
-// message, the raw CRC (no initial value, no final inversion) is M * x^32 mod P. The word at byte offset o contributes
-// Q * x^(800 - 8(o+8)) * x^32, hence its constant is x^(800 - 8(o+8) + 31) mod P; the last four bytes need none.
+// Notation as in crc100_constants.hpp. With M the 800-bit message, the raw CRC (no initial value, no final inversion)
+// is M * x^32 mod P. The word at byte offset o contributes Q * x^(800 - 8(o+8)) * x^32, hence its constant is x^(800 -
+// 8(o+8) + 31) mod P; the last four bytes need none.
 #include "record/crc100.hpp"
 
 #include <zlib.h>
 
 #include <array>
 #include <cstring>
+
+#include "record/crc100_constants.hpp"
 #if defined(__x86_64__)
 // g++ 12 takes the deliberately undefined operands inside its own intrinsics for a mistake of ours (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -23,34 +24,12 @@ namespace sluice::crc100 {
 namespace {
 
 constexpr std::size_t kRecord = 100;
-constexpr std::uint32_t kPolynomial = 0x04C11DB7;  // of degree 32, top bit left out
-
-constexpr std::uint32_t x_power(unsigned exponent) {
-    std::uint32_t value = 1;
-    for (unsigned i = 0; i < exponent; ++i) value = (value << 1) ^ ((value >> 31) != 0 ? kPolynomial : 0);
-    return value;
-}
-
-constexpr std::uint64_t reflected_constant(unsigned exponent) {
-    const std::uint32_t value = x_power(exponent);
-    std::uint64_t reflected = 0;
-    for (unsigned i = 0; i < 32; ++i) {
-        if ((value >> i & 1) != 0) reflected |= std::uint64_t{1} << (63 - i);
-    }
-    return reflected;
-}
-
 constexpr std::array<std::uint64_t, 12> make_word_constants() {
     std::array<std::uint64_t, 12> constants{};
     for (unsigned word = 0; word < 12; ++word) constants[word] = reflected_constant(800 - 64 * (word + 1) + 31);
     return constants;
 }
 alignas(64) constexpr std::array<std::uint64_t, 12> kWord = make_word_constants();
-constexpr std::uint64_t kFold = reflected_constant(63);  // x^64 with the product's extra x
-// Barrett reduction of 64 bits: quotient of x^64 by P, and P, both bit-reflected over 33 bits (zlib's well-known
-// constants).
-constexpr std::uint64_t kQuotient = 0x1F7011641, kModulus = 0x1DB710641;
-
 /// CRC-32 of 100 zero bytes: what initial value and final inversion add to the raw CRC.
 std::uint32_t zero_crc() {
     static const std::uint32_t value = [] {
@@ -95,6 +74,46 @@ __attribute__((target("pclmul,sse4.1"))) std::uint64_t sum_pclmul(const std::byt
         sum += static_cast<std::uint32_t>(_mm_extract_epi32(_mm_xor_si128(value, product), 1)) ^ zeros;
     }
     return sum;
+}
+
+#define SLUICE_VPCLMUL __attribute__((target("avx2,vpclmulqdq,pclmul,sse4.1")))
+
+/// Unreduced 128-bit value of one record.
+SLUICE_VPCLMUL inline __m128i accumulate_avx2(const std::byte* record, const __m256i (&constants)[3]) {
+    __m256i acc = _mm256_setzero_si256();
+    for (unsigned block = 0; block < 3; ++block) {
+        const __m256i data = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(record + 32 * block));
+        acc = _mm256_xor_si256(acc, _mm256_clmulepi64_epi128(data, constants[block], 0x00));
+        acc = _mm256_xor_si256(acc, _mm256_clmulepi64_epi128(data, constants[block], 0x11));
+    }
+    const __m128i tail = _mm_slli_si128(_mm_cvtsi32_si128(static_cast<int>(load32(record + 96))), 8);
+    return _mm_xor_si128(_mm_xor_si128(_mm256_castsi256_si128(acc), _mm256_extracti128_si256(acc, 1)), tail);
+}
+
+SLUICE_VPCLMUL std::uint64_t sum_avx2(const std::byte* records, std::size_t count) {
+    const __m256i constants[3] = {_mm256_load_si256(reinterpret_cast<const __m256i*>(&kWord[0])),
+                                  _mm256_load_si256(reinterpret_cast<const __m256i*>(&kWord[4])),
+                                  _mm256_load_si256(reinterpret_cast<const __m256i*>(&kWord[8]))};
+    const __m256i fold = _mm256_set1_epi64x(static_cast<long long>(kFold));
+    const __m256i quotient_of = _mm256_set1_epi64x(static_cast<long long>(kQuotient)),
+                  modulus = _mm256_set1_epi64x(static_cast<long long>(kModulus));
+    const __m256i low32 = _mm256_set1_epi64x(0xFFFFFFFF);
+    const __m256i zeros = _mm256_set1_epi64x(static_cast<long long>(zero_crc()));
+    __m256i sums = _mm256_setzero_si256();  // only the high words of its lanes count
+    std::size_t i = 0;
+    for (; i + 2 <= count; i += 2, records += 2 * kRecord) {
+        const __m256i acc = _mm256_inserti128_si256(_mm256_castsi128_si256(accumulate_avx2(records, constants)),
+                                                    accumulate_avx2(records + kRecord, constants), 1);
+        // Two records at once; each lane's value lives in its high word.
+        const __m256i value = _mm256_xor_si256(acc, _mm256_clmulepi64_epi128(acc, fold, 0x00));
+        const __m256i quotient = _mm256_clmulepi64_epi128(_mm256_and_si256(value, low32), quotient_of, 0x01);
+        const __m256i product = _mm256_clmulepi64_epi128(_mm256_and_si256(quotient, low32), modulus, 0x00);
+        const __m256i aligned = _mm256_unpacklo_epi64(product, product);
+        const __m256i crc = _mm256_xor_si256(_mm256_srli_epi64(_mm256_xor_si256(value, aligned), 32), zeros);
+        sums = _mm256_add_epi64(sums, crc);
+    }
+    return static_cast<std::uint64_t>(_mm256_extract_epi64(sums, 1)) +
+           static_cast<std::uint64_t>(_mm256_extract_epi64(sums, 3)) + sum_pclmul(records, count - i);
 }
 
 #define SLUICE_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,vpclmulqdq,pclmul,sse4.1")))
@@ -150,6 +169,7 @@ Kernel best_kernel() noexcept {
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("vpclmulqdq")) {
             return Kernel::avx512;
         }
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("vpclmulqdq")) return Kernel::avx2;
         return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1") ? Kernel::pclmul : Kernel::zlib;
     }();
     return best;
@@ -161,6 +181,7 @@ Kernel best_kernel() noexcept {
 std::uint64_t sum(const std::byte* records, std::size_t count, Kernel kernel) {
 #if defined(__x86_64__)
     if (kernel == Kernel::avx512) return sum_avx512(records, count);
+    if (kernel == Kernel::avx2) return sum_avx2(records, count);
     if (kernel == Kernel::pclmul) return sum_pclmul(records, count);
 #endif
     return sum_zlib(records, count);

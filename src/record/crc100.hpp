@@ -6,7 +6,7 @@
 
 namespace sluice::crc100 {
 
-enum class Kernel { zlib, pclmul, avx512 };
+enum class Kernel { zlib, pclmul, avx2, avx512 };  ///< slowest first; each processor runs all up to its best
 
 /// The fastest kernel this processor runs.
 Kernel best_kernel() noexcept;

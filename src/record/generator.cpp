@@ -6,32 +6,15 @@
 #include <thread>
 #include <vector>
 
-#include "record/uint128.hpp"
+#include "record/gensort_lcg.hpp"
+#include "record/window_sum.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kRecord = kGensortRecordBytes;
-constexpr Uint128 kMultiplier = make_uint128(0x2360ed051fc65da4, 0x4385df649fccf645);
-constexpr Uint128 kIncrement = make_uint128(0x4a696d4772617952, 0x4950202020202001);
-
-/// f applied k times: X -> factor * X + offset.
-struct Affine {
-    Uint128 factor = 1, offset = 0;
-};
-
-constexpr Affine jump(Uint128 k) {
-    Affine result, power{kMultiplier, kIncrement};
-    for (; k != 0; k >>= 1) {
-        if ((k & 1) != 0) result = {power.factor * result.factor, power.factor * result.offset + power.offset};
-        power = {power.factor * power.factor, power.factor * power.offset + power.offset};
-    }
-    return result;
-}
-
-constexpr std::uint64_t high(Uint128 x) { return static_cast<std::uint64_t>(x >> 64); }
-constexpr std::uint64_t low(Uint128 x) { return static_cast<std::uint64_t>(x); }
+using gensort::high, gensort::low, gensort::jump, gensort::Affine, gensort::kIncrement, gensort::kMultiplier;
 
 /// The ten part masks of a binary record, in a row.
 constexpr unsigned char kMaskBytes[kRecord] = {
@@ -131,7 +114,7 @@ const SkewTable& skew_table(bool ascii) {
 
 }  // namespace
 
-Uint128 generator_state(Uint128 n) { return jump(n + 1).offset; }
+Uint128 generator_state(Uint128 n) { return gensort::state_of(n); }
 
 RecordGenerator::RecordGenerator(GeneratorOptions options, Uint128 first_record)
     : options_(options), next_(first_record), state_(generator_state(first_record)) {}
@@ -143,8 +126,7 @@ void RecordGenerator::skew(std::byte* record, Uint128 n, Uint128 state) const {
         if (bytes <= 6) std::copy_n(row.begin(), bytes, record);
         return;
     }
-    const std::uint64_t bits = (low(state) >> 32) & 63;
-    if (bits > 48) return;
+    const unsigned bits = gensort::skewed_bits(state);
     std::copy_n(row.begin(), bits / 8, record);
     if (bits % 8 != 0) {
         const auto from_row = static_cast<std::byte>(0xff00u >> (bits % 8));
@@ -189,21 +171,69 @@ void RecordGenerator::fill(std::span<std::byte> out) {
     }
 }
 
+namespace {
+
+/// By making the records, block by block.
+RecordSum sum_made(GeneratorOptions options, Uint128 first, std::uint64_t count) {
+    RecordGenerator generator(options, first);
+    std::array<std::byte, 256 * kRecord> block;  // in the first-level cache
+    RecordSum sum;
+    while (count > 0) {
+        const auto records = std::span(block).first(std::min<std::uint64_t>(256, count) * kRecord);
+        generator.fill(records);
+        sum += sum_records(records, kRecord);
+        count -= records.size() / kRecord;
+    }
+    return sum;
+}
+
+/// Records from `first` on, at most `most`, whose sum window_sum takes at once: they share a row of the skew table.
+std::uint64_t window_sum_piece(GeneratorOptions options, Uint128 first, std::uint64_t most) {
+    if (options.ascii || !window_sum::supported()) return 0;
+    std::uint64_t piece = std::min<std::uint64_t>(most, std::uint64_t{1} << 24);
+    if (options.skewed) {  // the row depends on the length of the record's number
+        Uint128 past = 1;
+        while (past != 0 && past <= first) past <<= 1;
+        piece = static_cast<std::uint64_t>(std::min<Uint128>(piece, past - first));
+    }
+    return piece < window_sum::kSmallest ? 0 : piece / window_sum::kStreams * window_sum::kStreams;
+}
+
+RecordSum sum_windows(GeneratorOptions options, Uint128 first, std::uint64_t count) {
+    static const std::uint32_t mask_crc = record_crc(std::as_bytes(std::span(kMaskBytes)));
+    std::uint32_t first_crc[window_sum::kStreams];
+    for (std::uint64_t s = 0; s < window_sum::kStreams; ++s)
+        first_crc[s] = static_cast<std::uint32_t>(sum_made(options, first + s * (count / window_sum::kStreams), 1).sum);
+    window_sum::Skew skew{options.skewed, 0};
+    if (options.skewed) {
+        for (const std::byte b : skew_table(false)[skew_row(first)]) skew.row = skew.row << 8 | std::uint64_t(b);
+        skew.row <<= 16;
+    }
+    return {count, window_sum::sum(first, count, first_crc, mask_crc, skew)};
+}
+
+}  // namespace
+
 RecordSum expected_sum(GeneratorOptions options, Uint128 start, std::uint64_t count, unsigned threads) {
     const std::uint64_t workers = std::clamp<std::uint64_t>(count / 100'000, 1, std::max(1u, threads));
     std::vector<RecordSum> sums(workers);
     std::vector<std::thread> running;
     const auto work = [&](std::uint64_t worker) {
-        const std::uint64_t first = count / workers * worker + std::min(worker, count % workers);
+        Uint128 first = start + (count / workers * worker + std::min(worker, count % workers));
         std::uint64_t left = count / workers + (worker < count % workers ? 1 : 0);
-        RecordGenerator generator(options, start + first);
-        std::vector<std::byte> block(256 * kRecord);  // in the first-level cache
+        RecordSum sum;
         while (left > 0) {
-            const auto records = std::span(block).first(std::min<std::uint64_t>(256, left) * kRecord);
-            generator.fill(records);
-            sums[worker] += sum_records(records, kRecord);
-            left -= records.size() / kRecord;
+            std::uint64_t piece = window_sum_piece(options, first, left);
+            if (piece > 0) {
+                sum += sum_windows(options, first, piece);
+            } else {
+                piece = std::min(left, window_sum::kSmallest);
+                sum += sum_made(options, first, piece);
+            }
+            first += piece;
+            left -= piece;
         }
+        sums[worker] = sum;
     };
     for (std::uint64_t worker = 1; worker < workers; ++worker) running.emplace_back(work, worker);
     work(0);
