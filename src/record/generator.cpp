@@ -4,7 +4,11 @@
 #include <bit>
 #include <cstring>
 #include <thread>
+#include <utility>
 #include <vector>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "record/gensort_lcg.hpp"
 #include "record/window_sum.hpp"
@@ -52,9 +56,9 @@ using Wide __attribute__((vector_size(32), aligned(1), may_alias)) = long long;
 
 /// Record n is the 100 bytes from 10 n on of the stream of keys, XOR fixed masks. Four overlapping 32-byte moves a
 /// record; the compiler makes AVX-512, AVX2 and baseline versions, one is chosen at load time.
-__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) void assemble(std::byte* out,
-                                                                                            const std::byte* stream,
-                                                                                            std::size_t count) {
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) void assemble_any(std::byte* out,
+                                                                                                const std::byte* stream,
+                                                                                                std::size_t count) {
     const Wide m0 = *reinterpret_cast<const Wide*>(kMaskBytes), m1 = *reinterpret_cast<const Wide*>(kMaskBytes + 32);
     const Wide m2 = *reinterpret_cast<const Wide*>(kMaskBytes + 64),
                m3 = *reinterpret_cast<const Wide*>(kMaskBytes + 68);
@@ -68,6 +72,68 @@ __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) vo
         *reinterpret_cast<Wide*>(out + 64) = r2;
         *reinterpret_cast<Wide*>(out + 68) = r3;
     }
+}
+
+constexpr std::size_t kStreamFront = 32;  // bytes in front of the key stream that assemble may read
+
+#if defined(__x86_64__)
+#define SLUICE_AVX2 __attribute__((target("arch=x86-64-v3")))
+
+constexpr std::size_t kGroup = 8;  // records: 800 bytes, 25 vectors
+
+/// The masks of a group's records, one behind the other.
+alignas(32) constexpr auto kGroupMasks = [] {
+    std::array<unsigned char, kGroup * kRecord> masks{};
+    for (std::size_t i = 0; i < masks.size(); ++i) masks[i] = kMaskBytes[i % kRecord];
+    return masks;
+}();
+
+SLUICE_AVX2 inline __m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+
+/// The 32 bytes from 32 * kVector on of a group; seven of the 25 hold the end of one record and the start of the next.
+template <std::size_t kVector>
+SLUICE_AVX2 inline void assemble_vector(std::byte* out, const std::byte* stream) {
+    constexpr std::size_t kAt = 32 * kVector, kFirst = kAt / kRecord, kOffset = kAt % kRecord;
+    const std::byte* const from = stream + 10 * kFirst + kOffset;
+    __m256i bytes = load(from);
+    if constexpr (kOffset + 32 > kRecord) {
+        // The next record's window begins 90 bytes back.
+        constexpr int kNext = 0xFF << ((kRecord - kOffset) / 4) & 0xFF;
+        bytes = _mm256_blend_epi32(bytes, load(from - 90), kNext);
+    }
+    bytes = _mm256_xor_si256(bytes, load(kGroupMasks.data() + kAt));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + kAt), bytes);
+}
+
+template <std::size_t... kVectors>
+SLUICE_AVX2 inline void assemble_group(std::byte* out, const std::byte* stream, std::index_sequence<kVectors...>) {
+    (assemble_vector<kVectors>(out, stream), ...);
+}
+
+/// `out` is aligned to 32 bytes. A group at a time, so that no store crosses a cache line.
+SLUICE_AVX2 void assemble_groups(std::byte* out, const std::byte* stream, std::size_t groups) {
+    for (; groups > 0; --groups, out += kGroup * kRecord, stream += kGroup * 10)
+        assemble_group(out, stream, std::make_index_sequence<kGroup * kRecord / 32>());
+}
+#endif
+
+void assemble(std::byte* out, const std::byte* stream, std::size_t count) {
+#if defined(__x86_64__)
+    static const bool avx2 = [] {
+        __builtin_cpu_init();
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+    }();
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(out) % 32;
+    if (avx2 && past % 4 == 0) {  // each record brings the alignment four bytes on
+        const std::size_t before = std::min(count, (32 - past) % 32 / 4);
+        assemble_any(out, stream, before);
+        out += before * kRecord, stream += before * 10, count -= before;
+        const std::size_t groups = count / kGroup;
+        assemble_groups(out, stream, groups);
+        out += groups * kGroup * kRecord, stream += groups * kGroup * 10, count -= groups * kGroup;
+    }
+#endif
+    assemble_any(out, stream, count);
 }
 
 void make_ascii(std::byte* record, Uint128 n, Uint128 state) {
@@ -136,7 +202,8 @@ void RecordGenerator::skew(std::byte* record, Uint128 n, Uint128 state) const {
 
 void RecordGenerator::fill_binary(std::byte* out, std::size_t count) {
     constexpr std::size_t kBlock = 256;  // its key stream (2.7 kB) stays in the first-level cache
-    std::byte stream[(kBlock + 9) * 10 + 8];
+    std::byte stream_memory[kStreamFront + (kBlock + 9) * 10 + 8];
+    std::byte* const stream = stream_memory + kStreamFront;
     static constexpr Affine kBlockJump = jump(kBlock);
     while (count > 0) {
         const std::size_t block = std::min(count, kBlock);
