@@ -44,8 +44,7 @@ public:
         SLUICE_CHECK(splitters_.size() % format.record_bytes == 0);
         const std::size_t count = splitters_.size() / format.record_bytes;
         shares_.resize(count);
-        // The search halves a range whose size is a power of two; the padding is larger than any key but is checked
-        // for.
+        // The search descends a complete tree; the padding is larger than any key but is checked for.
         while (padded_ < count + 1) padded_ *= 2;
         prefixes_.assign(padded_, ~std::uint64_t{0});
         for (std::size_t i = 0; i < count; ++i) {
@@ -54,6 +53,9 @@ public:
         }
         count_ = static_cast<std::uint32_t>(count);
         find_groups();
+        tree_.resize(padded_);
+        std::size_t next = 0;
+        plant(1, next);
     }
     std::uint32_t partitions() const override { return count_ + 1; }
     void classify(const std::byte* records, std::span<std::uint32_t> out, TieCursor& ties) const override {
@@ -61,22 +63,24 @@ public:
         std::size_t i = 0;
         for (; i + kLanes <= out.size(); i += kLanes) {
             std::uint64_t keys[kLanes];
-            std::size_t at[kLanes] = {};
-            for (std::size_t lane = 0; lane < kLanes; ++lane)
+            std::size_t node[kLanes];
+            for (std::size_t lane = 0; lane < kLanes; ++lane) {
                 keys[lane] = key_prefix(format_, records + (i + lane) * format_.record_bytes);
-            for (std::size_t step = padded_ / 2; step > 0; step /= 2) {
-                for (std::size_t lane = 0; lane < kLanes; ++lane)
-                    at[lane] += prefixes_[at[lane] + step - 1] < keys[lane] ? step : 0;
+                node[lane] = 1;
+            }
+            for (std::size_t level = padded_; level > 1; level /= 2) {
+                for (std::size_t lane = 0; lane < kLanes; ++lane) node[lane] = descend(node[lane], keys[lane]);
             }
             for (std::size_t lane = 0; lane < kLanes; ++lane)
-                out[i + lane] = settle(at[lane], keys[lane], records + (i + lane) * format_.record_bytes, ties);
+                out[i + lane] =
+                    settle(node[lane] - padded_, keys[lane], records + (i + lane) * format_.record_bytes, ties);
         }
         for (; i < out.size(); ++i) {
             const std::byte* record = records + i * format_.record_bytes;
             const std::uint64_t key = key_prefix(format_, record);
-            std::size_t at = 0;
-            for (std::size_t step = padded_ / 2; step > 0; step /= 2) at += prefixes_[at + step - 1] < key ? step : 0;
-            out[i] = settle(at, key, record, ties);
+            std::size_t node = 1;
+            while (node < padded_) node = descend(node, key);
+            out[i] = settle(node - padded_, key, record, ties);
         }
     }
     std::pair<std::uint64_t, std::uint64_t> prefix_range(std::uint32_t partition) const override {
@@ -85,6 +89,15 @@ public:
     }
 
 private:
+    /// Fills the subtree below `node` with the prefixes from `next` on, in order.
+    void plant(std::size_t node, std::size_t& next) {
+        if (node >= padded_) return;
+        plant(2 * node, next);
+        tree_[node] = prefixes_[next++];
+        plant(2 * node + 1, next);
+    }
+    /// To the left child or the right one, without a branch.
+    std::size_t descend(std::size_t node, std::uint64_t key) const { return 2 * node + (tree_[node] < key ? 1 : 0); }
     const std::byte* splitter(std::size_t i) const { return splitters_.data() + i * format_.record_bytes; }
     /// `at` splitters have a smaller prefix; among those with the same prefix the whole records decide.
     std::uint32_t settle(std::size_t at, std::uint64_t key, const std::byte* record, TieCursor& ties) const {
@@ -139,6 +152,7 @@ private:
     std::vector<std::byte> splitters_;
     std::vector<std::uint32_t> shares_;
     std::vector<std::uint64_t> prefixes_;  // padded to a power of two
+    std::vector<std::uint64_t> tree_;      // the same as a complete search tree: node k above nodes 2k and 2k+1
     // Groups of identical splitters: where each begins (and one past the end), which one a splitter is in, and the
     // first group after it with another prefix.
     std::vector<std::uint32_t> group_first_, group_of_, same_prefix_end_;
