@@ -1,5 +1,6 @@
 #include "sort/sort_partition.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/error.hpp"
@@ -10,7 +11,10 @@ namespace sluice {
 namespace {
 
 constexpr std::uint64_t kNarrowRecords = std::uint64_t{1} << 24;
-constexpr std::uint64_t kAhead = 16;  // records whose lines are on their way while one is copied
+#ifndef KAHEAD
+#define KAHEAD 16
+#endif
+constexpr std::uint64_t kAhead = KAHEAD;  // records whose lines are on their way while one is copied
 
 template <typename Tag, std::uint32_t kBytes>
 inline void gather_fixed(const std::byte* records, std::uint32_t record_bytes, const Tag* tags, std::uint64_t available,
@@ -21,6 +25,9 @@ inline void gather_fixed(const std::byte* records, std::uint32_t record_bytes, c
             const std::byte* ahead = records + TagSorter<Tag>::index_of(tags[i + kAhead], index_bits) * bytes;
             __builtin_prefetch(ahead);
             __builtin_prefetch(ahead + 64);
+#ifndef NOTHIRD
+            __builtin_prefetch(ahead + std::min(bytes - 1, 127u));
+#endif
         }
         std::memcpy(out, records + TagSorter<Tag>::index_of(tags[i], index_bits) * bytes, bytes);
     }

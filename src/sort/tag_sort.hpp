@@ -33,17 +33,29 @@ public:
 
     /// Returns where the sorted tags are: tags or spare.
     Tag* run(std::uint64_t low_prefix, std::uint64_t high_prefix) {
-        low_ = low_prefix;
-        shift_ = static_cast<unsigned>(std::countl_zero(std::max<std::uint64_t>(high_prefix - low_prefix, 1)));
+        if (count_ == 0) return tags_;
+        const auto shift =
+            static_cast<unsigned>(std::countl_zero(std::max<std::uint64_t>(high_prefix - low_prefix, 1)));
+        // As many bits as count the records, and two more, leave short runs, which are sorted in place.
+        const unsigned wanted = static_cast<unsigned>(std::bit_width(count_)) + 2;
+        const unsigned digits = (std::min(key_bits_, wanted) + kDigitBits - 1) / kDigitBits;
+        Histograms histograms;
+        clear(histograms, digits);
         const std::byte* record = records_;
-        for (std::uint64_t i = 0; i < count_; ++i, record += format_.record_bytes)
-            tags_[i] = make((key_prefix(format_, record) - low_) << shift_, i);
-        // Bits that tell most records apart: as many as count them, and ten more; the few ties are settled below.
-        const unsigned wanted = static_cast<unsigned>(std::bit_width(count_)) + 10;
-        const unsigned sorted_bits = std::min(key_bits_, (wanted + 7) / 8 * 8);
-        Tag* sorted = radix(tags_, spare_, count_, sorted_bits);
+        for (std::uint64_t i = 0; i < count_; ++i, record += format_.record_bytes) {
+            tags_[i] = make((key_prefix(format_, record) - low_prefix) << shift, i);
+            count_digits(histograms, digits, tags_[i]);
+        }
+        Tag* sorted = scatter(tags_, spare_, count_, digits, histograms);
         other_ = sorted == tags_ ? spare_ : tags_;
-        settle_runs(sorted, count_, sorted_bits, kPrefixRest);
+        for_each_run(sorted, count_, digits * kDigitBits, [this](Tag* tags, std::uint64_t count) {
+            if (count <= kInsertion) {
+                insertion_sort(tags, count);
+            } else {
+                sort_tags(tags, count);
+                settle_runs(tags, count, 0);
+            }
+        });
         return sorted;
     }
     static std::uint64_t index_of(const Tag& tag, unsigned index_bits) {
@@ -56,9 +68,10 @@ public:
 
 private:
     static constexpr bool kWide = sizeof(Tag) == 16;
-    static constexpr unsigned kPrefixRest = ~0u;       // position: the bits of the prefix that the tag left out
-    static constexpr std::uint64_t kInsertion = 24;    // runs up to here are compared as records
-    static constexpr std::uint64_t kRadixFrom = 1500;  // below, std::sort of tags is faster than clearing histograms
+    static constexpr unsigned kDigitBits = 11, kBuckets = 1u << kDigitBits;  // a digit's cursors and lines fit the L2
+    static constexpr std::uint64_t kInsertion = 24;                          // runs up to here are sorted in place
+    static constexpr std::uint64_t kAhead = 16;        // records whose lines are on their way while one is looked at
+    static constexpr std::uint64_t kRadixFrom = 1000;  // below, std::sort of tags is faster than clearing histograms
 
     Tag make(std::uint64_t key, std::uint64_t index) const {
         if constexpr (kWide) {
@@ -78,94 +91,105 @@ private:
         return records_ + index_of(tag, index_bits_) * format_.record_bytes;
     }
 
-    /// Least significant digit first over the `bits` highest bits; digits that all tags share are skipped.
-    Tag* radix(Tag* from, Tag* to, std::uint64_t count, unsigned bits) {
-        const unsigned digits = (bits + 7) / 8;
-        const unsigned lowest = 64 - 8 * digits;
-        std::array<std::array<std::uint32_t, 256>, 8> histogram;
-        for (unsigned d = 0; d < digits; ++d) histogram[d].fill(0);
-        for (std::uint64_t i = 0; i < count; ++i) {
-            std::uint64_t value = word(from[i]) >> lowest;
-            for (unsigned d = 0; d < digits; ++d, value >>= 8) ++histogram[d][value & 255];
-        }
+    using Histograms = std::array<std::array<std::uint32_t, kBuckets>, (64 + kDigitBits - 1) / kDigitBits>;
+
+    /// Digit d counts from the least significant of the `digits` most significant ones.
+    static unsigned digit_of(const Tag& tag, unsigned digits, unsigned d) {
+        // Where the digits ask for more bits than there are, the lowest one wraps to the topmost bits, which are equal
+        // by the time they would count.
+        return static_cast<unsigned>(std::rotl(word(tag), static_cast<int>((digits - d) * kDigitBits))) &
+               (kBuckets - 1);
+    }
+    static void clear(Histograms& histograms, unsigned digits) {
+        for (unsigned d = 0; d < digits; ++d) histograms[d].fill(0);
+    }
+    static void count_digits(Histograms& histograms, unsigned digits, const Tag& tag) {
+        for (unsigned d = 0; d < digits; ++d) ++histograms[d][digit_of(tag, digits, d)];
+    }
+    /// Least significant digit first, with the counts in `histograms`; digits that all tags share are skipped. Returns
+    /// where the sorted tags are.
+    static Tag* scatter(Tag* from, Tag* to, std::uint64_t count, unsigned digits, Histograms& histograms) {
         for (unsigned d = 0; d < digits; ++d) {
-            const unsigned down = lowest + 8 * d;
-            auto& next = histogram[d];
-            if (next[(word(from[0]) >> down) & 255] == count) continue;
+            auto& next = histograms[d];
+            if (next[digit_of(from[0], digits, d)] == count) continue;
             std::uint32_t sum = 0;
             for (std::uint32_t& slot : next) sum += std::exchange(slot, sum);
-            for (std::uint64_t i = 0; i < count; ++i) to[next[(word(from[i]) >> down) & 255]++] = from[i];
+            for (std::uint64_t i = 0; i < count; ++i) to[next[digit_of(from[i], digits, d)]++] = from[i];
             std::swap(from, to);
         }
         return from;
     }
-
-    /// In `tags`, sorted by their `sorted_bits` highest bits, puts each run that agrees in them in order by what
-    /// follows: `position` says which bytes come next.
-    void settle_runs(Tag* tags, std::uint64_t count, unsigned sorted_bits, unsigned position) {
-        const std::uint64_t mask = sorted_bits >= 64 ? ~std::uint64_t{0} : ~(~std::uint64_t{0} >> sorted_bits);
-        for (std::uint64_t first = 0; first + 1 < count;) {
-            std::uint64_t last = first + 1;
-            while (last < count && ((word(tags[first]) ^ word(tags[last])) & mask) == 0) ++last;
-            if (last - first > 1) settle(tags + first, last - first, sorted_bits, position);
-            first = last;
-        }
-    }
-    void settle(Tag* tags, std::uint64_t count, unsigned sorted_bits, unsigned position) {
-        if (count <= kInsertion) {
-            insertion_sort(tags, count);
-            return;
-        }
-        unsigned next_position = 0, bits = 0;
-        if (position == kPrefixRest) {
-            // What the first tag had no room for, in one more tag: all the bits of the relative prefix below the sorted
-            // ones.
-            const unsigned used = shift_ + sorted_bits;
-            for (std::uint64_t i = 0; i < count; ++i) {
-                const std::uint64_t rest = used >= 64 ? 0 : (key_prefix(format_, record_of(tags[i])) - low_) << used;
-                tags[i] = make(rest, index_of(tags[i], index_bits_));
-            }
-            bits = used >= 64 ? 0 : std::min(key_bits_, 64 - used);
-            if (used + bits < 64) {  // index bits are in the way: one more round for the remainder
-                sort_tags(tags, count, bits);
-                settle_prefix_remainder(tags, count, bits, used + bits);
-                return;
-            }
-            next_position = std::min<unsigned>(8, format_.key_bytes);
-        } else {
-            if (position >= text_bytes()) return;  // byte-identical: any order is the same bytes
-            const unsigned bytes = key_bits_ / 8;
-            for (std::uint64_t i = 0; i < count; ++i)
-                tags[i] = make(window(record_of(tags[i]), position), index_of(tags[i], index_bits_));
-            bits = 8 * bytes;
-            next_position = position + bytes;
-        }
-        if (bits > 0) sort_tags(tags, count, bits);
-        settle_runs(tags, count, bits, next_position);
-    }
-    void settle_prefix_remainder(Tag* tags, std::uint64_t count, unsigned bits, unsigned used) {
-        const std::uint64_t mask = ~(~std::uint64_t{0} >> bits);
-        for (std::uint64_t first = 0; first + 1 < count;) {
-            std::uint64_t last = first + 1;
-            while (last < count && ((word(tags[first]) ^ word(tags[last])) & mask) == 0) ++last;
-            if (last - first > 1) settle(tags + first, last - first, used - shift_, kPrefixRest);
-            first = last;
-        }
-    }
-    void sort_tags(Tag* tags, std::uint64_t count, unsigned bits) {
+    /// Sorts by all key bits of the tags. Never inlined: settle_runs() nests, its histograms must not.
+    __attribute__((noinline)) void sort_tags(Tag* tags, std::uint64_t count) {
         if (count < kRadixFrom) {
             std::sort(tags, tags + count, [](const Tag& a, const Tag& b) { return word(a) < word(b); });
             return;
         }
-        const Tag* sorted = radix(tags, other_, count, bits);
+        const unsigned digits = (key_bits_ + kDigitBits - 1) / kDigitBits;
+        Histograms histograms;
+        clear(histograms, digits);
+        for (std::uint64_t i = 0; i < count; ++i) count_digits(histograms, digits, tags[i]);
+        const Tag* sorted = scatter(tags, other_, count, digits, histograms);
         if (sorted != tags) std::copy_n(sorted, count, tags);
     }
+
+    /// Calls run(first tag, length) for each run of two or more tags that agree in their `bits` highest bits.
+    template <typename Run>
+    static void for_each_run(Tag* tags, std::uint64_t count, unsigned bits, Run run) {
+        const std::uint64_t mask = bits >= 64 ? ~std::uint64_t{0} : ~(~std::uint64_t{0} >> bits);
+        for (std::uint64_t first = 0; first + 1 < count;) {
+            std::uint64_t last = first + 1;
+            while (last < count && ((word(tags[first]) ^ word(tags[last])) & mask) == 0) ++last;
+            if (last - first > 1) run(tags + first, last - first);
+            first = last;
+        }
+    }
+    /// In `tags`, in order of their key bits, puts each run that agrees in them in order by the records' text, of which
+    /// the first `known` bytes are the same within a run.
+    void settle_runs(Tag* tags, std::uint64_t count, unsigned known) {
+        for_each_run(tags, count, key_bits_, [this, known](Tag* run, std::uint64_t length) {
+            if (length <= kInsertion) {
+                insertion_sort(run, length);
+                return;
+            }
+            const unsigned common = common_prefix(run, length, known);
+            if (common == text_bytes()) return;  // byte-identical: any order is the same bytes
+            for (std::uint64_t i = 0; i < length; ++i) {
+                if (i + kAhead < length) __builtin_prefetch(record_of(run[i + kAhead]) + common % format_.record_bytes);
+                run[i] = make(window(record_of(run[i]), common), index_of(run[i], index_bits_));
+            }
+            sort_tags(run, length);
+            settle_runs(run, length, common + key_bits_ / 8);
+        });
+    }
+    /// Leading bytes of the text that all records of the run share; at least `known` are.
+    unsigned common_prefix(const Tag* run, std::uint64_t length, unsigned known) const {
+        unsigned common = text_bytes();
+        const std::byte* const first = record_of(run[0]);
+        for (std::uint64_t i = 1; i < length && common > known; ++i) {
+            if (i + kAhead < length) __builtin_prefetch(record_of(run[i + kAhead]));
+            const std::byte* const record = record_of(run[i]);
+            if (std::memcmp(first, record, format_.record_bytes) == 0) continue;
+            for (unsigned at = known; at < common; at += 8) {
+                const std::uint64_t difference = window(first, at) ^ window(record, at);
+                if (difference == 0) continue;
+                common = std::min(common, at + static_cast<unsigned>(std::countl_zero(difference)) / 8);
+                break;
+            }
+        }
+        return common;
+    }
+    /// By key bits, then whole records.
     void insertion_sort(Tag* tags, std::uint64_t count) const {
+        const auto less = [this](const Tag& a, const Tag& b) {
+            const std::uint64_t key_a = word(a) >> (64 - key_bits_), key_b = word(b) >> (64 - key_bits_);
+            if (key_a != key_b) return key_a < key_b;
+            return compare_records(format_, record_of(a), record_of(b)) < 0;
+        };
         for (std::uint64_t i = 1; i < count; ++i) {
             const Tag moving = tags[i];
             std::uint64_t at = i;
-            for (; at > 0 && compare_records(format_, record_of(moving), record_of(tags[at - 1])) < 0; --at)
-                tags[at] = tags[at - 1];
+            for (; at > 0 && less(moving, tags[at - 1]); --at) tags[at] = tags[at - 1];
             tags[at] = moving;
         }
     }
@@ -176,6 +200,11 @@ private:
     }
     /// Eight bytes of the text from `position` on, zeros past its end.
     std::uint64_t window(const std::byte* record, unsigned position) const {
+        if (format_.key_offset == 0 && position + 8 <= format_.record_bytes) {
+            std::uint64_t value;
+            std::memcpy(&value, record + position, 8);
+            return __builtin_bswap64(value);
+        }
         std::byte bytes[8] = {};
         unsigned at = 0;
         if (format_.key_offset != 0) {
@@ -195,8 +224,7 @@ private:
     const std::byte* records_;
     std::uint64_t count_;
     Tag *tags_, *spare_, *other_ = nullptr;
-    unsigned index_bits_ = 0, key_bits_ = 64, shift_ = 0;
-    std::uint64_t low_ = 0;
+    unsigned index_bits_ = 0, key_bits_ = 64;
 };
 
 }  // namespace sluice

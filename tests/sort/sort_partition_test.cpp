@@ -101,6 +101,31 @@ TEST(PartitionSorter, KeysSharingLongPrefixesAndPresortedInputs) {
     expect_sorted(kGensortFormat, reversed);
 }
 
+TEST(PartitionSorter, ClusteredKeysAreOrderedByTheBitsBelowTheFirstDigits) {
+    for (const std::size_t cluster : {2, 23, 24, 25, 26, 700, 999, 1001, 6000}) {
+        Bytes data = random_records(kGensortFormat, 12'000, cluster);
+        Rng rng(cluster);
+        for (std::size_t i = 0; i < 12'000; ++i) {
+            std::memset(data.data() + i * 100, static_cast<int>(i / cluster), 4);
+            if (rng.below(3) == 0) std::memset(data.data() + i * 100 + 4, 0x55, 20);
+        }
+        expect_sorted(kGensortFormat, data);
+    }
+}
+
+TEST(PartitionSorter, LateDifferencesOfLongRecordsAreFound) {
+    for (const RecordFormat format :
+         {RecordFormat{1000, 0, 10}, RecordFormat{1000, 700, 10}, RecordFormat{997, 5, 3}}) {
+        for (const std::size_t place : {std::size_t{11}, std::size_t{500}, std::size_t{995}, std::size_t{996}}) {
+            Bytes data(400 * format.record_bytes, std::byte{3});
+            Rng rng(place);
+            for (std::size_t i = 0; i < 400; ++i)
+                data[i * format.record_bytes + place] = static_cast<std::byte>(rng.below(40));
+            expect_sorted(format, data);
+        }
+    }
+}
+
 TEST(PartitionSorter, NarrowKeyRangesUseTheirLowBitsWithoutError) {
     for (const std::uint64_t width :
          {std::uint64_t{1}, std::uint64_t{255}, std::uint64_t{1} << 20, std::uint64_t{1} << 50}) {
