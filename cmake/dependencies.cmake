@@ -17,5 +17,5 @@ add_library(libaio::libaio INTERFACE IMPORTED)
 target_include_directories(libaio::libaio INTERFACE ${LIBAIO_INCLUDE})
 target_link_libraries(libaio::libaio INTERFACE ${LIBAIO_LIBRARY})
 
-# Highway's vqsort is optional: src/sort falls back to its own radix sort.
+# Highway's vqsort is a candidate of bench/tags_bench.cpp where it is installed.
 pkg_check_modules(HWY IMPORTED_TARGET libhwy libhwy-contrib)
