@@ -11,8 +11,10 @@ namespace {
 
 using Cursor = RecordScatter::Cursor;
 
-constexpr std::uintptr_t kBurst = 512;   // bytes that go out at once; at most 8 lines, so that 1,024 stay in the L2
-constexpr std::size_t kStageLines = 10;  // a burst, and the rest of the record that completes it
+constexpr std::size_t kLeastBurst = 512, kMostBurst = 1024;  // bytes; longer ones cost fewer mispredicted branches
+constexpr std::size_t kStageBytes = 1u << 20;                // in all: what the second-level cache holds
+constexpr std::size_t kRestBytes = 128;                      // behind a burst, for the end of the record that fills it
+constexpr std::size_t kAheadBytes = 2048;                    // records read from memory that far ahead
 
 std::size_t append_plain(const std::byte* records, std::span<const std::uint32_t> slot, Cursor* cursors,
                          std::uint32_t record_bytes) {
@@ -29,6 +31,7 @@ std::size_t append_plain(const std::byte* records, std::span<const std::uint32_t
 #define SLUICE_AVX2 __attribute__((target("arch=x86-64-v3")))
 
 /// The burst of which `inside` is an address is complete: writes it, or as much of it as lies in the room.
+template <std::size_t kBurst>
 SLUICE_AVX2 inline void send_burst(const Cursor& to, std::byte* inside, const std::byte* stage) {
     std::byte* const first = inside - (reinterpret_cast<std::uintptr_t>(inside) & (kBurst - 1));
     if (first < to.begin) {  // the room begins within it, behind a header
@@ -36,7 +39,7 @@ SLUICE_AVX2 inline void send_burst(const Cursor& to, std::byte* inside, const st
         return;
     }
     if (to.streaming) {
-        for (std::uintptr_t at = 0; at < kBurst; at += 32) {
+        for (std::size_t at = 0; at < kBurst; at += 32) {
             _mm256_stream_si256(reinterpret_cast<__m256i*>(first + at),
                                 _mm256_load_si256(reinterpret_cast<const __m256i*>(stage + at)));
         }
@@ -45,18 +48,21 @@ SLUICE_AVX2 inline void send_burst(const Cursor& to, std::byte* inside, const st
     }
 }
 
+template <std::size_t kBurst>
 SLUICE_AVX2 std::size_t append_combining(const std::byte* records, std::span<const std::uint32_t> slot, Cursor* cursors,
                                          std::byte* staged) {
     constexpr std::uint32_t kRecord = 100;
     for (std::size_t i = 0; i < slot.size(); ++i, records += kRecord) {
         Cursor& to = cursors[slot[i]];
+        __builtin_prefetch(records + kAheadBytes);
+        __builtin_prefetch(records + kAheadBytes + 64);
         if (to.end - to.write < static_cast<std::ptrdiff_t>(kRecord)) return i;
-        std::byte* const stage = staged + slot[i] * (kStageLines * 64);
+        std::byte* const stage = staged + slot[i] * (kBurst + kRestBytes);
         const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(to.write) & (kBurst - 1);
         std::memcpy(stage + at, records, kRecord);
         if (at + kRecord >= kBurst) {
-            send_burst(to, to.write, stage);
-            std::memcpy(stage, stage + kBurst, kStageLines * 64 - kBurst);
+            send_burst<kBurst>(to, to.write, stage);
+            std::memcpy(stage, stage + kBurst, kRestBytes);
         }
         to.write += kRecord;
     }
@@ -80,7 +86,10 @@ RecordScatter::Kernel RecordScatter::best_kernel(std::uint32_t record_bytes) noe
 
 void RecordScatter::add_slots(std::uint32_t count, bool streaming) {
     cursors_.resize(cursors_.size() + count, Cursor{nullptr, nullptr, nullptr, streaming});
-    if (kernel_ == Kernel::combining) staged_.resize(cursors_.size() * kStageLines);
+    if (kernel_ != Kernel::combining) return;
+    burst_bytes_ = kMostBurst;
+    if (cursors_.size() * burst_bytes_ > kStageBytes) burst_bytes_ = kLeastBurst;
+    staged_.resize(cursors_.size() * (burst_bytes_ + kRestBytes) / sizeof(Line));
 }
 
 void RecordScatter::open(std::uint32_t slot, std::span<std::byte> room) noexcept {
@@ -94,9 +103,9 @@ std::byte* RecordScatter::close(std::uint32_t slot) noexcept {
     std::byte* const written = to.write;
 #if defined(__x86_64__)
     if (kernel_ == Kernel::combining && written != nullptr) {
-        const std::uintptr_t burst = reinterpret_cast<std::uintptr_t>(written) & (kBurst - 1);
+        const std::uintptr_t burst = reinterpret_cast<std::uintptr_t>(written) & (burst_bytes_ - 1);
         const std::size_t held = std::min<std::size_t>(burst, static_cast<std::size_t>(written - to.begin));
-        const std::byte* const stage = staged_[slot * kStageLines].bytes;
+        const std::byte* const stage = staged_.data()->bytes + slot * (burst_bytes_ + kRestBytes);
         std::memcpy(written - held, stage + burst - held, held);
         _mm_sfence();  // streaming stores are ordered by nothing else
     }
@@ -107,7 +116,11 @@ std::byte* RecordScatter::close(std::uint32_t slot) noexcept {
 
 std::size_t RecordScatter::append(const std::byte* records, std::span<const std::uint32_t> slot) noexcept {
 #if defined(__x86_64__)
-    if (kernel_ == Kernel::combining) return append_combining(records, slot, cursors_.data(), staged_.data()->bytes);
+    if (kernel_ == Kernel::combining) {
+        const auto append_by =
+            burst_bytes_ == kLeastBurst ? append_combining<kLeastBurst> : append_combining<kMostBurst>;
+        return append_by(records, slot, cursors_.data(), staged_.data()->bytes);
+    }
 #endif
     return append_plain(records, slot, cursors_.data(), record_bytes_);
 }

@@ -25,7 +25,7 @@ public:
     /// For tests: a given kernel, which must be one this processor runs.
     RecordScatter(std::uint32_t record_bytes, Kernel kernel) : record_bytes_(record_bytes), kernel_(kernel) {}
 
-    /// Adds destinations without room. Allocates; at set-up only.
+    /// Adds destinations without room. Allocates; at set-up only, before the first open().
     /// @param streaming  what is written is not read again soon by this core: past the caches with it.
     void add_slots(std::uint32_t count, bool streaming);
     /// Destination `slot` writes into `room` from now on; only the start of a record may reach as far as its last
@@ -53,7 +53,8 @@ private:
     std::uint32_t record_bytes_;
     Kernel kernel_;
     std::vector<Cursor> cursors_;
-    std::vector<Line> staged_;  // combining: kStageLines lines a slot
+    std::size_t burst_bytes_ = 0;  // combining: what goes out at once
+    std::vector<Line> staged_;     // combining: a burst a slot, and two lines for the rest of the record that fills it
 };
 
 }  // namespace sluice
