@@ -14,7 +14,7 @@ enum class Keys { uniform, all_equal, few_distinct, identical, sorted };
 enum class Work { sort, sort_and_gather, sort_gather_and_check, gather };
 
 constexpr PrefixRange kRange{0x2a00'0000'0000'0000, 0x2b99'9999'9999'9999};  // one of 160 equal partitions
-constexpr std::uint64_t kWriteBuffer = 4'096'000, kWriteBuffers = 4, kStep = 51'200;
+constexpr std::uint64_t kWriteBuffer = 4'096'000, kWriteBuffers = 4;
 
 /// Keys in kRange as `keys` says, gensort values.
 void fill_partition(std::span<std::byte> records, Keys keys, BenchMemory& memory) {
@@ -56,10 +56,9 @@ void sort_partition(benchmark::State& state, BenchMemory& memory, std::uint64_t 
         if (work != Work::gather) sorter.sort(records, kRange);
         if (work == Work::sort) continue;
         RecordChecker checker(kGensortFormat);
-        for (std::uint64_t at = 0; at < bytes; at += kStep) {
-            const auto piece = out.subspan(at % out.size(), std::min(kStep, bytes - at));
-            sorter.gather(at / 100, piece);
-            if (work == Work::sort_gather_and_check) checker.feed(piece);
+        for (std::uint64_t at = 0; at < bytes; at += kWriteBuffer) {
+            const auto piece = out.subspan(at % out.size(), std::min(kWriteBuffer, bytes - at));
+            sorter.gather_out(at / 100, piece, work == Work::sort_gather_and_check ? &checker : nullptr);
         }
         if (checker.summary().unordered != 0) state.SkipWithError("out of order");
         benchmark::ClobberMemory();

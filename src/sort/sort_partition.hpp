@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "record/record_checker.hpp"
 #include "record/record_format.hpp"
 
 namespace sluice {
@@ -23,7 +24,7 @@ struct PrefixRange {
 /// A tag is 8 bytes, leading key bits above the record's index, while there are fewer than 2^24 records, else 16. Tags
 /// are radix-sorted on as many bits as tell most records apart; runs that stay equal are tagged again with the next
 /// bits, down to the last byte of the record. So equal keys cost passes over tags, never a comparison by pointer each.
-/// Cost: about 45 ns a record of 100 bytes (2.2 GB/s per core), gather included.
+/// Cost: docs/performance.md, Kernels.
 class PartitionSorter {
 public:
     /// @param scratch  sort_scratch_bytes(); 64-byte aligned; the caller's, for as long as the sorter lives.
@@ -32,6 +33,9 @@ public:
     void sort(std::span<const std::byte> records, PrefixRange range);
     /// Copies the records from rank `first` of the sorted order on into `out`, whole records.
     void gather(std::uint64_t first, std::span<std::byte> out) const;
+    /// The same for memory that a device reads next: past the caches, so that they keep what is still to be gathered.
+    /// @param checker  is fed the gathered records, while they are in the first-level cache; nullptr: nobody is.
+    void gather_out(std::uint64_t first, std::span<std::byte> out, RecordChecker* checker) const;
     /// For tests: takes the 16-byte path whatever the size; needs scratch for twice the records.
     void force_wide_tags() noexcept { force_wide_ = true; }
 

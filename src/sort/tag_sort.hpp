@@ -43,6 +43,7 @@ public:
         clear(histograms, digits);
         const std::byte* record = records_;
         for (std::uint64_t i = 0; i < count_; ++i, record += format_.record_bytes) {
+            __builtin_prefetch(record + kAheadBytes);
             tags_[i] = make((key_prefix(format_, record) - low_prefix) << shift, i);
             count_digits(histograms, digits, tags_[i]);
         }
@@ -70,7 +71,9 @@ private:
     static constexpr bool kWide = sizeof(Tag) == 16;
     static constexpr unsigned kDigitBits = 11, kBuckets = 1u << kDigitBits;  // a digit's cursors and lines fit the L2
     static constexpr std::uint64_t kInsertion = 24;                          // runs up to here are sorted in place
-    static constexpr std::uint64_t kAhead = 16;        // records whose lines are on their way while one is looked at
+    static constexpr std::uint64_t kAhead = 16;  // records whose lines are on their way while one is looked at
+    static constexpr std::uint64_t kAheadBytes =
+        4096;                                          // in order, across pages: the processor's prefetcher stops there
     static constexpr std::uint64_t kRadixFrom = 1000;  // below, std::sort of tags is faster than clearing histograms
 
     Tag make(std::uint64_t key, std::uint64_t index) const {
@@ -152,32 +155,53 @@ private:
                 insertion_sort(run, length);
                 return;
             }
-            const unsigned common = common_prefix(run, length, known);
+            const unsigned common = retag(run, length, known);
             if (common == text_bytes()) return;  // byte-identical: any order is the same bytes
-            for (std::uint64_t i = 0; i < length; ++i) {
-                if (i + kAhead < length) __builtin_prefetch(record_of(run[i + kAhead]) + common % format_.record_bytes);
-                run[i] = make(window(record_of(run[i]), common), index_of(run[i], index_bits_));
-            }
             sort_tags(run, length);
             settle_runs(run, length, common + key_bits_ / 8);
         });
     }
-    /// Leading bytes of the text that all records of the run share; at least `known` are.
+    /// Tags the records of the run with what follows the leading bytes of the text that they all share; returns how
+    /// many those are (at least `known`). A few records mostly tell, so that one pass over the records is enough.
+    unsigned retag(Tag* run, std::uint64_t length, unsigned known) const {
+        unsigned common = common_prefix(run, std::min<std::uint64_t>(length, 32), known);
+        const std::byte* const first = record_of(run[0]);
+        for (std::uint64_t i = 0; i < length; ++i) {
+            if (i + kAhead < length) {
+                const std::byte* const ahead = record_of(run[i + kAhead]);
+                __builtin_prefetch(ahead);
+                __builtin_prefetch(ahead + 64);
+            }
+            const std::byte* const record = record_of(run[i]);
+            if (shared_prefix(first, record, known, common) < common) {
+                common = common_prefix(run, length, known);
+                i = ~std::uint64_t{0};  // once more from the start
+                continue;
+            }
+            run[i] = make(window(record, common), index_of(run[i], index_bits_));
+        }
+        return common;
+    }
     unsigned common_prefix(const Tag* run, std::uint64_t length, unsigned known) const {
         unsigned common = text_bytes();
         const std::byte* const first = record_of(run[0]);
         for (std::uint64_t i = 1; i < length && common > known; ++i) {
             if (i + kAhead < length) __builtin_prefetch(record_of(run[i + kAhead]));
-            const std::byte* const record = record_of(run[i]);
-            if (std::memcmp(first, record, format_.record_bytes) == 0) continue;
-            for (unsigned at = known; at < common; at += 8) {
-                const std::uint64_t difference = window(first, at) ^ window(record, at);
-                if (difference == 0) continue;
-                common = std::min(common, at + static_cast<unsigned>(std::countl_zero(difference)) / 8);
-                break;
-            }
+            common = shared_prefix(first, record_of(run[i]), known, common);
         }
         return common;
+    }
+    /// Leading bytes of the text that two records share, which is known of the first `known`; no more than `most`.
+    unsigned shared_prefix(const std::byte* left, const std::byte* right, unsigned known, unsigned most) const {
+        if (format_.key_offset == 0 ? std::memcmp(left, right, most) == 0
+                                    : std::memcmp(left, right, format_.record_bytes) == 0) {
+            return most;
+        }
+        for (unsigned at = known; at < most; at += 8) {
+            const std::uint64_t difference = window(left, at) ^ window(right, at);
+            if (difference != 0) return std::min(most, at + static_cast<unsigned>(std::countl_zero(difference)) / 8);
+        }
+        return most;
     }
     /// By key bits, then whole records.
     void insertion_sort(Tag* tags, std::uint64_t count) const {

@@ -34,13 +34,7 @@ void Sorter::emit(const LoadedPartition& loaded) {
         Buffer buffer = ports_.write_buffers.take();
         const std::uint64_t bytes = std::min<std::uint64_t>(
             total_bytes - offset, buffer.capacity() / format_.record_bytes * format_.record_bytes);
-        // Small steps, so that the checker finds the records still in the cache.
-        const std::uint64_t step_bytes = 512ull * format_.record_bytes;
-        for (std::uint64_t done = 0; done < bytes; done += step_bytes) {
-            const auto piece = buffer.storage().subspan(done, std::min(step_bytes, bytes - done));
-            sorter_.gather((offset + done) / format_.record_bytes, piece);
-            if (verify_) checker.feed(piece);
-        }
+        sorter_.gather_out(offset / format_.record_bytes, buffer.storage().first(bytes), verify_ ? &checker : nullptr);
         buffer.commit(bytes);
         this_worker().output_bytes.add(bytes);
         this_worker().records.add(bytes / format_.record_bytes);

@@ -49,6 +49,24 @@ Bytes sorted_by_us(RecordFormat format, const Bytes& data, bool wide, PrefixRang
         const std::size_t piece = std::min<std::size_t>(7, count - first);
         sorter.gather(first, std::span(out).subspan(first * format.record_bytes, piece * format.record_bytes));
     }
+    // The other way out, to addresses of every kind, with the records checked as they pass.
+    for (const std::size_t offset : {0, 32, 4, 1}) {
+        Bytes memory(data.size() + 128, std::byte{0xA5});
+        const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+        std::byte* const to = memory.data() + (64 - address % 64) % 64 + offset;
+        RecordChecker checker(format);
+        for (std::size_t first = 0; first < count; first += 1100) {
+            const std::size_t piece = std::min<std::size_t>(1100, count - first);
+            sorter.gather_out(first, {to + first * format.record_bytes, piece * format.record_bytes},
+                              offset == 4 ? nullptr : &checker);
+        }
+        EXPECT_EQ(std::memcmp(to, out.data(), out.size()), 0) << "streamed to +" << offset;
+        for (const std::byte* b = to + out.size(); b < memory.data() + memory.size(); ++b)
+            EXPECT_EQ(*b, std::byte{0xA5});
+        if (offset == 4) continue;
+        EXPECT_TRUE(checker.summary().sum == sum_records(data, format.record_bytes));
+        EXPECT_TRUE(checker.summary().unordered == 0);
+    }
     return out;
 }
 
