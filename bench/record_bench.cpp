@@ -11,7 +11,7 @@ namespace {
 using namespace sluice;
 using bench::BenchMemory;
 
-constexpr std::uint64_t kCacheBytes = 256'000, kMemoryBytes = 256'000'000, kBlockBytes = 25'600;
+constexpr std::uint64_t kCacheBytes = 256'000, kMemoryBytes = 256'000'000, kBlockBytes = 12'800;
 
 template <typename Body>
 void add(BenchMemory& memory, const std::string& name, std::uint64_t bytes, Body body) {

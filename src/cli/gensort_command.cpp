@@ -107,7 +107,7 @@ private:
                 std::span(block).first(std::min(kBlockRecords, arguments_.records - first) * kGensortRecordBytes);
             RecordGenerator generator(arguments_.options, arguments_.start + first);
             for (auto rest = bytes; !rest.empty();) {  // summed while they are in the cache
-                const auto piece = rest.first(std::min<std::size_t>(rest.size(), 256 * kGensortRecordBytes));
+                const auto piece = rest.first(std::min<std::size_t>(rest.size(), 128 * kGensortRecordBytes));
                 generator.fill(piece);
                 if (arguments_.checksum) sum += sum_records(piece, kGensortRecordBytes);
                 rest = rest.subspan(piece.size());

@@ -58,7 +58,7 @@ void write_files(JobContext& job, const GenerateOptions& options, std::vector<Fi
                 for (std::uint64_t done = 0;
                      done < records;) {  // small steps keep the records in the cache for their sum
                     const auto piece =
-                        buffer.free_space().first(std::min<std::uint64_t>(256, records - done) * kGensortRecordBytes);
+                        buffer.free_space().first(std::min<std::uint64_t>(128, records - done) * kGensortRecordBytes);
                     generator.fill(piece);
                     plan.sum += sum_records(piece, kGensortRecordBytes);
                     buffer.commit(piece.size());

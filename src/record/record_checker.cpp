@@ -23,8 +23,9 @@ struct Key10 {
     }
 };
 
-constexpr std::size_t kBlockBytes =
-    32 * 1024;  // order check and checksum look at the same bytes while they are in the first-level cache
+/// Checksum and order check look at the same bytes while they are in the first-level cache. The checksum goes first: it
+/// reads byte after byte, as the processor's prefetcher likes it.
+constexpr std::size_t kBlockBytes = 16 * 1024;
 
 }  // namespace
 
@@ -76,12 +77,12 @@ void RecordChecker::feed(std::span<const std::byte> records) {
     for (; !records.empty(); records = records.subspan(std::min(block_bytes, records.size()))) {
         const auto block = records.first(std::min(block_bytes, records.size()));
         const std::size_t count = block.size() / format_.record_bytes;
+        summary_.sum += sum_records(block, format_.record_bytes);
         if (gensort) {
             check_gensort_keys(block.data(), count);
         } else {
             check_keys(block.data(), count);
         }
-        summary_.sum += sum_records(block, format_.record_bytes);
         if (summary_.empty()) summary_.first_record.assign(block.begin(), block.begin() + format_.record_bytes);
         summary_.last_record.assign(block.end() - format_.record_bytes, block.end());
         summary_.count += count;
