@@ -69,7 +69,8 @@ TEST(Golden, RecordFilesMatchByteForByteForAnyBlockSize) {
             EXPECT_TRUE(generate(options_of(row[0]), *parse_decimal(row[2]), count, block) == expected)
                 << row[0] << " in blocks of " << block;
         }
-        for (const auto kernel : {crc100::Kernel::zlib, crc100::Kernel::pclmul, crc100::Kernel::avx2, crc100::Kernel::avx512}) {
+        for (const auto kernel :
+             {crc100::Kernel::zlib, crc100::Kernel::pclmul, crc100::Kernel::avx2, crc100::Kernel::avx512}) {
             if (kernel > crc100::best_kernel()) continue;
             EXPECT_EQ(to_hex(crc100::sum(expected.data(), count, kernel)), row[4])
                 << row[0] << " kernel " << static_cast<int>(kernel);
