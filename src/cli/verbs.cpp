@@ -85,6 +85,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.host = app.host();
     mine.placement = app.placement().explanation;
     mine.memory_pages = result.memory_pages;
+    mine.zero = result.zero;
     mine.one = result.one;
     mine.two = result.two;
     mine.cpu_user_s = cpu.user_s;

@@ -13,6 +13,8 @@
 namespace sluice {
 namespace {
 
+double seconds(std::uint64_t ns) { return static_cast<double>(ns) * 1e-9; }
+
 template <typename Get>
 double sum_of(const std::vector<RankReport>& ranks, Get get) {
     return std::accumulate(ranks.begin(), ranks.end(), 0.0,
@@ -31,6 +33,7 @@ nlohmann::json rank_json(const RankReport& r) {
     return {{"host", r.host},
             {"placement", r.placement},
             {"memory_pages", r.memory_pages},
+            {"phase_zero", phase_json(r.zero)},
             {"phase_one", phase_json(r.one)},
             {"phase_two", phase_json(r.two)},
             {"cpu_user_s", r.cpu_user_s},
@@ -51,6 +54,7 @@ RankReport rank_from(const nlohmann::json& j) {
     r.host = j.at("host");
     r.placement = j.at("placement");
     r.memory_pages = j.at("memory_pages");
+    r.zero = phase_report_from_json(j.at("phase_zero").dump());
     r.one = phase_report_from_json(j.at("phase_one").dump());
     r.two = phase_report_from_json(j.at("phase_two").dump());
     r.cpu_user_s = j.at("cpu_user_s");
@@ -78,7 +82,9 @@ std::vector<RankReport> gather_reports(Communicator& communicator, const RankRep
 
 std::uint64_t RunReport::input_bytes() const { return result->input.count * prepared->plan.format.record_bytes; }
 double RunReport::reads_per_tuple() const {
-    return sum_of(ranks, [](const RankReport& r) { return r.one.io.read_bytes + r.two.io.read_bytes; }) /
+    return sum_of(
+               ranks,
+               [](const RankReport& r) { return r.zero.io.read_bytes + r.one.io.read_bytes + r.two.io.read_bytes; }) /
            std::max<double>(1, static_cast<double>(input_bytes()));
 }
 double RunReport::writes_per_tuple() const {
@@ -86,11 +92,18 @@ double RunReport::writes_per_tuple() const {
            std::max<double>(1, static_cast<double>(input_bytes()));
 }
 double RunReport::kernel_reads_per_tuple() const {
-    return sum_of(ranks, [](const RankReport& r) { return r.one.kernel_read_bytes + r.two.kernel_read_bytes; }) /
+    return sum_of(ranks,
+                  [](const RankReport& r) {
+                      return r.zero.kernel_read_bytes + r.one.kernel_read_bytes + r.two.kernel_read_bytes;
+                  }) /
            std::max<double>(1, static_cast<double>(input_bytes()));
 }
 double RunReport::kernel_writes_per_tuple() const {
     return sum_of(ranks, [](const RankReport& r) { return r.one.kernel_written_bytes + r.two.kernel_written_bytes; }) /
+           std::max<double>(1, static_cast<double>(input_bytes()));
+}
+double RunReport::sampled_share() const {
+    return sum_of(ranks, [](const RankReport& r) { return r.zero.io.read_bytes; }) /
            std::max<double>(1, static_cast<double>(input_bytes()));
 }
 const char* RunReport::status() const { return result->verified ? "VALID" : "UNCHECKED"; }
@@ -98,8 +111,21 @@ std::string RunReport::of_limit() const {
     return copy && elapsed_s > 0 ? fmt::format("{:.2f}", copy->elapsed_s() / elapsed_s) : "unmeasured";
 }
 
+/// One line: phase zero has one stage, and its figure is how little it read.
+std::string phase_zero_line(const RunReport& report) {
+    if (report.result->zero.phase.empty())
+        return "phase zero (sample): skipped, keys.distribution = \"uniform\" is promised\n";
+    std::uint64_t elapsed_ns = 0;
+    for (const RankReport& rank : report.ranks) elapsed_ns = std::max(elapsed_ns, rank.zero.elapsed_ns);
+    return fmt::format("phase zero (sample): {:.3f} s, {} samples, {} read in {:.0f} requests: {:.4f} % of the input\n",
+                       seconds(elapsed_ns), report.result->samples,
+                       human_bytes(sum_of(report.ranks, [](const RankReport& r) { return r.zero.io.read_bytes; })),
+                       sum_of(report.ranks, [](const RankReport& r) { return r.zero.io.read_requests; }),
+                       100 * report.sampled_share());
+}
+
 std::string tables(const RunReport& report) {
-    std::string text = phase_table(report, "phase one (distribute)", &RankReport::one) +
+    std::string text = phase_zero_line(report) + phase_table(report, "phase one (distribute)", &RankReport::one) +
                        phase_table(report, "phase two (sort)", &RankReport::two);
     const double gigabytes = std::max(1e-9, static_cast<double>(report.input_bytes()) / 1e9);
     const double cpu_s = sum_of(report.ranks, [](const RankReport& r) { return r.cpu_user_s + r.cpu_system_s; });
@@ -110,6 +136,7 @@ std::string tables(const RunReport& report) {
     text += fmt::format("records: {} in, {} out, checksum {}, {}\n", report.result->input.count,
                         report.result->output.count, to_hex(report.result->output.sum),
                         report.result->verified ? "equal" : "not compared (run.verify = false)");
+    text += report.result->balance.text();
     for (std::size_t rank = 0; rank < report.ranks.size(); ++rank) {
         const RankReport& r = report.ranks[rank];
         text += fmt::format(
@@ -159,6 +186,9 @@ std::string result_json(const RunReport& report) {
         {"kernel_writes_per_tuple", report.kernel_writes_per_tuple()},
         {"partitions", report.prepared->plan.ownership.partitions()},
         {"mean_partition_bytes", report.prepared->plan.mean_partition_bytes},
+        {"samples", report.result->samples},
+        {"sampled_share", report.sampled_share()},
+        {"balance", nlohmann::json::parse(report.result->balance.to_json())},
         {"mpi_library", report.mpi_library},
         {"ranks", ranks}};
     if (report.copy) {

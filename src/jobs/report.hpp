@@ -14,7 +14,7 @@ namespace sluice {
 /// One rank's figures, gathered by gather_reports.
 struct RankReport {
     std::string host, placement, memory_pages;
-    PhaseReport one, two;
+    PhaseReport zero, one, two;
     double cpu_user_s = 0, cpu_system_s = 0, elapsed_s = 0;  ///< elapsed: since this rank's program began
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;
     std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
@@ -38,6 +38,7 @@ struct RunReport {
     double kernel_writes_per_tuple() const;
     const char* status() const;    ///< VALID or UNCHECKED; INVALID runs end in an error
     std::string of_limit() const;  ///< "0.93", "unmeasured"
+    double sampled_share() const;  ///< of the input's bytes, read in phase zero
 };
 
 std::string tables(const RunReport& report);

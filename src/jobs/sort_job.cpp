@@ -11,6 +11,10 @@
 namespace sluice {
 namespace {
 
+std::uint64_t arena_bytes(const RankPlan& rank) {
+    return std::max(rank.one.memory_bytes(), rank.two.memory_bytes()) + kMiB;
+}
+
 std::string part_name(std::uint32_t partition) {
     char name[32];
     std::snprintf(name, sizeof name, "part-%06u", partition);
@@ -199,6 +203,28 @@ std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared
     return files;
 }
 
+/// Phase zero, or for keys promised to be uniform nothing but equal pieces of the key space.
+std::unique_ptr<Partitioner> make_partitioner(JobContext& job, Arena& arena, const PreparedSort& prepared,
+                                              const std::vector<std::vector<ReadRange>>& ranges,
+                                              const std::vector<double>& shares, SortResult& result,
+                                              LiveCounters& live) {
+    const SortPlan& plan = prepared.plan;
+    if (job.config.keys.distribution == "uniform")
+        return make_uniform_partitioner(plan.format, plan.ownership.partitions());
+    std::vector<std::uint64_t> input_bytes, memory_bytes;
+    std::size_t disks = 0;
+    for (std::size_t rank = 0; rank < plan.ranks.size(); ++rank) {
+        input_bytes.push_back(prepared.resources[rank].input_bytes);
+        memory_bytes.push_back(arena_bytes(plan.ranks[rank]));
+        disks += prepared.resources[rank].output_disks;
+    }
+    const SamplePlan sample = plan_sample(job.config, plan, input_bytes, memory_bytes, disks);
+    PhaseZeroResult zero = run_phase_zero(job, arena, plan, sample, ranges, shares, live);
+    result.zero = std::move(zero.report);
+    result.samples = zero.samples;
+    return std::move(zero.partitioner);
+}
+
 void check_conservation(const SortResult& result, const DataSet& input, bool verified) {
     const auto differ = [&](const char* what, const RecordSum& a, const char* other, const RecordSum& b) {
         throw CollectiveError(Errc::integrity,
@@ -243,15 +269,19 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
         remove_data_set(job, DiskRole::output, job.config.output.name);
     job.communicator.barrier_or_failure();
 
-    const std::unique_ptr<Arena> arena =
-        job.make_arena(std::max(mine.one.memory_bytes(), mine.two.memory_bytes()) + kMiB);
-    const auto partitioner = make_uniform_partitioner(plan.format, plan.ownership.partitions());
+    const std::unique_ptr<Arena> arena = job.make_arena(arena_bytes(mine));
+    const auto ranges = ranges_by_reader(prepared.slices, mine.one.readers);
+    const std::vector<double> shares =
+        job.config.keys.distribution == "uniform"
+            ? std::vector<double>(plan.ownership.partitions(), 1.0 / plan.ownership.partitions())
+            : partition_shares(plan.ownership, prepared.resources);
+    const auto partitioner = make_partitioner(job, *arena, prepared, ranges, shares, result, live);
     ExtentIndex index(job.executor, mine.partitions);
     Output output(job, prepared.run_id);
     const Logs logs(job, prepared.run_id, plan.mean_partition_bytes * mine.partitions);
 
-    const PhaseOneInput one{ranges_by_reader(prepared.slices, mine.one.readers), logs.files(), logs.space(),
-                            std::stoull(prepared.run_id.substr(16), nullptr, 16), options.mutant};
+    const PhaseOneInput one{ranges, logs.files(), logs.space(), std::stoull(prepared.run_id.substr(16), nullptr, 16),
+                            options.mutant};
     PhaseOneResult first = run_phase_one(job, *arena, mine, plan, *partitioner, one, index, live);
     result.one = std::move(first.report);
     result.peers = std::move(first.peers);
@@ -304,6 +334,7 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     set.total = result.output;
     set.input_total = result.input;
     set.files = gather_parts(job, prepared, output, second.parts);
+    result.balance = measure_balance(plan, prepared.resources, shares, set);
     output.publish(set.to_text());
     result.durable_ns = job.executor.now_ns();
     return result;

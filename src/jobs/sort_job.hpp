@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "io/data_set.hpp"
+#include "jobs/balance.hpp"
 #include "jobs/cluster.hpp"
 #include "jobs/job_context.hpp"
 #include "jobs/phase_one.hpp"
 #include "jobs/phase_two.hpp"
+#include "jobs/phase_zero.hpp"
 #include "jobs/plan.hpp"
 
 namespace sluice {
@@ -34,7 +36,8 @@ struct SortResult {
     RecordSum input, output;                     ///< over all ranks
     std::uint64_t duplicate_keys = 0;            ///< within this rank's parts
     std::uint64_t begin_ns = 0, durable_ns = 0;  ///< this rank's clock: job begun, MANIFEST durable
-    PhaseReport one, two;                        ///< this rank's
+    PhaseReport zero, one, two;                  ///< this rank's; zero is empty when nothing was sampled
+    std::uint64_t samples = 0;                   ///< records sampled, over all ranks
     std::uint64_t padding_bytes = 0;             ///< this rank's, in the logs
     std::uint64_t extents = 0;
     std::string memory_pages;  ///< what kind of pages the buffers got
@@ -43,6 +46,7 @@ struct SortResult {
     double first_arrival_input_fraction =
         -1;              ///< how much of the input was read when the first record from a peer arrived; -1: none did
     DataSet output_set;  ///< on all ranks
+    Balance balance;     ///< over all ranks, on all ranks
 };
 
 /// Checks everything knowable, on all ranks, and plans. Writes nothing. Throws one Error listing every problem.

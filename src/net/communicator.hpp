@@ -22,6 +22,9 @@ public:
     /// Everybody's text, by rank, on all ranks. Texts may be long (hundreds of MB in all) and hold any bytes.
     virtual std::vector<std::string> all_gather(const std::string& text) = 0;
 
+    /// Everybody's text, by rank, on the root; empty texts elsewhere. Bounds as all_gather.
+    virtual std::vector<std::string> gather(const std::string& text, std::uint32_t root = 0) = 0;
+
     struct Failure {
         std::uint32_t rank = 0;  ///< who failed first
         int exit_code = 1;

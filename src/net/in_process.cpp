@@ -37,6 +37,10 @@ public:
         }
         return cluster_.result_;
     }
+    std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
+        auto texts = all_gather(text);
+        return rank_ == root ? std::move(texts) : std::vector<std::string>(texts.size());
+    }
     void announce_failure(const Failure& failure) override {
         {
             Lock lock(cluster_.mutex_);

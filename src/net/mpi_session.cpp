@@ -71,6 +71,25 @@ public:
         wait(request);
         return text;
     }
+    std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
+        const int mine = static_cast<int>(text.size());
+        std::vector<int> lengths(size_), offsets(size_);
+        MPI_Request request;
+        check_mpi(MPI_Iallgather(&mine, 1, MPI_INT, lengths.data(), 1, MPI_INT, comm_, &request), "MPI_Iallgather");
+        wait(request);
+        const std::uint64_t total = std::accumulate(lengths.begin(), lengths.end(), std::uint64_t{0});
+        SLUICE_CHECK(total <= kMaxMessageBytes);
+        std::exclusive_scan(lengths.begin(), lengths.end(), offsets.begin(), 0);
+        std::string all(rank_ == root ? total : 0, '\0');
+        check_mpi(MPI_Igatherv(text.data(), mine, MPI_BYTE, all.data(), lengths.data(), offsets.data(), MPI_BYTE,
+                               static_cast<int>(root), comm_, &request),
+                  "MPI_Igatherv");
+        wait(request);
+        std::vector<std::string> texts(size_);
+        for (std::uint32_t r = 0; r < size_ && rank_ == root; ++r)
+            texts[r] = all.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(lengths[r]));
+        return texts;
+    }
     std::vector<std::string> all_gather(const std::string& text) override {
         const int mine = static_cast<int>(text.size());
         std::vector<int> lengths(size_), offsets(size_);

@@ -26,7 +26,8 @@ struct RecordConfig {
     std::uint64_t size_bytes = 100, key_offset_bytes = 0, key_size_bytes = 10;
 };
 struct KeysConfig {
-    std::string distribution = "uniform";
+    std::string distribution = "sample";
+    std::uint32_t samples = 0;
 };
 struct PartitionsConfig {
     std::uint64_t size_bytes = 0;

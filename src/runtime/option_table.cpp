@@ -159,9 +159,14 @@ void add_memory_and_data(std::vector<Option>& t) {
                             SLUICE_FIELD(record.key_offset_bytes), false));
     t.push_back(size_option("record.key_size", 1, kMiB, "bytes of the key, compared as unsigned",
                             SLUICE_FIELD(record.key_size_bytes), false));
-    t.push_back(choice_option("keys.distribution", {"uniform"},
-                              "what is promised about the keys: uniform needs no sampling",
-                              SLUICE_FIELD(keys.distribution)));
+    t.push_back(
+        choice_option("keys.distribution", {"sample", "uniform"},
+                      "sample: partitions follow the keys that phase zero finds; uniform: promised to be evenly "
+                      "spread, nothing is sampled",
+                      SLUICE_FIELD(keys.distribution)));
+    t.push_back(integer_option("keys.samples", 0, 1'000'000,
+                               "records that phase zero samples for each partition; 0: planned, 200 or more",
+                               SLUICE_FIELD(keys.samples)));
     t.push_back(size_option("partitions.size", 4 * kKiB, kGiB << 10, "mean bytes of a partition; 0B: planned",
                             SLUICE_FIELD(partitions.size_bytes)));
     t.push_back(integer_option("partitions.count", 0, 1 << 20, "partitions over all ranks; 0: planned",

@@ -19,7 +19,7 @@ def ranks_agree_with_each_other_and_an_independent_sort():
             out = h.must(h.sluice(["sort", *w.options, "--set", f"memory.budget={BUDGET_MIB}MiB", "--set", "run.overwrite=true"], ranks=ranks), f"sort on {ranks}")
             fields = h.result_line(out)
             h.check(fields["status"] == "VALID" and fields["records"] == str(RECORDS), f"{ranks} ranks: {fields}")
-            h.check(fields["reads_per_tuple"] == "2.00" and fields["writes_per_tuple"] == "2.00", f"{ranks} ranks: {fields}")
+            h.check(float(fields["reads_per_tuple"]) < 2.012 and fields["writes_per_tuple"] == "2.00", f"{ranks} ranks: {fields}")
             h.check(h.sha_of_files(w.parts()) == expected, f"{ranks} ranks: output differs from the independent sort")
             check_accounts(w, ranks)
             check_valsort(w, checksum)
@@ -36,7 +36,9 @@ def check_accounts(w, ranks):
     h.check(result["schema_version"] == 1 and result["status"] == "VALID" and len(result["ranks"]) == ranks, "result.json is incomplete")
     for kind in ("reads", "writes"):
         ours, kernel = result[f"{kind}_per_tuple"], result[f"kernel_{kind}_per_tuple"]
-        h.check(abs(ours - 2) < 0.02, f"{kind} per tuple by our counters: {ours}")
+        sampled = result["sampled_share"] if kind == "reads" else 0   # partitions are small here: 200 samples each are 0.5 %
+        h.check(abs(ours - sampled - 2) < 0.01, f"{kind} per tuple by our counters: {ours}, {sampled} of them sampled")
+        h.check(sampled < 0.012, f"sampled {sampled} of the input")
         h.check(abs(kernel - ours) < 0.01 * ours, f"{kind} per tuple: kernel {kernel}, ours {ours}")
     for rank in result["ranks"]:
         h.check(rank["peak_resident_bytes"] <= rank["budget_bytes"] + 64 * 2**20, f"peak memory {rank['peak_resident_bytes']} of budget {rank['budget_bytes']}")

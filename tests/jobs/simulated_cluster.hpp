@@ -2,6 +2,7 @@
 /// N ranks of the real jobs and stages in one process, on seeded threads and memory disks.
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -18,6 +19,47 @@
 
 namespace sluice::testing {
 
+/// How the keys are spread. The payloads are random but where records are said to be copies.
+enum class Keys { uniform, all_equal, one_hot_key, few_records, sorted, hot_range, zipf };
+inline constexpr std::size_t kKeysKinds = 7;
+
+/// Turns random records into records of this kind; key 10 bytes, leading.
+inline void spread_keys(std::vector<std::byte>& data, std::uint32_t record_bytes, Keys keys, Rng& rng) {
+    const std::size_t count = data.size() / record_bytes;
+    const auto record = [&](std::size_t i) { return data.data() + i * record_bytes; };
+    const auto copy = [&](std::size_t from, std::size_t to) {
+        if (from != to) std::memcpy(record(to), record(from), record_bytes);
+    };
+    for (std::size_t i = 0; i < count; ++i) {
+        const double point = static_cast<double>(rng.below(1'000'000)) * 1e-6;
+        switch (keys) {
+            case Keys::uniform:
+            case Keys::sorted:
+                break;
+            case Keys::all_equal:
+                copy(0, i);
+                break;
+            case Keys::one_hot_key:
+                if (point < 0.7) std::memset(record(i), 0x42, 10);
+                break;
+            case Keys::few_records:
+                if (i >= 5) copy(rng.below(5), i);
+                break;
+            case Keys::hot_range:
+                if (point < 0.9) std::memset(record(i), 0x42, 3);
+                break;
+            case Keys::zipf:
+                copy(std::min(i, static_cast<std::size_t>(std::pow(1000.0, point)) - 1), i);
+                break;
+        }
+    }
+    if (keys != Keys::sorted) return;
+    std::vector<std::vector<std::byte>> records;
+    for (std::size_t i = 0; i < count; ++i) records.emplace_back(record(i), record(i) + record_bytes);
+    std::sort(records.begin(), records.end());
+    for (std::size_t i = 0; i < count; ++i) std::memcpy(record(i), records[i].data(), record_bytes);
+}
+
 struct ClusterShape {
     std::uint64_t seed = 1;
     std::uint32_t ranks = 1, ranks_per_host = 1, partitions = 8, distributors = 1, logical_disk_distributors = 1;
@@ -31,6 +73,9 @@ struct ClusterShape {
     IoFault io_fault;  ///< fires only when io_faulty
     bool io_faulty = false;
     bool validate = false;  ///< also run `sluice validate` on what was published
+    Keys keys = Keys::uniform;
+    bool promised_uniform = false;  ///< nothing is sampled
+    std::uint32_t samples = 0;      ///< a partition; 0: planned, which here is everything
 };
 
 struct ClusterOutcome {
@@ -41,6 +86,7 @@ struct ClusterOutcome {
     std::uint64_t switches = 0;
     bool fault_fired = false, published = false;
     std::vector<ValidateResult> validations;  ///< by rank, of shape.validate
+    Balance balance;
     bool good() const { return errors.empty() && output == expected; }
 };
 
@@ -108,6 +154,7 @@ private:
             Rng rng(shape_.input_seed != 0 ? shape_.input_seed : shape_.seed);
             std::vector<std::byte> data(shape_.records * shape_.record_bytes);
             for (auto& b : data) b = static_cast<std::byte>(rng.next() >> 32);
+            spread_keys(data, shape_.record_bytes, shape_.keys, rng);
             const auto first =
                 data.begin() + static_cast<std::ptrdiff_t>(shape_.records * h / host_count * shape_.record_bytes);
             std::vector<std::byte> mine(first, first + static_cast<std::ptrdiff_t>(count * shape_.record_bytes));
@@ -131,6 +178,8 @@ private:
         config.record.size_bytes = shape_.record_bytes;
         config.memory.budget_bytes = 64 << 20;
         config.partitions.count = shape_.partitions;
+        config.keys.distribution = shape_.promised_uniform ? "uniform" : "sample";
+        config.keys.samples = shape_.samples;
         config.io.depth = shape_.depth;
         config.io.read_size_bytes = config.io.write_size_bytes = config.io.chunk_size_bytes = 4096;
         config.net.buffer_size_bytes = 4096;
@@ -182,6 +231,7 @@ private:
                 outcome_.validations.resize(shape_.ranks);
                 outcome_.validations[rank] = valid;
             }
+            if (rank == 0) outcome_.balance = result.balance;
         } catch (const std::exception& error) {
             outcome_.errors.push_back(error.what());
             const auto* known = dynamic_cast<const Error*>(&error);

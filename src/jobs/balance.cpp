@@ -1,0 +1,135 @@
+#include "jobs/balance.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr double kUnevenRanks = 0.05;       // of the target
+constexpr double kLargestPartition = 1.25;  // of the mean
+constexpr double kUnevenPartitions = 1.15;  // what ranks' exact shares may cost the largest partition
+
+/// The directory of a part's output disk: DISK/NAME/part-000001.
+std::string disk_of(const std::string& path) {
+    const std::size_t directory = path.rfind('/');
+    return path.substr(0, path.rfind('/', directory - 1));
+}
+
+nlohmann::json entries_json(const std::vector<Balance::Entry>& entries) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Balance::Entry& entry : entries)
+        list.push_back({{"name", entry.name},
+                        {"bytes", entry.bytes},
+                        {"target_bytes", entry.target_bytes},
+                        {"of_target", entry.of_target()}});
+    return list;
+}
+
+}  // namespace
+
+std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks) {
+    const std::uint32_t partitions = ownership.partitions();
+    const double total = std::accumulate(ranks.begin(), ranks.end(), 0.0,
+                                         [](double sum, const RankResources& r) { return sum + r.weight; });
+    std::vector<double> shares;
+    for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+        const std::uint32_t count = ownership.count(rank);
+        const double share = ranks[rank].weight / total / std::max(1u, count);
+        if (count == 0 || share * partitions > kUnevenPartitions)
+            return std::vector<double>(partitions, 1.0 / partitions);
+        shares.insert(shares.end(), count, share);
+    }
+    return shares;
+}
+
+double Balance::Entry::of_target() const {
+    return target_bytes > 0 ? static_cast<double>(bytes) / target_bytes : bytes == 0 ? 1.0 : 0.0;
+}
+
+double Balance::largest_of(const std::vector<Entry>& entries) const {
+    double largest = 0;
+    for (const Entry& entry : entries) largest = std::max(largest, entry.of_target());
+    return largest;
+}
+double Balance::smallest_of(const std::vector<Entry>& entries) const {
+    double smallest = entries.empty() ? 1 : entries.front().of_target();
+    for (const Entry& entry : entries) smallest = std::min(smallest, entry.of_target());
+    return smallest;
+}
+double Balance::worst_partition_of_mean() const {
+    const auto worst = std::max_element(partition_bytes.begin(), partition_bytes.end());
+    return worst == partition_bytes.end() || mean_partition_bytes == 0
+               ? 1.0
+               : static_cast<double>(*worst) / mean_partition_bytes;
+}
+
+std::string Balance::text() const {
+    const auto within = [&](const std::vector<Entry>& entries) {
+        const bool even = largest_of(entries) <= 1 + kUnevenRanks && smallest_of(entries) >= 1 - kUnevenRanks;
+        return fmt::format("{:.3f} .. {:.3f} of their targets ({} 5 %)", smallest_of(entries), largest_of(entries),
+                           even ? "within" : "NOT within");
+    };
+    const auto worst = std::max_element(partition_bytes.begin(), partition_bytes.end());
+    const double of_mean = worst_partition_of_mean();
+    std::string text =
+        fmt::format("balance: ranks {}, output disks {}\n", within(ranks), within(output_disks)) +
+        fmt::format("  {} partitions, mean {}, largest {} = {:.3f} of the mean (number {}; {} 1.25)\n",
+                    partition_bytes.size(), human_bytes(mean_partition_bytes),
+                    human_bytes(worst == partition_bytes.end() ? 0.0 : static_cast<double>(*worst)), of_mean,
+                    worst - partition_bytes.begin(), of_mean <= kLargestPartition ? "within" : "BEYOND");
+    for (const auto* entries : {&ranks, &output_disks}) {
+        for (const Entry& entry : *entries)
+            text += fmt::format("  {}: {} of {} ({:.3f})\n", entry.name, human_bytes(static_cast<double>(entry.bytes)),
+                                human_bytes(entry.target_bytes), entry.of_target());
+    }
+    return text;
+}
+
+std::string Balance::to_json() const {
+    const nlohmann::json document = {{"ranks", entries_json(ranks)},
+                                     {"output_disks", entries_json(output_disks)},
+                                     {"partition_bytes", partition_bytes},
+                                     {"mean_partition_bytes", mean_partition_bytes},
+                                     {"worst_partition_of_mean", worst_partition_of_mean()}};
+    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
+                        const std::vector<double>& shares, const DataSet& output) {
+    const auto total = static_cast<double>(output.total.count * plan.format.record_bytes);
+    Balance balance;
+    balance.partition_bytes.resize(plan.ownership.partitions());
+    balance.mean_partition_bytes = total / std::max(1u, plan.ownership.partitions());
+    std::map<std::string, Balance::Entry> disks;
+    std::size_t part = 0;
+    for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+        Balance::Entry entry;
+        entry.name = "rank " + std::to_string(rank) + " on " + ranks[rank].host;
+        for (std::uint32_t p = plan.ownership.first(rank); p < plan.ownership.first(rank + 1); ++p)
+            entry.target_bytes += shares[p] * total;
+        std::set<std::string> used;
+        for (; part < plan.ownership.first(rank + 1); ++part) {
+            const DataFile& file = output.files[part];
+            const std::string disk = ranks[rank].host + ":" + disk_of(file.path);
+            balance.partition_bytes[part] += file.bytes;
+            entry.bytes += file.bytes;
+            disks[disk].name = "disk " + disk;
+            disks[disk].bytes += file.bytes;
+            if (used.insert(disk).second)
+                disks[disk].target_bytes += entry.target_bytes / std::max(1u, ranks[rank].output_disks);
+        }
+        balance.ranks.push_back(std::move(entry));
+    }
+    for (auto& [name, entry] : disks) balance.output_disks.push_back(std::move(entry));
+    return balance;
+}
+
+}  // namespace sluice

@@ -1,0 +1,42 @@
+#pragma once
+/// How evenly the records were dealt out: bytes by rank, disk and partition against their targets (DESIGN.md chapter 2,
+/// Balance).
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/data_set.hpp"
+#include "jobs/plan.hpp"
+
+namespace sluice {
+
+/// Which part of all records each partition is to get: ranks in proportion to their weights, as far as that keeps
+/// partitions within 1.15 of the mean, else partitions equally.
+std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks);
+
+struct Balance {
+    struct Entry {
+        std::string name;
+        std::uint64_t bytes = 0;
+        double target_bytes = 0;
+        /// 1 where nothing was to come and nothing came.
+        double of_target() const;
+    };
+    std::vector<Entry> ranks, output_disks;
+    std::vector<std::uint64_t> partition_bytes;
+    double mean_partition_bytes = 0;
+
+    double largest_of(const std::vector<Entry>& entries) const;
+    double smallest_of(const std::vector<Entry>& entries) const;
+    double worst_partition_of_mean() const;
+    std::string text() const;
+    std::string to_json() const;
+};
+
+/// From the sorted set's list of parts, one a partition.
+/// @param shares  the targets, by partition.
+Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
+                        const std::vector<double>& shares, const DataSet& output);
+
+}  // namespace sluice

@@ -1,0 +1,61 @@
+#pragma once
+/// Phase zero: reads small samples scattered over the input.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/io_backend.hpp"
+#include "runtime/rng.hpp"
+#include "stages/reader.hpp"
+
+namespace sluice {
+
+/// Adjacent whole records of an input file, read together.
+struct SampleSpan {
+    std::uint32_t range = 0;   ///< number of the input range it lies in
+    std::uint64_t offset = 0;  ///< in the file, whole records from where the range begins
+    std::uint64_t bytes = 0;
+};
+
+/// One span from a random place of each equal stratum of `ranges`, never just their heads: the whole records of one
+/// block (kDirectIoAlign) or, for records of more than half a block, one record.
+/// @param strata  how many; 0 samples everything, in spans of about 64 KiB.
+std::vector<SampleSpan> plan_sample_spans(const std::vector<ReadRange>& ranges, std::uint32_t record_bytes,
+                                          std::uint64_t strata, Rng& rng);
+/// Bytes of one aligned read that holds any of the spans.
+std::uint64_t largest_span_read_bytes(const std::vector<SampleSpan>& spans);
+
+/// One worker per instance and input disk. Reads its spans with `depth` requests in flight and copies their records, in
+/// the order they come, to `output`. Waits only for the disk. Throws Error(input) when a file ends too early.
+class SampleReader {
+public:
+    /// @param spans    as planned for these ranges.
+    /// @param buffers  depth * buffer_bytes, aligned to kDirectIoAlign; the caller's for as long as this lives.
+    /// @param output   exactly the spans' bytes; likewise.
+    SampleReader(IoBackend& backend, const std::vector<ReadRange>& ranges, std::vector<SampleSpan> spans,
+                 unsigned depth, std::span<std::byte> buffers, std::uint64_t buffer_bytes, std::span<std::byte> output);
+    void run();
+    IoCounters counters() const { return queue_->counters(); }
+
+private:
+    void submit(const SampleSpan& span);
+    void collect();
+
+    IoBackend& backend_;
+    const std::vector<ReadRange>& ranges_;
+    std::vector<SampleSpan> spans_;
+    std::span<std::byte> buffers_;
+    std::uint64_t buffer_bytes_;
+    std::span<std::byte> output_;
+    std::size_t filled_bytes_ = 0;
+    std::vector<SampleSpan> slots_;  // by request token
+    std::vector<std::size_t> free_slots_;
+    std::vector<IoCompletion> done_;
+    std::vector<std::unique_ptr<IoFile>> files_;  // by range
+    std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
+};
+
+}  // namespace sluice

@@ -1,0 +1,94 @@
+"""Any keys: duplicates, one record over and over, gensort's skewed data. Equal bytes on 1 to 4 ranks, balanced, within memory."""
+
+import json
+import random
+
+import harness as h
+
+BUDGET_MIB = 48   # for all ranks
+
+
+def newest_result(w):
+    folders = sorted((w.path / "results").glob("sort-*/result.json"), key=lambda p: p.stat().st_mtime)
+    return json.loads(folders[-1].read_text())
+
+
+def write_records(w, name, records):
+    raw = w.path / "raw"
+    raw.mkdir(exist_ok=True)
+    (raw / name).write_bytes(b"".join(records))
+    return raw
+
+
+def check_balance(result, what):
+    balance = result["balance"]
+    h.check(balance["worst_partition_of_mean"] <= 1.25, f"{what}: largest partition {balance['worst_partition_of_mean']} of the mean")
+    for kind in ("ranks", "output_disks"):
+        for entry in balance[kind]:
+            h.check(abs(entry["of_target"] - 1) <= 0.05, f"{what}: {entry}")
+    h.check(sum(balance["partition_bytes"]) == result["input_bytes"], f"{what}: partitions do not sum to the input")
+
+
+def sort_on_ranks(w, raw, what, ranks_list=(1, 2, 3, 4)):
+    expected = h.sorted_oracle_sha(sorted(raw.glob("*.dat")))
+    for ranks in ranks_list:
+        out = h.must(h.sluice(["sort", *w.options, "--set", f"input.paths={raw}/*.dat", "--set", f"memory.budget={BUDGET_MIB}MiB",
+                               "--set", "run.overwrite=true"], ranks=ranks), f"{what} on {ranks}")
+        h.check(h.result_line(out)["status"] == "VALID", out)
+        h.check("phase zero (sample):" in out and "balance:" in out, out)
+        h.check(h.sha_of_files(w.parts()) == expected, f"{what} on {ranks} ranks: output differs from the independent sort")
+        result = newest_result(w)
+        check_balance(result, f"{what} on {ranks}")
+        for rank in result["ranks"]:
+            h.check(rank["peak_resident_bytes"] <= rank["budget_bytes"] + 64 * 2**20,
+                    f"{what} on {ranks}: peak {rank['peak_resident_bytes']} of budget {rank['budget_bytes']}")
+
+
+def duplicate_keys_with_different_payloads():
+    rng = random.Random(7)
+    keys = [rng.randbytes(10) for _ in range(40)]
+    weights = [1 / (i + 1) for i in range(40)]
+    with h.Workspace() as w:
+        for i in range(2):
+            chosen = rng.choices(keys, weights, k=300_000)
+            raw = write_records(w, f"f{i}.dat", (key + rng.randbytes(90) for key in chosen))
+        sort_on_ranks(w, raw, "duplicate keys")
+
+
+def one_record_over_and_over():
+    with h.Workspace() as w:
+        raw = write_records(w, "same.dat", [bytes(range(100))] * 1_000_000)
+        sort_on_ranks(w, raw, "equal records", ranks_list=(1, 3, 4))
+
+
+def three_records_in_turn():
+    with h.Workspace() as w:
+        raw = write_records(w, "three.dat", [b"abc"[i % 3:i % 3 + 1] * 100 for i in range(500_000)])
+        sort_on_ranks(w, raw, "three records", ranks_list=(2, 4))
+
+
+def gensort_skewed_data():
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", *w.options, "--records", 1_000_000, "--skewed"]), "gen --skewed")
+        raw = w.path / "raw"
+        raw.mkdir()
+        for path in w.inputs():
+            path.rename(raw / f"{path.name}.dat")
+        sort_on_ranks(w, raw, "gensort -s", ranks_list=(1, 3))
+
+
+def sampling_reads_little_and_is_counted():
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", *w.options, "--records", 3_000_000]), "gen")
+        words = ["sort", *w.options, "--set", "memory.budget=256MiB", "--set", "run.overwrite=true"]
+        h.must(h.sluice(words), "sampled")
+        sampled = newest_result(w)
+        h.check(sampled["samples"] > 0 and 0 < sampled["sampled_share"] < 0.002, f"sampled {sampled['sampled_share']}")
+        h.check(abs(sampled["reads_per_tuple"] - sampled["sampled_share"] - 2) < 0.001, f"{sampled['reads_per_tuple']} reads a tuple")
+        out = h.must(h.sluice([*words, "--set", "keys.distribution=uniform"]), "promised uniform")
+        promised = newest_result(w)
+        h.check(promised["samples"] == 0 and promised["sampled_share"] == 0 and "skipped" in out, "something was sampled")
+
+
+h.main([duplicate_keys_with_different_payloads, one_record_over_and_over, three_records_in_turn, gensort_skewed_data,
+        sampling_reads_little_and_is_counted])
