@@ -1,30 +1,24 @@
 #include "net/p2p_transport.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
+
+#include "net/message_ledger.hpp"
+#include "net/transport_kind.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr std::uint32_t kLastFlag = 1;  // no message follows from this source
 
 class P2pTransport final : public Transport {
 public:
     P2pTransport(Wire& wire, BufferPool& pool, std::uint64_t run_id)
         : wire_(wire),
           pool_(pool),
-          run_id_(run_id),
           rank_(wire.rank()),
           ranks_(wire.size()),
-          peers_(ranks_),
-          counters_(ranks_) {
-        if (ranks_ > 1 && pool.count() < ranks_ - 1) {
-            throw Error(Errc::config,
-                        "net.receive_buffers: " + std::to_string(pool.count()) + " are fewer than the " +
-                            std::to_string(ranks_ - 1) +
-                            " peers, each of which needs one standing credit; set >= " + std::to_string(ranks_ - 1));
-        }
+          ledger_(rank_, ranks_, run_id),
+          peers_(ranks_) {
+        require_receive_buffers("p2p", pool.count(), ranks_);
         fair_share_ = ranks_ > 1 ? std::max<std::size_t>(1, pool.count() / (ranks_ - 1)) : 0;
         receives_.resize(pool.count());
         for (Peer& peer : peers_) peer.posted.resize(pool.count());
@@ -41,15 +35,8 @@ public:
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
         if (peer.credits == 0) return false;
-        MessageHeader header;
-        std::memcpy(&header, full.buffer.data().data(), sizeof header);
-        fill(header, full.destination);
-        header.offered_buffers = peer.backlog;
-        std::memcpy(full.buffer.storage().data(), &header, sizeof header);
-        PeerCounters& counted = counters_[full.destination];
-        counted.sent_bytes += full.buffer.size() - kHeaderBytes;
-        counted.sent_records += header.record_count;
-        ++counted.sent_messages;
+        ledger_.stamp(full.buffer, full.destination, peer.backlog);
+        --peer.credits;
         const std::size_t slot = take_send_slot();
         sends_[slot] = std::move(full.buffer);
         ++sends_in_flight_;
@@ -86,15 +73,14 @@ public:
     bool receiving_done() const override { return peers_done_ == ranks_ - 1; }
     bool sending_done() const override { return finishing_ && lasts_said_ == ranks_ - 1 && sends_in_flight_ == 0; }
     bool rings_doorbell() const override { return wire_.rings_doorbell(); }
-    const std::vector<PeerCounters>& counters() const override { return counters_; }
+    const std::vector<PeerCounters>& counters() const override { return ledger_.counters(); }
     const char* name() const override { return "p2p"; }
 
 private:
     static constexpr std::uint64_t kLastSlot = std::uint64_t{1} << 40;  // + destination: the header-only last message
     struct Peer {
-        std::uint64_t credits = 0;  // messages we may still send there
-        std::uint64_t backlog = 0;  // buffers we hold for it
-        std::uint64_t next_sent = 0, next_received = 0;
+        std::uint64_t credits = 0;        // messages we may still send there
+        std::uint64_t backlog = 0;        // buffers we hold for it
         std::size_t outstanding = 0;      // receives posted for it
         std::vector<std::size_t> posted;  // ring of its receives' slots, in the order they were posted
         std::size_t first_posted = 0;
@@ -109,13 +95,6 @@ private:
         bool complete = false;
     };
 
-    void fill(MessageHeader& header, std::uint32_t destination) {
-        header.run_id = run_id_;
-        header.source = rank_;
-        header.destination = destination;
-        header.sequence = peers_[destination].next_sent++;
-        --peers_[destination].credits;
-    }
     std::size_t take_send_slot() {
         if (free_sends_.empty()) {
             free_sends_.push_back(sends_.size());  // as many as the send pool has buffers, reached early
@@ -132,7 +111,7 @@ private:
         std::uint64_t word = 0;
         while (wire_.poll_control(source, word)) {
             any = true;
-            if (word >> 32 == (run_id_ & 0xffffffff)) peers_[source].credits += word & 0xffffffff;
+            if (word >> 32 == (ledger_.run_id() & 0xffffffff)) peers_[source].credits += word & 0xffffffff;
         }
         return any;
     }
@@ -142,8 +121,8 @@ private:
         for (std::uint32_t to = 0; to < ranks_; ++to) {
             Peer& peer = peers_[to];
             if (to == rank_ || peer.last_said || peer.credits == 0) continue;
-            fill(peer.last, to);
-            peer.last.flags = kLastFlag;
+            peer.last = ledger_.last_message(to);
+            --peer.credits;
             peer.last_said = any = true;
             ++lasts_said_;
             ++sends_in_flight_;
@@ -175,7 +154,7 @@ private:
             Peer& peer = peers_[source];
             peer.posted[(peer.first_posted + peer.outstanding++) % peer.posted.size()] = slot;
             wire_.post_receive(source, receives_[slot].buffer.storage(), slot);  // posted before it is promised
-            wire_.send_control(source, (run_id_ & 0xffffffff) << 32 | 1);
+            wire_.send_control(source, (ledger_.run_id() & 0xffffffff) << 32 | 1);
             any = true;
         }
         return any;
@@ -195,19 +174,7 @@ private:
         free_receives_.push_back(slot);
         peer.first_posted = (peer.first_posted + 1) % peer.posted.size();
         --peer.outstanding;
-        MessageHeader header;
-        if (bytes < kHeaderBytes) fail(source, "is shorter than its header");
-        std::memcpy(&header, buffer.storage().data(), sizeof header);
-        if (header.run_id != run_id_) fail(source, "belongs to another run");
-        if (header.source != source || header.destination != rank_) {
-            fail(source, "says it goes from rank " + std::to_string(header.source) + " to rank " +
-                             std::to_string(header.destination));
-        }
-        if (header.sequence != peer.next_received) {
-            fail(source, "has number " + std::to_string(header.sequence) + " instead of " +
-                             std::to_string(peer.next_received) + ": one was lost or doubled");
-        }
-        ++peer.next_received;
+        const MessageHeader header = ledger_.admit(source, buffer.storage().first(bytes));
         if ((header.flags & kLastFlag) != 0) {
             peer.done = true;
             ++peers_done_;
@@ -222,25 +189,14 @@ private:
         }
         peer.offered = header.offered_buffers;
         buffer.set_size(bytes);
-        PeerCounters& counted = counters_[source];
-        counted.received_bytes += bytes - kHeaderBytes;
-        counted.received_records += header.record_count;
-        ++counted.received_messages;
         arrived({header, std::move(buffer)});
     }
-    [[noreturn]] void fail(std::uint32_t source, const std::string& what) const {
-        throw Error(Errc::integrity, "message from rank " + std::to_string(source) + " to rank " +
-                                         std::to_string(rank_) + " " + what +
-                                         "; the network or MPI is faulty, sort again");
-    }
-
     Wire& wire_;
     BufferPool& pool_;
-    std::uint64_t run_id_;
     std::uint32_t rank_, ranks_;
+    MessageLedger ledger_;
     std::size_t fair_share_ = 0;
     std::vector<Peer> peers_;
-    std::vector<PeerCounters> counters_;
     std::vector<Receive> receives_;
     std::vector<std::size_t> free_receives_;
     std::vector<Buffer> sends_;

@@ -1,0 +1,32 @@
+#include "net/transport_kind.hpp"
+
+#include <algorithm>
+
+#include "runtime/error.hpp"
+
+namespace sluice {
+
+std::size_t least_receive_buffers(const std::string& transport, std::size_t ranks) {
+    if (ranks < 2) return 0;
+    return transport == "alltoallv" ? 1 : ranks - 1;
+}
+
+std::size_t usable_receive_buffers(const std::string& transport, std::size_t wanted, std::size_t ranks) {
+    const std::size_t buffers = std::max(wanted, least_receive_buffers(transport, ranks));
+    if (transport != "rma" || ranks < 2) return buffers;
+    const std::size_t peers = ranks - 1;
+    return (buffers + peers - 1) / peers * peers;
+}
+
+void require_receive_buffers(const std::string& transport, std::size_t buffers, std::size_t ranks) {
+    const std::size_t least = least_receive_buffers(transport, ranks);
+    if (buffers >= least) return;
+    const char* why = transport == "alltoallv" ? "a round moves nothing without one"
+                      : transport == "rma"     ? "each peer needs one slot to put into"
+                                               : "each peer needs one standing credit";
+    throw Error(Errc::config, "net.receive_buffers: " + std::to_string(buffers) +
+                                  " are too few for net.transport = \"" + transport + "\" on " + std::to_string(ranks) +
+                                  " ranks: " + why + "; set >= " + std::to_string(least));
+}
+
+}  // namespace sluice

@@ -1,0 +1,21 @@
+#pragma once
+/// What the plan must know of each transport before any is made.
+
+#include <cstddef>
+#include <string>
+
+namespace sluice {
+
+/// The fewest receive buffers of one rank with which no schedule can deadlock (DESIGN.md chapter 6). p2p keeps one
+/// standing credit for each peer, rma one slot for each; alltoallv hears every offer before it accepts any, so one
+/// buffer that goes from peer to peer is enough. 0 for one rank.
+/// @param transport  as net.transport: "p2p", "alltoallv" or "rma"
+std::size_t least_receive_buffers(const std::string& transport, std::size_t ranks);
+
+/// The next number >= `wanted` that `transport` can use in full: rma divides its slots evenly among the peers.
+std::size_t usable_receive_buffers(const std::string& transport, std::size_t wanted, std::size_t ranks);
+
+/// Throws Error(config) with the numbers when `buffers` are too few for `transport` on `ranks` ranks.
+void require_receive_buffers(const std::string& transport, std::size_t buffers, std::size_t ranks);
+
+}  // namespace sluice
