@@ -11,6 +11,7 @@
 
 #include "jobs/agreement.hpp"
 #include "jobs/cluster.hpp"
+#include "net/alltoallv_transport.hpp"
 #include "net/p2p_transport.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/machine.hpp"
@@ -52,16 +53,20 @@ Application::Application(int argc, char** argv, CommandLine line)
         mpi_.emplace(&argc, &argv);
         communicator_ = &mpi_->communicator();
         wire_ = &mpi_->wire();
+        rounds_ = &mpi_->rounds();
     } else {
         // MPI's own singleton start takes longer than the rest of our start, for nobody to talk to.
         single_ = std::make_unique<InProcessCluster>(executor_, 1);
         communicator_ = &single_->communicator(0);
         wire_ = &single_->wire(0);
+        rounds_ = &single_->rounds(0);
     }
     rank_ = communicator_->rank();
     shake_hands(argc, argv);
     read_config();
     values_ = loaded_->for_host(host_);
+    // A host's own section could name another transport; the two would wait for each other for ever.
+    if (communicator_->size() > 1) require_agreement(*communicator_, host_, {{"net.transport", values_.net.transport}});
     doorbell_ = std::make_unique<Doorbell>(executor_);
     io_ = values_.io.backend == "sync" ? make_sync_backend(direct_of(values_.io.direct))
                                        : make_libaio_backend(direct_of(values_.io.direct));
@@ -72,6 +77,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         JobContext{executor_, *communicator_, *doorbell_, *io_, *files_, values_, place, {}, {}, {}, backoff, {}});
     place_workers();
     job_->make_transport = [this](BufferPool& pool, std::uint64_t run_id) {
+        if (values_.net.transport == "alltoallv") return make_alltoallv_transport(*rounds_, pool, run_id);
         return make_p2p_transport(*wire_, pool, run_id);
     };
     job_->make_arena = [this](std::uint64_t bytes) {

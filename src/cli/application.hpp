@@ -52,6 +52,7 @@ private:
     std::unique_ptr<InProcessCluster> single_;  // one rank without a launcher
     Communicator* communicator_ = nullptr;
     Wire* wire_ = nullptr;
+    Rounds* rounds_ = nullptr;
     std::uint32_t rank_ = 0;
     std::string host_;
     std::unique_ptr<LoadedConfig> loaded_;

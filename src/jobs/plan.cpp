@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "net/transport_kind.hpp"
 #include "runtime/error.hpp"
 #include "runtime/units.hpp"
 #include "sort/sort_partition.hpp"
@@ -69,8 +70,10 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
         const std::size_t peers = ranks - 1;
         const std::size_t spare = comfort.spare_buffers ? std::max<std::size_t>(4, peers / 4) : 0;
         plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
-        plan.receive_buffers = std::max<std::size_t>(
-            config.net.receive_buffers, peers + spare + (comfort.spare_buffers ? plan.logical_disk_distributors : 0));
+        const std::string& transport = config.net.transport;
+        const std::size_t planned = comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors
+                                                          : least_receive_buffers(transport, ranks);
+        plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
     }
     return plan;
 }
@@ -295,6 +298,8 @@ SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<
                                       format_bytes(format.aligned_unit_bytes()) +
                                       ", more than 1MiB; use a size with a larger power of two in it");
     }
+    if (config.net.receive_buffers != 0)
+        require_receive_buffers(config.net.transport, config.net.receive_buffers, ranks.size());
     const std::uint64_t input_bytes =
         std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0},
                         [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });

@@ -32,7 +32,7 @@ struct PhaseOnePlan {
     std::size_t chunks = 0;           ///< >= (distributors + logical_disk_distributors) * partitions
     std::uint64_t message_bytes = 0;  ///< send and receive buffers, header included
     std::size_t send_buffers = 0;     ///< >= distributors * (ranks - 1)
-    std::size_t receive_buffers = 0;  ///< >= ranks - 1
+    std::size_t receive_buffers = 0;  ///< >= least_receive_buffers() of the transport
     std::size_t target_chunks = 1, max_chunks = 1, low_water_chunks = 0;
     unsigned write_depth = 4;  ///< chained writes in flight per intermediate disk
     std::uint64_t memory_bytes() const;

@@ -7,6 +7,8 @@
 
 namespace sluice {
 
+std::unique_ptr<Rounds> make_in_process_rounds(InProcessCluster& cluster, std::uint32_t rank);  // in_process_rounds.cpp
+
 class InProcessCommunicator final : public Communicator {
 public:
     InProcessCommunicator(InProcessCluster& cluster, std::uint32_t rank) : cluster_(cluster), rank_(rank) {}
@@ -134,17 +136,21 @@ InProcessCluster::InProcessCluster(Executor& executor, std::uint32_t ranks)
       changed_(executor),
       pairs_(ranks * ranks),
       completions_(ranks),
-      gathered_(ranks) {
+      gathered_(ranks),
+      rounds_pairs_(ranks * ranks),
+      rounds_ends_(ranks) {
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
         doorbells_.push_back(std::make_unique<Doorbell>(executor));
         communicators_.push_back(std::make_unique<InProcessCommunicator>(*this, rank));
         wires_.push_back(std::make_unique<InProcessWire>(*this, rank));
+        rounds_.push_back(make_in_process_rounds(*this, rank));
     }
 }
 InProcessCluster::~InProcessCluster() = default;
 
 Communicator& InProcessCluster::communicator(std::uint32_t rank) { return *communicators_[rank]; }
 Wire& InProcessCluster::wire(std::uint32_t rank) { return *wires_[rank]; }
+Rounds& InProcessCluster::rounds(std::uint32_t rank) { return *rounds_[rank]; }
 
 void InProcessCluster::match(std::uint32_t source, std::uint32_t destination) {
     Pair& p = pair(source, destination);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "net/communicator.hpp"
+#include "net/rounds.hpp"
 #include "net/wire.hpp"
 #include "runtime/doorbell.hpp"
 
@@ -28,6 +29,7 @@ public:
     ~InProcessCluster();
     Communicator& communicator(std::uint32_t rank);
     Wire& wire(std::uint32_t rank);
+    Rounds& rounds(std::uint32_t rank);
     Doorbell& doorbell(std::uint32_t rank) { return *doorbells_[rank]; }
     void inject(WireFault fault) { fault_ = fault; }
     bool fault_fired() const { return fault_.fired; }
@@ -35,6 +37,7 @@ public:
 private:
     friend class InProcessCommunicator;
     friend class InProcessWire;
+    friend class InProcessRounds;
     struct Message {
         std::vector<std::byte> bytes;
     };
@@ -46,6 +49,19 @@ private:
         std::deque<Posted> posted;
         std::deque<Message> messages;  // sent, not yet received
         std::deque<std::uint64_t> control;
+    };
+    struct Movement {  // what one rank of a pair sends, or receives, in one movement
+        std::vector<Piece> pieces;
+        std::size_t lane;
+    };
+    struct RoundsPair {  // one direction between two ranks
+        std::deque<Movement> sent, received;
+    };
+    struct RoundsEnd {  // of one rank
+        std::span<const std::byte> mine;
+        std::span<std::byte> theirs;
+        bool joined = false;
+        std::size_t moving[Rounds::kLanes] = {};  // pairs of a movement that are not through
     };
     Pair& pair(std::uint32_t source, std::uint32_t destination) { return pairs_[source * ranks_ + destination]; }
     void match(std::uint32_t source, std::uint32_t destination);
@@ -64,6 +80,10 @@ private:
     std::vector<std::unique_ptr<Doorbell>> doorbells_;
     std::vector<std::unique_ptr<Communicator>> communicators_;
     std::vector<std::unique_ptr<Wire>> wires_;
+    std::vector<RoundsPair> rounds_pairs_;
+    std::vector<RoundsEnd> rounds_ends_;
+    std::uint32_t rounds_joined_ = 0;
+    std::vector<std::unique_ptr<Rounds>> rounds_;
 };
 
 }  // namespace sluice

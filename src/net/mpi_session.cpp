@@ -14,7 +14,8 @@
 
 namespace sluice {
 
-std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator);  // mpi_wire.cpp
+std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator);                // mpi_wire.cpp
+std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces);  // mpi_rounds.cpp
 
 namespace {
 
@@ -161,7 +162,7 @@ private:
 }  // namespace
 
 struct MpiSession::State {
-    MPI_Comm control = MPI_COMM_NULL, data = MPI_COMM_NULL;
+    MPI_Comm control = MPI_COMM_NULL, data = MPI_COMM_NULL, words = MPI_COMM_NULL, pieces = MPI_COMM_NULL;
     bool finished = false;
 };
 
@@ -177,12 +178,13 @@ MpiSession::MpiSession(int* argc, char*** argv) : state_(std::make_unique<State>
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
         throw Error(Errc::environment, "MPI_Init_thread: this MPI cannot run beside threads; use Open MPI 4 or later");
     }
-    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &state_->control), "MPI_Comm_dup");
-    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &state_->data), "MPI_Comm_dup");
-    MPI_Comm_set_errhandler(state_->control, MPI_ERRORS_RETURN);
-    MPI_Comm_set_errhandler(state_->data, MPI_ERRORS_RETURN);
+    for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) {
+        check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
+        MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
+    }
     communicator_ = std::make_unique<MpiCommunicator>(state_->control);
     wire_ = make_mpi_wire(state_->data);
+    rounds_ = make_mpi_rounds(state_->words, state_->pieces);
 }
 
 MpiSession::~MpiSession() = default;
@@ -196,10 +198,10 @@ std::string MpiSession::library() const {
 
 void MpiSession::finish() {
     wire_.reset();
+    rounds_.reset();
     communicator_->barrier();
     communicator_.reset();
-    MPI_Comm_free(&state_->control);
-    MPI_Comm_free(&state_->data);
+    for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) MPI_Comm_free(comm);
     MPI_Finalize();
     state_->finished = true;
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "net/communicator.hpp"
+#include "net/rounds.hpp"
 #include "net/wire.hpp"
 
 namespace sluice {
@@ -22,6 +23,7 @@ public:
 
     Communicator& communicator() noexcept { return *communicator_; }  ///< control, on its own MPI communicator
     Wire& wire() noexcept { return *wire_; }                          ///< data, on another
+    Rounds& rounds() noexcept { return *rounds_; }                    ///< data by collectives, on two more
     std::string library() const;                                      ///< "Open MPI v4.1.4, ..."
     /// Collective: all ranks are done.
     void finish();
@@ -31,6 +33,7 @@ private:
     std::unique_ptr<State> state_;
     std::unique_ptr<Communicator> communicator_;
     std::unique_ptr<Wire> wire_;
+    std::unique_ptr<Rounds> rounds_;
 };
 
 }  // namespace sluice

@@ -197,7 +197,8 @@ void add_io(std::vector<Option>& t) {
 }
 
 void add_network_and_workers(std::vector<Option>& t) {
-    t.push_back(choice_option("net.transport", {"p2p"}, "how buffers move between ranks", SLUICE_FIELD(net.transport)));
+    t.push_back(choice_option("net.transport", {"p2p", "alltoallv"},
+                              "how buffers move between ranks; the same on all hosts", SLUICE_FIELD(net.transport)));
     t.push_back(
         choice_option("net.poll", {"adaptive", "spin"}, "what an idle network thread does", SLUICE_FIELD(net.poll)));
     t.push_back(size_option("net.buffer_size", 4 * kKiB, 64 * kMiB,

@@ -24,6 +24,7 @@ ClusterShape shape_of(std::uint64_t seed) {
     shape.keys = static_cast<Keys>(rng.below(kKeysKinds));
     shape.promised_uniform = (shape.keys == Keys::uniform || shape.keys == Keys::sorted) && rng.below(3) == 0;
     shape.samples = rng.below(3) == 0 ? 0 : static_cast<std::uint32_t>(20 + rng.below(60));
+    shape.transport = rng.below(2) == 0 ? "p2p" : "alltoallv";
     return shape;
 }
 
@@ -31,9 +32,9 @@ std::string describe(const ClusterShape& s) {
     return "seed=" + std::to_string(s.seed) + " ranks=" + std::to_string(s.ranks) +
            " per_host=" + std::to_string(s.ranks_per_host) + " partitions=" + std::to_string(s.partitions) +
            " workers=" + std::to_string(s.distributors) + "+" + std::to_string(s.logical_disk_distributors) +
-           " records=" + std::to_string(s.records) + " minimal=" + std::to_string(s.minimal_pools) +
-           " keys=" + std::to_string(static_cast<int>(s.keys)) + " promised=" + std::to_string(s.promised_uniform) +
-           " samples=" + std::to_string(s.samples);
+           " transport=" + s.transport + " records=" + std::to_string(s.records) +
+           " minimal=" + std::to_string(s.minimal_pools) + " keys=" + std::to_string(static_cast<int>(s.keys)) +
+           " promised=" + std::to_string(s.promised_uniform) + " samples=" + std::to_string(s.samples);
 }
 
 class Seeds : public ::testing::TestWithParam<int> {};

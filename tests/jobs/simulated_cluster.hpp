@@ -12,8 +12,10 @@
 #include "io/memory_backend.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/sort_job.hpp"
+#include "net/alltoallv_transport.hpp"
 #include "net/in_process.hpp"
 #include "net/p2p_transport.hpp"
+#include "net/transport_kind.hpp"
 #include "runtime/rng.hpp"
 #include "runtime/seeded_executor.hpp"
 
@@ -67,6 +69,7 @@ struct ClusterShape {
     std::uint32_t record_bytes = 128;  ///< 32 records fill a block: chunks of 4 KiB
     unsigned depth = 1;
     bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
+    std::string transport = "p2p";
     PhaseOneMutant mutant;
     std::uint64_t input_seed = 0;  ///< 0: as seed
     WireFault wire_fault;
@@ -103,7 +106,7 @@ inline std::vector<std::byte> sorted_copy(const std::vector<std::byte>& data, st
 }
 
 /// Pools cut to the preflight minimum (DESIGN.md chapter 6).
-inline void cut_to_minimum(SortPlan& plan) {
+inline void cut_to_minimum(SortPlan& plan, const std::string& transport) {
     const std::size_t peers = plan.ranks.size() - 1;
     for (RankPlan& rank : plan.ranks) {
         PhaseOnePlan& one = rank.one;
@@ -111,7 +114,7 @@ inline void cut_to_minimum(SortPlan& plan) {
         one.read_depth = 1;
         one.chunks = std::size_t{one.distributors + one.logical_disk_distributors} * std::max(1u, rank.partitions);
         one.send_buffers = one.distributors * peers;
-        one.receive_buffers = peers;
+        one.receive_buffers = least_receive_buffers(transport, plan.ranks.size());
         one.low_water_chunks = 0;
         one.target_chunks = one.max_chunks = 3;  // longer than memory allows to wait for
     }
@@ -183,6 +186,7 @@ private:
         config.io.depth = shape_.depth;
         config.io.read_size_bytes = config.io.write_size_bytes = config.io.chunk_size_bytes = 4096;
         config.net.buffer_size_bytes = 4096;
+        config.net.transport = shape_.transport;
         config.stages.distributor.workers = shape_.distributors;
         config.stages.logical_disk_distributor.workers = shape_.logical_disk_distributors;
         config.stages.sorter.workers = 1 + static_cast<std::uint32_t>(shape_.seed % 2);
@@ -212,6 +216,8 @@ private:
                            IdleBackoff(IdleBackoff::Mode::adaptive),
                            {}};
             job.make_transport = [&](BufferPool& pool, std::uint64_t run_id) {
+                if (shape_.transport == "alltoallv")
+                    return make_alltoallv_transport(cluster_.rounds(rank), pool, run_id);
                 return make_p2p_transport(cluster_.wire(rank), pool, run_id);
             };
             job.make_arena = [](std::uint64_t bytes) {
@@ -221,7 +227,7 @@ private:
             options.memory_available_bytes = std::uint64_t{1} << 40;
             options.mutant = shape_.mutant;
             PreparedSort prepared = prepare_sort(job, options);
-            if (shape_.minimal_pools) cut_to_minimum(prepared.plan);
+            if (shape_.minimal_pools) cut_to_minimum(prepared.plan, shape_.transport);
             LiveCounters live;
             const SortResult result = run_sort(job, prepared, options, live);
             outcome_.published = true;

@@ -1,0 +1,110 @@
+// Every transport in one process, in seeded orders; the same body runs over MPI in mpi_traffic.cpp.
+#include <gtest/gtest.h>
+
+#include "net/alltoallv_transport.hpp"
+#include "net/in_process.hpp"
+#include "net/known_traffic.hpp"
+#include "net/p2p_transport.hpp"
+#include "runtime/seeded_executor.hpp"
+
+namespace sluice::testing {
+namespace {
+
+std::unique_ptr<Transport> make_transport(InProcessCluster& cluster, const std::string& name, std::uint32_t rank,
+                                          BufferPool& pool, std::uint64_t run_id) {
+    if (name == "alltoallv") return make_alltoallv_transport(cluster.rounds(rank), pool, run_id);
+    return make_p2p_transport(cluster.wire(rank), pool, run_id);
+}
+
+/// Runs `traffic` on `ranks` seeded ranks; the failures' texts.
+std::vector<std::string> run_traffic(const Traffic& traffic, const std::string& transport, std::uint32_t ranks,
+                                     std::uint64_t seed, WireFault fault = {}) {
+    SeededExecutor executor(seed);
+    InProcessCluster cluster(executor, ranks);
+    cluster.inject(fault);
+    std::vector<std::string> failures;
+    std::vector<std::unique_ptr<Task>> tasks;
+    for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+        tasks.push_back(executor.spawn("rank-" + std::to_string(rank), [&, rank] {
+            try {
+                const TrafficEnd end{executor,
+                                     cluster.doorbell(rank),
+                                     rank,
+                                     ranks,
+                                     transport,
+                                     {},
+                                     [&, rank](BufferPool& pool, std::uint64_t run_id) {
+                                         return make_transport(cluster, transport, rank, pool, run_id);
+                                     }};
+                TrafficRank(traffic, end, 77).run();
+            } catch (const std::exception& error) {
+                failures.push_back(error.what());
+            }
+        }));
+    }
+    for (auto& task : tasks) task->join();
+    EXPECT_EQ(cluster.fault_fired(), fault.kind != WireFault::Kind::none);
+    return failures;
+}
+
+class InProcess : public ::testing::TestWithParam<std::tuple<std::string, std::uint32_t, std::size_t>> {};
+
+TEST_P(InProcess, EveryMessageArrivesOnceInOrderAndUnchanged) {
+    const auto& [transport, ranks, number] = GetParam();
+    const Traffic traffic = all_traffic()[number];
+    const std::uint64_t seeds = traffic.buffer_bytes > 1 << 20 || ranks > 4 ? 1 : 5;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        const auto failures = run_traffic(traffic, transport, ranks, seed);
+        ASSERT_TRUE(failures.empty()) << traffic << " seed " << seed << ": " << failures.front();
+        ASSERT_FALSE(HasFailure()) << traffic << " seed " << seed;
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Each, InProcess,
+                         ::testing::Combine(::testing::Values("p2p", "alltoallv"),
+                                            ::testing::Values(1u, 2u, 3u, 4u, 8u),
+                                            ::testing::Range(std::size_t{0}, all_traffic().size())),
+                         [](const auto& param) {
+                             return std::get<0>(param.param) + "On" + std::to_string(std::get<1>(param.param)) +
+                                    all_traffic()[std::get<2>(param.param)].name;
+                         });
+
+TEST(Transport, ChangedHeaderIsRefused) {
+    for (const char* transport : {"p2p", "alltoallv"}) {
+        const auto failures =
+            run_traffic(all_traffic()[0], transport, 3, 5, {WireFault::Kind::corrupt_header, 4, false});
+        ASSERT_FALSE(failures.empty()) << transport;
+        EXPECT_NE(failures.front().find("says it goes from rank"), std::string::npos) << failures.front();
+    }
+}
+
+TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
+    EXPECT_EQ(least_receive_buffers("p2p", 8), 7u);
+    EXPECT_EQ(least_receive_buffers("rma", 8), 7u);
+    EXPECT_EQ(least_receive_buffers("alltoallv", 8), 1u);
+    EXPECT_EQ(least_receive_buffers("p2p", 1), 0u);
+    EXPECT_EQ(usable_receive_buffers("p2p", 10, 8), 10u);
+    EXPECT_EQ(usable_receive_buffers("rma", 10, 8), 14u) << "two slots for each of seven peers";
+    EXPECT_EQ(usable_receive_buffers("alltoallv", 0, 8), 1u);
+    ThreadExecutor executor;
+    InProcessCluster cluster(executor, 4);
+    std::vector<std::byte> memory(2 * 4096);
+    BufferPool two(executor, "receive", memory, 4096, 2), none(executor, "receive", memory, 4096, 0);
+    const auto text_of = [](const auto& make) -> std::string {
+        try {
+            make();
+        } catch (const Error& error) {
+            return error.code() == Errc::config ? error.what() : "another code";
+        }
+        return "accepted";
+    };
+    EXPECT_EQ(text_of([&] { make_p2p_transport(cluster.wire(0), two, 1); }),
+              "net.receive_buffers: 2 are too few for net.transport = \"p2p\" on 4 ranks: each peer needs one standing "
+              "credit; set >= 3");
+    EXPECT_EQ(text_of([&] { make_alltoallv_transport(cluster.rounds(0), two, 1); }), "accepted");
+    EXPECT_EQ(text_of([&] { make_alltoallv_transport(cluster.rounds(0), none, 1); }),
+              "net.receive_buffers: 0 are too few for net.transport = \"alltoallv\" on 4 ranks: a round moves nothing "
+              "without one; set >= 1");
+}
+
+}  // namespace
+}  // namespace sluice::testing
