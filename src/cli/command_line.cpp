@@ -20,9 +20,9 @@ struct VerbHelp {
     const char *verb, *what, *examples;
 };
 constexpr VerbHelp kVerbs[] = {
-    {"gen", "writes gensort data over the configured input disks",
+    {"gen", "writes gensort data, or other keys and record shapes, over the configured input disks",
      "  sluice gen configs/laptop.toml --records 1000000\n  mpirun -n 4 sluice gen rack.toml --records 10000000000 "
-     "--skewed\n"},
+     "--keys zipf:0.99\n"},
     {"sort", "sorts the input and publishes the result, or says why not",
      "  sluice sort configs/laptop.toml\n  mpirun -n 2 sluice sort rack.toml --set memory.budget=8GiB --set "
      "run.limit=two-pass-copy\n"},
@@ -44,6 +44,12 @@ constexpr VerbHelp kVerbs[] = {
     {"sysinfo", "describes this host", "  sluice sysinfo\n  sluice sysinfo > system.json\n"},
 };
 
+std::string key_kinds() {
+    std::string all;
+    for (const std::string& name : key_distribution_names()) all += (all.empty() ? "" : ", ") + name;
+    return all;
+}
+
 po::options_description make_options() {
     po::options_description options("options");
     options.add_options()("help,h", "help, also for a verb")("version", "version and build");
@@ -51,13 +57,14 @@ po::options_description make_options() {
                           "KEY=VALUE of the config; repeatable");
     options.add_options()("records", po::value<std::string>(), "gen, shuffle: how many records, over all ranks");
     options.add_options()("start", po::value<std::string>(), "gen: number of the first record, up to 2^128-1");
-    options.add_options()("ascii", po::bool_switch(), "gen: printable records")("skewed", po::bool_switch(),
-                                                                                "gen: skewed keys (gensort -s)");
     options.add_options()("seconds", po::value<double>(), "shuffle: for so long, instead of --records");
     options.add_options()("pattern", po::value<std::string>(),
                           "shuffle: all-to-all (default), one-to-all, all-to-one, permutation or stride");
     options.add_options()("stride", po::value<std::uint32_t>(), "shuffle: rank r sends to rank r + STRIDE");
     options.add_options()("limit", po::bool_switch(), "shuffle: measure its steps alone as well");
+    options.add_options()("ascii", po::bool_switch(), "gen: printable records");
+    options.add_options()("skewed", po::bool_switch(), "gen: as --keys skewed (gensort -s)");
+    options.add_options()("keys", po::value<std::string>(), ("gen: how keys are spread: " + key_kinds()).c_str());
     options.add_options()("two-pass-copy", po::bool_switch(), "bench disk: the bare two-pass copy");
     options.add_options()("markdown", po::bool_switch(), "config list: as docs/config.md");
     options.add_options()("input", po::value<std::string>(),
@@ -76,6 +83,22 @@ std::uint64_t size_of(const po::variables_map& map, const char* name) {
     const auto bytes = parse_bytes(text);
     if (!bytes) throw Error(Errc::config, "--" + std::string(name) + " " + text + ": is no size; write 1TB or 256GiB");
     return *bytes;
+}
+
+KeyDistribution keys_of(const po::variables_map& map) {
+    const bool skewed = map["skewed"].as<bool>();
+    if (map.count("keys") == 0) return *KeyDistribution::parse(skewed ? "skewed" : "uniform");
+    const std::string text = map["keys"].as<std::string>();
+    const auto keys = KeyDistribution::parse(text);
+    if (!keys) {
+        const auto near = nearest(text, key_distribution_names());
+        throw Error(Errc::config, "--keys " + text + ": is none of " + key_kinds() +
+                                      (near ? "; did you mean '" + *near + "'?" : "") +
+                                      " (THETA 0.01 .. 10, K a whole number from 1)");
+    }
+    if (skewed && keys->kind != KeyDistribution::Kind::skewed)
+        throw Error(Errc::config, "--skewed and --keys " + text + ": choose one of them");
+    return *keys;
 }
 
 Uint128 number_of(const po::variables_map& map, const char* name, Uint128 most) {
@@ -149,7 +172,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         line.version = map.count("version") != 0;
         if (map.count("set") != 0) line.sets = map["set"].as<std::vector<std::string>>();
         line.ascii = map["ascii"].as<bool>();
-        line.skewed = map["skewed"].as<bool>();
+        line.keys = keys_of(map);
         line.two_pass_copy = map["two-pass-copy"].as<bool>();
         line.markdown = map["markdown"].as<bool>();
         line.records = static_cast<std::uint64_t>(number_of(map, "records", (std::uint64_t{1} << 56)));

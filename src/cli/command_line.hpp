@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "record/key_distribution.hpp"
 #include "record/uint128.hpp"
 
 namespace sluice {
@@ -19,7 +20,8 @@ struct CommandLine {
     std::uint32_t stride = 1;  ///< shuffle: of pattern stride
     bool limit = false;        ///< shuffle: measure its steps alone too
     Uint128 start = 0;
-    bool ascii = false, skewed = false, markdown = false, two_pass_copy = false, help = false, version = false;
+    KeyDistribution keys;  ///< gen: --keys, or --skewed
+    bool ascii = false, markdown = false, two_pass_copy = false, help = false, version = false;
     std::uint64_t input_bytes = 0;  ///< config check: plan for so much input instead of the one on the disks
     unsigned ranks_per_host = 0, hosts = 0, cores = 0;  ///< config check: a described cluster
     std::uint64_t memory_bytes = 0;

@@ -26,7 +26,7 @@ void print(const std::string& text) {
 }
 
 int generate(Application& app) {
-    GenerateOptions options{{app.line().ascii, app.line().skewed}, app.line().start, app.line().records, app.cores()};
+    const GenerateOptions options{app.line().ascii, app.line().keys, app.line().start, app.line().records, app.cores()};
     LiveCounters live;
     std::optional<Progress> progress;
     if (app.rank() == 0) progress.emplace(live, app.job().config.run.progress);
@@ -34,8 +34,8 @@ int generate(Application& app) {
     progress.reset();
     if (app.rank() == 0) {
         print(fmt::format("generated {} in {} file(s): {}, {:.2f} s\n",
-                          human_bytes(static_cast<double>(options.records) * 100), result.set.files.size(),
-                          result.set.total.text(), result.elapsed_s));
+                          human_bytes(static_cast<double>(options.records) * result.set.format.record_bytes),
+                          result.set.files.size(), result.set.total.text(), result.elapsed_s));
     }
     return 0;
 }

@@ -77,12 +77,15 @@ DataSet read_manifest(JobContext& job, DiskRole role, const std::string& name) {
                                  "; make one with `sluice gen`, or name files in input.paths");
 }
 
+RecordFormat configured_format(const Config& config) {
+    return {static_cast<std::uint32_t>(config.record.size_bytes),
+            static_cast<std::uint32_t>(config.record.key_offset_bytes),
+            static_cast<std::uint32_t>(config.record.key_size_bytes)};
+}
+
 DataSet find_input(JobContext& job, std::vector<std::string>& problems) {
     DataSet set;
-    const RecordConfig& record = job.config.record;
-    const RecordFormat format{static_cast<std::uint32_t>(record.size_bytes),
-                              static_cast<std::uint32_t>(record.key_offset_bytes),
-                              static_cast<std::uint32_t>(record.key_size_bytes)};
+    const RecordFormat format = configured_format(job.config);
     if (job.config.input.paths.empty()) {
         set = read_manifest(job, DiskRole::input, job.config.input.name);
         const std::string& host = job.place.host;

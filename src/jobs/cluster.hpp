@@ -24,6 +24,9 @@ std::vector<std::string> disk_paths(const JobContext& job, DiskRole role);
 /// Which disks of `count` this rank uses: its own share when they divide evenly among the ranks of the host, else all.
 std::vector<std::uint32_t> disks_of_rank(const RankPlace& place, std::size_t count);
 
+/// The record shape of the config; the config reader saw to it that the key lies in the record.
+RecordFormat configured_format(const Config& config);
+
 /// The data set's files that this host reads (host name matches, or "*"), from input.paths or the manifest on its
 /// disks. Throws Error(input) when there is no manifest. Local; `problems` gets what is wrong with the files.
 DataSet find_input(JobContext& job, std::vector<std::string>& problems);

@@ -6,13 +6,14 @@
 #include "io/data_set.hpp"
 #include "jobs/job_context.hpp"
 #include "jobs/stage_report.hpp"
-#include "record/generator.hpp"
+#include "record/key_distribution.hpp"
 #include "record/record_checker.hpp"
 
 namespace sluice {
 
 struct GenerateOptions {
-    GeneratorOptions generator;
+    bool ascii = false;
+    KeyDistribution keys;
     Uint128 start = 0;
     std::uint64_t records = 0;
     unsigned threads = 1;
@@ -21,8 +22,9 @@ struct GenerateResult {
     DataSet set;
     double elapsed_s = 0;
 };
-/// Writes records start .. start+records-1 over the input disks of all hosts, each rank an adjoining range, one file a
-/// disk, and the manifest. Refuses an existing data set unless run.overwrite. Collective.
+/// Writes records start .. start+records-1 of the configured shape over the input disks of all hosts, each rank an
+/// adjoining range, one file a disk, and the manifest. The concatenated bytes are the same for any ranks and disks.
+/// Refuses an existing data set unless run.overwrite. Collective.
 GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live);
 
 struct ValidateResult {

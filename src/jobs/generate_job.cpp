@@ -4,6 +4,7 @@
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/sort_job.hpp"
+#include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
 #include "stages/copy_writer.hpp"
@@ -12,23 +13,52 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint64_t kUnit = kGensortFormat.aligned_unit_bytes();
-constexpr std::uint64_t kBlockBytes = 10 * kUnit;  // 1,024,000 B: whole records, whole device blocks
+constexpr std::uint64_t kWantedBlockBytes = kMiB;
+constexpr std::uint64_t kStepBytes = 12'800;  // made and summed in one go: they stay in the first-level cache
 constexpr unsigned kDepth = 4;
 
-/// One file: a range of record numbers. Made in order by one worker, written by another.
+/// One write: whole device blocks, and whole records where a block of about 1 MiB can hold them.
+std::uint64_t block_bytes_of(RecordFormat format) {
+    const std::uint64_t unit = format.aligned_unit_bytes();
+    return unit <= kWantedBlockBytes ? round_down(kWantedBlockBytes, unit) : kWantedBlockBytes;
+}
+
+/// One file: a range of the data set's records. Made in order by one worker, written by another.
 struct FilePlan {
     std::string path;
-    Uint128 start = 0;
-    std::uint64_t records = 0;
+    std::uint64_t first = 0, records = 0;  ///< counted from the data set's first record
     RecordSum sum;
 };
 
+/// Makes `plan`'s records into buffers of `pool`; a record may lie across two of them.
+void make_records(const DataGenerator& data, RecordFormat format, FilePlan& plan, BufferPool& pool,
+                  WorkQueue<Buffer>& queue) {
+    DataGenerator generator = data.from(plan.first);
+    RecordStream stream(format.record_bytes, pool.buffer_bytes());
+    const std::size_t step_bytes = std::max<std::size_t>(1, kStepBytes / format.record_bytes) * format.record_bytes;
+    stream.begin(plan.records);
+    while (stream.bytes_left() > 0) {
+        Buffer buffer = pool.take();
+        buffer.commit(stream.fill(buffer.storage(), [&](std::span<std::byte> records) {
+            for (; !records.empty(); records = records.subspan(std::min(step_bytes, records.size()))) {
+                const auto piece = records.first(std::min(step_bytes, records.size()));
+                generator.fill(piece);
+                plan.sum += sum_records(piece, format.record_bytes);
+            }
+        }));
+        this_worker().input_bytes.add(buffer.size());
+        queue.push(std::move(buffer));
+    }
+    queue.producer_done();
+}
+
 /// One thread makes records and sums them, the other writes; several files (disks) at a time.
-void write_files(JobContext& job, const GenerateOptions& options, std::vector<FilePlan>& plans, LiveCounters& live) {
+void write_files(JobContext& job, const DataGenerator& data, RecordFormat format, std::vector<FilePlan>& plans,
+                 LiveCounters& live) {
     const std::size_t files = std::max<std::size_t>(1, plans.size());
     const std::size_t buffers = kDepth + 2;
-    const auto arena = job.make_arena(files * buffers * kBlockBytes);
+    const std::uint64_t block_bytes = block_bytes_of(format);
+    const auto arena = job.make_arena(files * buffers * block_bytes);
     struct Lane {
         std::unique_ptr<IoFile> file;
         std::unique_ptr<BufferPool> pool;
@@ -41,38 +71,20 @@ void write_files(JobContext& job, const GenerateOptions& options, std::vector<Fi
     for (std::size_t i = 0; i < plans.size(); ++i) {
         FilePlan& plan = plans[i];
         Lane& lane = lanes[i];
-        goal_bytes += plan.records * kGensortRecordBytes;
+        const std::uint64_t file_bytes = plan.records * format.record_bytes;
+        goal_bytes += file_bytes;
         lane.file = job.io.create(plan.path);
-        if (job.config.io.preallocate)
-            lane.file->preallocate(round_up(plan.records * kGensortRecordBytes, kDirectIoAlign));
+        if (job.config.io.preallocate) lane.file->preallocate(round_up(file_bytes, kDirectIoAlign));
         lane.pool = std::make_unique<BufferPool>(job.executor, "generate",
-                                                 arena->take(buffers * kBlockBytes, kDirectIoAlign, "generate"),
-                                                 kBlockBytes, buffers);
+                                                 arena->take(buffers * block_bytes, kDirectIoAlign, "generate"),
+                                                 block_bytes, buffers);
         lane.queue = std::make_unique<WorkQueue<Buffer>>(job.executor, buffers, 1);
         lane.writer = std::make_unique<CopyWriter>(job.io, *lane.file, kDepth, *lane.queue);
-        pipeline.add("generator", static_cast<unsigned>(i), [&plan, &lane, &options] {
-            RecordGenerator generator(options.generator, plan.start);
-            for (std::uint64_t left = plan.records; left > 0;) {
-                Buffer buffer = lane.pool->take();
-                const std::uint64_t records = std::min<std::uint64_t>(left, buffer.capacity() / kGensortRecordBytes);
-                for (std::uint64_t done = 0;
-                     done < records;) {  // small steps keep the records in the cache for their sum
-                    const auto piece =
-                        buffer.free_space().first(std::min<std::uint64_t>(128, records - done) * kGensortRecordBytes);
-                    generator.fill(piece);
-                    plan.sum += sum_records(piece, kGensortRecordBytes);
-                    buffer.commit(piece.size());
-                    done += piece.size() / kGensortRecordBytes;
-                }
-                this_worker().input_bytes.add(buffer.size());
-                left -= records;
-                lane.queue->push(std::move(buffer));
-            }
-            lane.queue->producer_done();
-        });
-        pipeline.add("writer", static_cast<unsigned>(i), [&plan, &lane, &job] {
+        pipeline.add("generator", static_cast<unsigned>(i),
+                     [&plan, &lane, &data, format] { make_records(data, format, plan, *lane.pool, *lane.queue); });
+        pipeline.add("writer", static_cast<unsigned>(i), [file_bytes, &lane, &job] {
             lane.writer->run();
-            lane.file->truncate(plan.records * kGensortRecordBytes);
+            lane.file->truncate(file_bytes);
             if (job.config.io.fsync) lane.file->sync_data();
             lane.file->close_checked();
         });
@@ -86,6 +98,17 @@ void write_files(JobContext& job, const GenerateOptions& options, std::vector<Fi
         .wait_for_workers();
 }
 
+/// For people, and enough to make the same data again.
+std::string describe(const GeneratedData& data) {
+    const bool gensort = data.format.record_bytes == kGensortRecordBytes;
+    std::string text = std::string(gensort ? "gensort" : "seeded bytes") + (data.ascii ? " ascii" : " binary");
+    text +=
+        ", keys " + data.keys.text() + ", " + std::to_string(data.records) + " records from " + to_decimal(data.start);
+    const bool seeded = !gensort || (data.keys.kind != KeyDistribution::Kind::uniform &&
+                                     data.keys.kind != KeyDistribution::Kind::skewed);
+    return seeded ? text + ", seed " + std::to_string(data.seed) : text;
+}
+
 }  // namespace
 
 GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live) {
@@ -93,7 +116,16 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
     std::vector<std::string> problems;
     const auto disks = disk_paths(job, DiskRole::input);
     const auto mine = disks_of_rank(job.place, disks.size());
-    const std::uint64_t share = options.records * kGensortRecordBytes / job.ranks() + 1;
+    const RecordFormat format = configured_format(job.config);
+    const std::uint64_t share = options.records * format.record_bytes / job.ranks() + 1;
+    if (options.ascii && format.record_bytes != kGensortRecordBytes) {
+        problems.push_back("[2] --ascii: printable records have 100 bytes, record.size is " +
+                           format_bytes(format.record_bytes) + "; leave out one of them");
+    }
+    if (options.records > (std::uint64_t{1} << 62) / format.record_bytes) {
+        problems.push_back("[2] --records " + std::to_string(options.records) + ": of " +
+                           format_bytes(format.record_bytes) + " each are more than 4 EiB; make fewer");
+    }
     if (disks.empty()) problems.push_back("[2] disks: none has role = \"input\"; add a [[disks]] table with it");
     for (const std::string& disk : disks) {
         const auto info = job.files.info(disk);
@@ -130,12 +162,11 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
         const std::uint64_t begin = count * i / mine.size(), end = count * (i + 1) / mine.size();
         char name[64];
         std::snprintf(name, sizeof name, "data-r%05u-d%02u", job.rank(), mine[i]);
-        plans.push_back({disks[mine[i]] + "/" + job.config.input.name + "/" + name,
-                         options.start + first + begin,
-                         end - begin,
-                         {}});
+        plans.push_back({disks[mine[i]] + "/" + job.config.input.name + "/" + name, first + begin, end - begin, {}});
     }
-    write_files(job, options, plans, live);
+    const GeneratedData described{format,        options.ascii,  options.keys, job.config.run.seed,
+                                  options.start, options.records};
+    write_files(job, DataGenerator(described, first), format, plans, live);
 
     const bool shared = job.config.disks_of(DiskRole::input).front().scope == DiskScope::shared;
     nlohmann::json list = nlohmann::json::array();
@@ -150,17 +181,16 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
     for (const std::string& text : job.communicator.all_gather(list.dump())) {
         for (const auto& file : nlohmann::json::parse(text)) {
             const RecordSum sum{file["count"], *parse_hex(file["sum"].get<std::string>())};
-            set.files.push_back({file["host"], file["path"], sum.count * kGensortRecordBytes, sum, -1});
+            set.files.push_back({file["host"], file["path"], sum.count * format.record_bytes, sum, -1});
             set.total += sum;
         }
     }
     set.kind = "input";
+    set.format = format;
     set.run_id = make_run_id(job);
     set.created = job.communicator.broadcast(utc_now(), 0);
     set.input_total = set.total;
-    set.origin = std::string("gensort") + (options.generator.ascii ? " ascii" : " binary") +
-                 (options.generator.skewed ? " skewed" : "") + ", " + std::to_string(options.records) +
-                 " records from " + to_decimal(options.start);
+    set.origin = describe(described);
     if (shared ? job.rank() == 0 : job.place.local_rank == 0) {
         job.files.write_durably(disks.front() + "/" + job.config.input.name + "/" + kManifestName, set.to_text());
     }
