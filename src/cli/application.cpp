@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <span>
 
 #include "jobs/agreement.hpp"
@@ -14,7 +15,9 @@
 #include "net/alltoallv_transport.hpp"
 #include "net/p2p_transport.hpp"
 #include "record/crc32c.hpp"
+#include "runtime/binding_check.hpp"
 #include "runtime/machine.hpp"
+#include "runtime/option_table.hpp"
 
 extern char** environ;
 
@@ -38,6 +41,23 @@ std::map<std::string, std::string> sluice_environment() {
     return found;
 }
 
+/// Until the config has been read (rank 0 reads it and MPI brings it to the others), what was typed for this run
+/// counts.
+std::uint64_t watchdog_limit_at_start(const CommandLine& line) {
+    Config config;
+    const Option& option = *find_option("run.watchdog");
+    if (const char* variable = std::getenv("SLUICE_RUN_WATCHDOG")) option.store(config, variable);
+    for (const std::string& set : line.sets) {
+        if (set.rfind("run.watchdog=", 0) == 0) option.store(config, set.substr(set.find('=') + 1));
+    }
+    return config.run.watchdog_ns;
+}
+
+/// Verbs that are a job on disks: they leave word of how far they came.
+bool has_status(const std::string& verb) {
+    return verb != "config" && verb != "clean" && verb != "compare" && verb != "report";
+}
+
 DirectIo direct_of(const std::string& text) {
     return text == "on" ? DirectIo::on : text == "off" ? DirectIo::off : DirectIo::attempt;
 }
@@ -47,10 +67,14 @@ DirectIo direct_of(const std::string& text) {
 std::string build_id() { return "sluice 0.1.0, built " __DATE__ " " __TIME__ ", g++ " __VERSION__ ", record format 1"; }
 
 Application::Application(int argc, char** argv, CommandLine line)
-    : line_(std::move(line)), main_begin_ns_(executor_.now_ns()), main_begin_epoch_ns_(epoch_ns()) {
+    : line_(std::move(line)),
+      main_begin_ns_(executor_.now_ns()),
+      main_begin_epoch_ns_(epoch_ns()),
+      watchdog_(watchdog_limit_at_start(line_)) {
     host_ = read_machine_limits().host_name;
+    watchdog_.set_host(host_);
     if (launched_by_mpi()) {
-        mpi_.emplace(&argc, &argv);
+        mpi_.emplace(&argc, &argv, &watchdog_);
         communicator_ = &mpi_->communicator();
         wire_ = &mpi_->wire();
         rounds_ = &mpi_->rounds();
@@ -67,6 +91,8 @@ Application::Application(int argc, char** argv, CommandLine line)
     values_ = loaded_->for_host(host_);
     // A host's own section could name another transport; the two would wait for each other for ever.
     if (communicator_->size() > 1) require_agreement(*communicator_, host_, {{"net.transport", values_.net.transport}});
+    watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);
+    open_status();
     doorbell_ = std::make_unique<Doorbell>(executor_);
     io_ = values_.io.backend == "sync" ? make_sync_backend(direct_of(values_.io.direct))
                                        : make_libaio_backend(direct_of(values_.io.direct));
@@ -89,6 +115,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         options.background = true;
         return std::make_unique<Arena>(bytes, options);
     };
+    job_->on_step = [this](const std::string& step, const std::string& run_id) { watchdog_.enter(step, run_id); };
     job_->say = [this](const std::string& text) {
         if (rank_ == 0) std::fprintf(stderr, "%s\n", text.c_str());
     };
@@ -148,6 +175,13 @@ void Application::read_config() {
     }
 }
 
+void Application::open_status() {
+    if (!has_status(line_.verb)) return;
+    const char* copy = std::getenv("SLUICE_LAUNCH_STATUS");
+    watchdog_.status().open(std::filesystem::absolute(values_.results.dir).string(), copy != nullptr ? copy : "",
+                            {job_name(), host_, line_.verb, rank_, communicator_->size()});
+}
+
 void Application::place_workers() {
     PlacementRequest request;
     request.local_rank = job_->place.local_rank;
@@ -164,11 +198,32 @@ void Application::place_workers() {
         if (text.substr(0, line_end) == host_)
             request.usable_cores.push_back(parse_core_list(text.substr(line_end + 1)));
     }
+    meet_processes(all);
     placement_ = plan_placement(*topology_, request);
     topology_->bind_this_thread(placement_.cores_of("network", 0));
     job_->bind = [this](const Worker& worker) {
+        watchdog_.watch_this_thread(worker);
         if (topology_) topology_->bind_this_thread(placement_.cores_of(worker.stage, worker.index));
     };
+}
+
+void Application::meet_processes(const std::vector<std::string>& host_and_cores) {
+    // The launcher's affinity counts hardware threads, ours cores.
+    const unsigned launcher_cores = threads_of_process(::getppid()) / std::max(1u, topology_->threads_per_core());
+    const auto all = communicator_->all_gather(std::to_string(::getpid()) + " " + std::to_string(launcher_cores));
+    std::vector<Watchdog::Process> processes;
+    std::vector<RankBinding> bindings;
+    for (std::size_t rank = 0; rank < all.size(); ++rank) {
+        const std::string& text = host_and_cores[rank];
+        const std::size_t line_end = text.find('\n'), space = all[rank].find(' ');
+        const std::string host = text.substr(0, line_end);
+        processes.push_back({host, std::stoi(all[rank].substr(0, space))});
+        bindings.push_back({host, parse_core_list(text.substr(line_end + 1)),
+                            static_cast<unsigned>(std::stoul(all[rank].substr(space + 1)))});
+    }
+    watchdog_.set_processes(std::move(processes));
+    if (!mpi_ || rank_ != 0) return;
+    if (const auto advice = binding_advice(bindings)) std::fprintf(stderr, "%s\n", advice->c_str());
 }
 
 unsigned Application::cores() const {
@@ -208,8 +263,26 @@ void Application::announce(const Error& error) noexcept {
     }
 }
 
+void Application::record_failure(const Error& error, bool echo) noexcept {
+    try {
+        RunStatus& status = watchdog_.status();
+        // What is refused together before the first byte leaves no trace.
+        const bool refused = dynamic_cast<const CollectiveError*>(&error) != nullptr && error.code() != Errc::integrity;
+        if (refused) {
+            status.remove();
+        } else if (echo) {
+            status.change("aborted", "aborted because of another rank");
+        } else {
+            status.fail("failed", {error.exit_code(), std::string(to_string(error.code())), "", error.what()});
+        }
+        watchdog_.told(error.exit_code());  // a signal of the launcher is no cause any more
+    } catch (const std::exception&) {       // the exit code and the message say it as well
+    }
+}
+
 void Application::finish() {
     if (mpi_) mpi_->finish();
+    watchdog_.status().remove();
 }
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 #include "net/mpi_session.hpp"
 #include "runtime/placement.hpp"
 #include "runtime/topology.hpp"
+#include "runtime/watchdog.hpp"
 
 namespace sluice {
 
@@ -35,6 +36,9 @@ public:
     double elapsed_since_launch_s(std::uint64_t at_ns);
     /// Tells the other ranks that this one fails, so that they end too.
     void announce(const Error& error) noexcept;
+    /// Notes the failure in status.json and error.json. @param echo  another rank said it, or will.
+    void record_failure(const Error& error, bool echo) noexcept;
+    Watchdog& watchdog() noexcept { return watchdog_; }
     /// All went well: leaves MPI.
     void finish();
     std::uint32_t rank() const noexcept { return rank_; }
@@ -43,11 +47,14 @@ public:
 private:
     void shake_hands(int argc, char** argv);
     void read_config();
+    void open_status();
     void place_workers();
+    void meet_processes(const std::vector<std::string>& host_and_cores);
 
     CommandLine line_;
     std::uint64_t main_begin_ns_, main_begin_epoch_ns_;
     ThreadExecutor executor_;
+    Watchdog watchdog_;  // before MPI: it also watches the start
     std::optional<MpiSession> mpi_;
     std::unique_ptr<InProcessCluster> single_;  // one rank without a launcher
     Communicator* communicator_ = nullptr;

@@ -39,8 +39,10 @@ constexpr VerbHelp kVerbs[] = {
      "from",
      "  sluice config check configs/rack-nvme.toml --hosts 16 --cores 32 --memory 256GiB --input 1TB\n  sluice config "
      "show rack.toml --set io.depth=8\n"},
-    {"clean", "removes the input and output data sets that our own manifests list, and nothing else",
-     "  sluice clean configs/laptop.toml\n  mpirun -n 16 sluice clean rack.toml\n"},
+    {"clean",
+     "removes the data sets that our own manifests list and what dead runs left; with --run only what that run, or all "
+     "dead runs, left",
+     "  sluice clean configs/laptop.toml\n  mpirun -n 16 sluice clean rack.toml --run all\n"},
     {"sysinfo", "describes this host", "  sluice sysinfo\n  sluice sysinfo > system.json\n"},
 };
 
@@ -73,6 +75,7 @@ po::options_description make_options() {
     options.add_options()("ranks-per-host", po::value<unsigned>(), "config check: its ranks per host");
     options.add_options()("cores", po::value<unsigned>(), "config check: its cores per host");
     options.add_options()("memory", po::value<std::string>(), "config check: its memory per host, such as 256GiB");
+    options.add_options()("run", po::value<std::string>(), "clean: remove only what this dead run left, or \"all\"");
     options.add_options()("word", po::value<std::vector<std::string>>(), "verb and config file");
     return options;
 }
@@ -186,6 +189,9 @@ CommandLine parse_command_line(int argc, char** argv) {
         line.start = number_of(map, "start", ~Uint128{0});
         line.input_bytes = size_of(map, "input");
         line.memory_bytes = size_of(map, "memory");
+        if (map.count("run") != 0) line.run_id = map["run"].as<std::string>();
+        if (map.count("run") != 0 && line.run_id.empty())
+            throw Error(Errc::config, "--run: is empty; write a run id or \"all\"");
         if (map.count("hosts") != 0) line.hosts = map["hosts"].as<unsigned>();
         if (map.count("ranks-per-host") != 0) line.ranks_per_host = map["ranks-per-host"].as<unsigned>();
         if (map.count("cores") != 0) line.cores = map["cores"].as<unsigned>();

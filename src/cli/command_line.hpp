@@ -13,6 +13,7 @@ namespace sluice {
 struct CommandLine {
     std::string verb, subverb;  ///< "sort"; "config" "check"
     std::string config_path;    ///< empty: none given
+    std::string run_id;         ///< clean: the dead run whose files go, or "all"
     std::vector<std::string> sets;
     std::uint64_t records = 0;
     double seconds = 0;        ///< shuffle: by the clock instead of --records

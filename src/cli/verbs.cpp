@@ -12,7 +12,9 @@
 #include "cli/results_folder.hpp"
 #include "cli/shuffle_command.hpp"
 #include "jobs/data_jobs.hpp"
+#include "jobs/leftovers.hpp"
 #include "jobs/report.hpp"
+#include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
@@ -75,8 +77,10 @@ std::string write_results(Application& app, const RunReport& report) {
     return write_results_folder(app, "sort", report.result->run_id,
                                 {{"result.json", result_json(report)},
                                  {"summary.txt", tables(report) + result_line(report) + "\n"},
+                                 {"ranks.csv", ranks_csv(report.ranks)},
                                  {"config.effective.toml", report.config_toml},
-                                 {"system.json", report.system_json + "\n"}});
+                                 {"system.json", report.system_json + "\n"},
+                                 {"status.json", app.watchdog().status().done_text()}});
 }
 
 RankReport report_of(Application& app, const PreparedSort& prepared, const SortResult& result, double elapsed_s) {
@@ -100,6 +104,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     for (const PeerCounters& peer : result.peers) {
         mine.sent_bytes += peer.sent_bytes;
         mine.received_bytes += peer.received_bytes;
+        mine.links.push_back({peer.sent_bytes, peer.send_busy_ns});
     }
     return mine;
 }
@@ -154,11 +159,16 @@ int config(Application& app) {
 
 int clean(Application& app) {
     JobContext& job = app.job();
-    if (job.place.local_rank == 0) {
+    const bool everything = app.line().run_id.empty();
+    const Leftovers left = remove_leftovers(job, everything ? "all" : app.line().run_id);
+    if (everything && job.place.local_rank == 0) {
         remove_data_set(job, DiskRole::output, job.config.output.name);
         remove_data_set(job, DiskRole::input, job.config.input.name);
     }
     job.communicator.barrier_or_failure();
+    if (app.rank() == 0 && left.files > 0)
+        print(fmt::format("removed {} file(s) of dead runs, {}\n", left.files,
+                          human_bytes(static_cast<double>(left.bytes))));
     return 0;
 }
 

@@ -43,6 +43,17 @@ public:
     /// Alignment in bytes that direct I/O on files of this directory wants; 0 = the file system has no direct I/O.
     /// kDirectIoAlign where it does not say.
     virtual std::uint32_t direct_io_alignment(const std::string& directory) = 0;
+    /// Marks a file or directory as in use by this process (a shared flock) while the handle lives; nullptr where that
+    /// cannot be.
+    virtual std::shared_ptr<void> hold(const std::string& path) {
+        static_cast<void>(path);
+        return nullptr;
+    }
+    /// Some live process holds it.
+    virtual bool is_held(const std::string& path) {
+        static_cast<void>(path);
+        return false;
+    }
 };
 
 std::unique_ptr<FileSystem> make_real_file_system();

@@ -45,6 +45,7 @@ struct IoCounters {
     std::uint64_t submit_ns = 0;  ///< inside io_submit: large values mean that the file system is synchronous there
     std::uint64_t short_transfers = 0;  ///< continued by the queue
     unsigned max_in_flight = 0;
+    std::uint64_t busy_ns = 0;  ///< with at least one request under way: bytes over it are the disk's own rate
 };
 
 /// Requests in flight of one worker; not thread-safe. Buffers stay the caller's and must live until their completion.

@@ -104,8 +104,9 @@ private:
         Kind kind = Kind::read;
         PosixFile* file = nullptr;
         std::uint64_t offset = 0, moved = 0, total = 0, token = 0;
-        bool stalled = false;       // its last try moved no whole block
-        std::vector<iovec> pieces;  // what is still to move
+        std::uint64_t submitted_ns = 0;  // 0: not in the kernel
+        bool stalled = false;            // its last try moved no whole block
+        std::vector<iovec> pieces;       // what is still to move
     };
 
     template <typename Byte>
@@ -124,13 +125,15 @@ private:
         slot.token = token;
         slot.stalled = false;
         slot.pieces.clear();
+        if (in_flight_ == 0) busy_since_ns_ = now_ns();
         counters_.max_in_flight = std::max(counters_.max_in_flight, ++in_flight_);
         return slot;
     }
     /// Before anything is thrown about a request: it no longer counts as in flight, or the destructor would wait for
     /// it.
-    void release(const Slot& slot) {
-        --in_flight_;
+    void release(Slot& slot) {
+        slot.submitted_ns = 0;
+        if (--in_flight_ == 0) counters_.busy_ns += now_ns() - busy_since_ns_;
         free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
     }
     void submit(Slot& slot) {
@@ -148,7 +151,7 @@ private:
                 break;
         }
         slot.control.data = &slot;
-        const int error = give_to_kernel(&slot.control);
+        const int error = give_to_kernel(slot);
         if (error == 0) return;
         release(slot);
         if (slot.kind != Kind::sync || error != EINVAL) fail(slot, error);
@@ -157,8 +160,10 @@ private:
         ++in_flight_;
     }
     /// 0, or the errno with which io_submit refused.
-    int give_to_kernel(iocb* control) {
-        const std::uint64_t begin_ns = now_ns();
+    int give_to_kernel(Slot& slot) {
+        iocb* control = &slot.control;
+        const std::uint64_t begin_ns = slot.submitted_ns = now_ns();
+        const Waiting waiting = noted(slot);  // full or frozen file systems block right here
         int rc = ::io_submit(context_, 1, &control);
         while ((rc == -EINTR || rc == -EAGAIN || rc == 0) && now_ns() - begin_ns < kSubmitPatienceNs) {
             std::this_thread::yield();
@@ -167,16 +172,33 @@ private:
         counters_.submit_ns += now_ns() - begin_ns;
         return rc == 1 ? 0 : rc == 0 ? EAGAIN : -rc;
     }
+    static const char* call_of(Kind kind) {
+        return kind == Kind::read ? "read" : kind == Kind::write ? "write" : "fdatasync";
+    }
+    static Waiting noted(const Slot& slot) {
+        return {WaitKind::disk, call_of(slot.kind), slot.file->path(), slot.offset, slot.total, slot.submitted_ns};
+    }
+    /// The request that has been in the kernel longest.
+    const Slot& oldest() const {
+        const Slot* found = nullptr;
+        for (const Slot& slot : slots_) {
+            if (slot.submitted_ns != 0 && (found == nullptr || slot.submitted_ns < found->submitted_ns)) found = &slot;
+        }
+        SLUICE_CHECK(found != nullptr);
+        return *found;
+    }
     [[noreturn]] void fail(const Slot& slot, int error) const {
-        const char* call = slot.kind == Kind::read ? "read" : slot.kind == Kind::write ? "write" : "fdatasync";
-        throw_io_error(error, call, slot.file->path(), slot.offset + slot.moved, slot.total - slot.moved);
+        throw_io_error(error, call_of(slot.kind), slot.file->path(), slot.offset + slot.moved, slot.total - slot.moved);
     }
     void reap(unsigned minimum, std::vector<IoCompletion>& done) {
         const std::uint64_t begin_ns = now_ns();
         timespec no_wait{0, 0};
         long got = 0;
-        while ((got = ::io_getevents(context_, static_cast<long>(minimum), static_cast<long>(events_.size()),
-                                     events_.data(), minimum == 0 ? &no_wait : nullptr)) == -EINTR) {
+        {
+            const Waiting waiting = noted(oldest());
+            while ((got = ::io_getevents(context_, static_cast<long>(minimum), static_cast<long>(events_.size()),
+                                         events_.data(), minimum == 0 ? &no_wait : nullptr)) == -EINTR) {
+            }
         }
         this_worker().wait_io_ns.add(now_ns() - begin_ns);
         if (got < 0) throw Error::from_errno(static_cast<int>(-got), "io_getevents", "queue");
@@ -237,6 +259,7 @@ private:
     std::vector<io_event> events_;
     std::vector<IoCompletion> on_the_spot_;  // syncs that the kernel would not take; in flight until waited for
     unsigned in_flight_ = 0;
+    std::uint64_t busy_since_ns_ = 0;
     IoCounters counters_;
 };
 

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
 #include "runtime/error.hpp"
+#include "runtime/metrics.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -55,6 +57,12 @@ const char* advice_of_open(int error) {
     if (error == EEXIST) return "; it is never overwritten: remove it or choose another name";
     if (error == EMFILE || error == ENFILE) return "; raise `ulimit -n`";
     return "";
+}
+
+std::uint64_t now_ns() {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
 }
 
 std::uint64_t free_bytes_of(int fd) {
@@ -110,6 +118,7 @@ std::uint64_t PosixFile::size_bytes() const {
 
 void PosixFile::preallocate(std::uint64_t bytes) {
     if (bytes == 0) return;
+    const Waiting waiting(WaitKind::disk, "fallocate", path_, 0, bytes, now_ns());
     struct stat before {};
     if (::fstat(fd_, &before) != 0) throw Error::from_errno(errno, "fstat", path_);
     const auto held_bytes = static_cast<std::uint64_t>(before.st_blocks) * 512;
@@ -132,14 +141,17 @@ void PosixFile::preallocate(std::uint64_t bytes) {
 }
 
 void PosixFile::truncate(std::uint64_t bytes) {
+    const Waiting waiting(WaitKind::disk, "ftruncate", path_, 0, 0, now_ns());
     if (::ftruncate(fd_, static_cast<off_t>(bytes)) != 0) throw Error::from_errno(errno, "ftruncate", path_);
 }
 
 void PosixFile::sync_data() {
+    const Waiting waiting(WaitKind::disk, "fdatasync", path_, 0, 0, now_ns());
     if (::fdatasync(fd_) != 0) throw Error::from_errno(errno, "fdatasync", path_);
 }
 
 void PosixFile::close_checked() {
+    const Waiting waiting(WaitKind::disk, "close", path_, 0, 0, now_ns());
     const int fd = std::exchange(fd_, -1);
     if (::close(fd) != 0) throw Error::from_errno(errno, "close", path_);
 }

@@ -79,6 +79,7 @@ private:
     std::uint64_t transfer(IoFile& file, std::uint64_t offset, std::uint64_t total, bool reading) {
         const int fd = static_cast<PosixFile&>(file).descriptor();
         const std::uint64_t begin_ns = now_ns();
+        const Waiting waiting(WaitKind::disk, reading ? "read" : "write", file.path(), offset, total, begin_ns);
         std::uint64_t moved = 0;
         bool stalled = false;
         while (moved < total) {
@@ -99,6 +100,7 @@ private:
             ++counters_.short_transfers;
             drop_front(advanced);
         }
+        counters_.busy_ns += now_ns() - begin_ns;
         this_worker().wait_io_ns.add(now_ns() - begin_ns);
         return moved;
     }

@@ -18,6 +18,7 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
     std::uint64_t bytes = 0;
     for (const ReadRange& range : ranges) bytes += round_up(range.bytes, kDirectIoAlign);
     const auto file = job.io.create(to);
+    const auto held = job.files.hold(to);
     if (job.config.io.preallocate) file->preallocate(bytes);
     const std::size_t buffers = 2 * depth + 2;
     BufferPool pool(job.executor, "copy", arena.take(buffers * block_bytes, kDirectIoAlign, "copy"), block_bytes,
@@ -43,6 +44,7 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
 CopyResult run_two_pass_copy(JobContext& job, const std::vector<InputSlice>& slices, std::uint64_t read_bytes,
                              unsigned depth) {
     const std::string run_id = make_run_id(job);
+    job.enter("two-pass-copy", run_id);
     const auto path = [&](DiskRole role) {
         const auto paths = disk_paths(job, role);
         return paths[disks_of_rank(job.place, paths.size()).front()] + "/sluice-" + run_id + "-copy-r" +

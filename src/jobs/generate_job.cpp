@@ -112,6 +112,7 @@ std::string describe(const GeneratedData& data) {
 }  // namespace
 
 GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live) {
+    job.enter("generate");
     const std::uint64_t begin_ns = job.executor.now_ns();
     std::vector<std::string> problems;
     const auto disks = disk_paths(job, DiskRole::input);

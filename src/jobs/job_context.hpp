@@ -43,7 +43,12 @@ struct JobContext {
     IdleBackoff backoff;
     /// One line to people, while the job runs (stderr, rank 0).
     std::function<void(const std::string&)> say;
+    /// Each change of step and the run it belongs to ("" = as before), for status.json and the watchdog; see enter().
+    std::function<void(const std::string& step, const std::string& run_id)> on_step{};
 
+    void enter(const std::string& step, const std::string& run_id = "") const {
+        if (on_step) on_step(step, run_id);
+    }
     std::uint32_t rank() const { return communicator.rank(); }
     std::uint32_t ranks() const { return communicator.size(); }
 };

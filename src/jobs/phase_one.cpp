@@ -80,8 +80,12 @@ private:
             result.first_arrival_input_fraction =
                 static_cast<double>(first_arrival_input_bytes_) / static_cast<double>(goal_bytes());
         }
-        for (const auto& reader : readers_) add_counters(result.report.io, reader->counters());
-        for (const auto& writer : writers_) add_counters(result.report.io, writer->counters());
+        for (std::size_t i = 0; i < readers_.size(); ++i) {
+            const auto& ranges = input_.ranges_by_reader[i];
+            add_disk(result.report, ranges.empty() ? "" : directory_of(ranges.front().path), readers_[i]->counters());
+        }
+        for (std::size_t disk = 0; disk < writers_.size(); ++disk)
+            add_disk(result.report, directory_of(input_.logs[disk]->path()), writers_[disk]->counters());
         result.report.planned_depth = std::max(plan_.read_depth, plan_.write_depth);
         const ProcessIo after = read_process_io();
         result.report.kernel_read_bytes = after.read_bytes - before.read_bytes;
@@ -105,6 +109,7 @@ private:
 PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort,
                              const Partitioner& partitioner, const PhaseOneInput& input, ExtentIndex& index,
                              LiveCounters& live) {
+    job.enter("phase-one");
     arena.reset();
     PhaseOne phase(job, arena, plan, sort, partitioner, input, index);
     return phase.run(live);

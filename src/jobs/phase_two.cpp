@@ -52,8 +52,16 @@ public:
         report.phase = "phase two";
         report.elapsed_ns = job_.executor.now_ns() - begin_ns;
         report.stages = report_stages(pipeline_, begin_ns);
-        add_counters(report.io, reader_->counters());
-        for (const auto& writer : writers_) add_counters(report.io, writer->counters());
+        // One queue reads all logs: with several disks its time is none of theirs.
+        if (input_.logs.size() == 1) {
+            add_disk(report, directory_of(input_.logs.front()->path()), reader_->counters());
+        } else {
+            add_counters(report.io, reader_->counters());
+        }
+        for (std::uint32_t local = 0; local < std::min<std::size_t>(partitions_, writers_.size()); ++local) {
+            const std::string partial = directory_of(input_.path_of_part(local));
+            add_disk(report, directory_of(partial), writers_[input_.disk_of_part(local)]->counters());
+        }
         report.planned_depth = std::max(plan_.read_depth, plan_.write_depth);
         const ProcessIo after = read_process_io();
         report.kernel_read_bytes = after.read_bytes - before.read_bytes;
@@ -123,6 +131,7 @@ private:
 PhaseTwoResult run_phase_two(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions,
                              const SortPlan& sort, const Partitioner& partitioner, const PhaseTwoInput& input,
                              const ExtentIndex& index, LiveCounters& live) {
+    job.enter("phase-two");
     arena.reset();
     PhaseTwo phase(job, arena, plan, partitions, sort, partitioner, input, index);
     return phase.run(live);

@@ -184,6 +184,10 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
         if (!fitted) return std::nullopt;
         plan.ranks.push_back(*fitted);
     }
+    // A host with little memory plans smaller messages, and a sender must not send what does not fit there.
+    std::uint64_t message_bytes = plan.ranks.front().one.message_bytes;
+    for (const RankPlan& rank : plan.ranks) message_bytes = std::min(message_bytes, rank.one.message_bytes);
+    for (RankPlan& rank : plan.ranks) rank.one.message_bytes = message_bytes;
     return plan;
 }
 

@@ -143,6 +143,26 @@ std::vector<RankResources> gather_resources(Communicator& communicator, const Ra
     return all;
 }
 
+namespace {
+
+/// Every rank plans for all from the same list, but with its own host's config: what ranks must agree on may not
+/// differ.
+void check_same_plan(JobContext& job, const SortPlan& plan) {
+    std::string mine = std::to_string(plan.ownership.partitions()) + " partitions, from";
+    for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) mine += " " + std::to_string(plan.ownership.first(rank));
+    mine += ", messages of " + std::to_string(plan.ranks[job.rank()].one.message_bytes) + " bytes";
+    const auto all = job.communicator.all_gather(mine);
+    for (std::uint32_t rank = 1; rank < all.size(); ++rank) {
+        if (all[rank] == all[0]) continue;
+        throw CollectiveError(Errc::config, "[hosts]: rank " + std::to_string(rank) + " plans " + all[rank] +
+                                                ", rank 0 " + all[0] +
+                                                "; a host may have its own weight, memory.budget, io and workers, but "
+                                                "partitions.* and net.buffer_size must be the same on all");
+    }
+}
+
+}  // namespace
+
 PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     PreparedSort prepared;
     Problems problems;
@@ -158,7 +178,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     mine.host = job.place.host;
     mine.budget_bytes = budget_of_rank(job, options);
     mine.cores = std::max(1u, options.cores);
-    mine.weight = job.config.weight;
+    mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);  // a host's weight, shared by its ranks
     mine.input_disks = std::max<unsigned>(
         1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::input).size()).size()));
     mine.intermediate_disks = std::max<unsigned>(
@@ -189,6 +209,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
         problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
     }
     refuse_if_any(job, problems);
+    check_same_plan(job, prepared.plan);
     prepared.run_id = make_run_id(job);
     return prepared;
 }

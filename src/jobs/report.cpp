@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "jobs/stage_table.hpp"
+#include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
 
@@ -29,6 +30,12 @@ std::string phase_table(const RunReport& report, const char* title, PhaseReport 
 
 nlohmann::json phase_json(const PhaseReport& report) { return nlohmann::json::parse(to_json(report)); }
 
+nlohmann::json links_json(const std::vector<LinkReport>& links) {
+    nlohmann::json json = nlohmann::json::array();
+    for (const LinkReport& link : links) json.push_back({link.sent_bytes, link.busy_ns});
+    return json;
+}
+
 nlohmann::json rank_json(const RankReport& r) {
     return {{"host", r.host},
             {"placement", r.placement},
@@ -46,6 +53,7 @@ nlohmann::json rank_json(const RankReport& r) {
             {"extents", r.extents},
             {"sent_bytes", r.sent_bytes},
             {"received_bytes", r.received_bytes},
+            {"links_sent_bytes_busy_ns", links_json(r.links)},
             {"first_arrival_input_fraction", r.first_arrival_input_fraction}};
 }
 
@@ -68,6 +76,7 @@ RankReport rank_from(const nlohmann::json& j) {
     r.sent_bytes = j.at("sent_bytes");
     r.received_bytes = j.at("received_bytes");
     r.first_arrival_input_fraction = j.at("first_arrival_input_fraction");
+    for (const auto& link : j.at("links_sent_bytes_busy_ns")) r.links.push_back({link.at(0), link.at(1)});
     return r;
 }
 
@@ -140,15 +149,16 @@ std::string tables(const RunReport& report) {
     for (std::size_t rank = 0; rank < report.ranks.size(); ++rank) {
         const RankReport& r = report.ranks[rank];
         text += fmt::format(
-            "rank {} on {}: {}; peak memory {} of {} budget ({}); CPU {:.2f} s; {} extents, {} padding; network sent "
-            "{}, received {}\n",
-            rank, r.host, r.placement, human_bytes(static_cast<double>(r.peak_resident_bytes)),
+            "rank {} on {}: {}; {}; peak memory {} of {} budget ({}); CPU {:.2f} s; {} extents, {} padding; "
+            "network sent {}, received {}\n",
+            rank, r.host, r.placement, done_text(r), human_bytes(static_cast<double>(r.peak_resident_bytes)),
             human_bytes(static_cast<double>(r.budget_bytes)), r.memory_pages, r.cpu_user_s + r.cpu_system_s, r.extents,
             human_bytes(static_cast<double>(r.padding_bytes)), human_bytes(static_cast<double>(r.sent_bytes)),
             human_bytes(static_cast<double>(r.received_bytes)));
     }
     text += fmt::format("CPU: {:.2f} core-seconds per GB, {:.0f} context switches per GB\n", cpu_s / gigabytes,
                         sum_of(report.ranks, [](const RankReport& r) { return r.switches; }) / gigabytes);
+    text += stragglers_text(find_stragglers(report.ranks));
     if (report.copy) {
         text += fmt::format(
             "speed of light: the bare two-pass copy of the same bytes takes {:.2f} + {:.2f} = {:.2f} s here; the sort "
@@ -190,6 +200,7 @@ std::string result_json(const RunReport& report) {
         {"sampled_share", report.sampled_share()},
         {"balance", nlohmann::json::parse(report.result->balance.to_json())},
         {"mpi_library", report.mpi_library},
+        {"stragglers", nlohmann::json::parse(stragglers_json(find_stragglers(report.ranks)))},
         {"ranks", ranks}};
     if (report.copy) {
         document["limit"] = {{"kind", "two-pass-copy"},

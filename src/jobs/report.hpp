@@ -11,6 +11,11 @@
 
 namespace sluice {
 
+/// What one rank sent to another.
+struct LinkReport {
+    std::uint64_t sent_bytes = 0, busy_ns = 0;  ///< busy: at least one message was under way; 0: not measured
+};
+
 /// One rank's figures, gathered by gather_reports.
 struct RankReport {
     std::string host, placement, memory_pages;
@@ -19,6 +24,7 @@ struct RankReport {
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;
     std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
     double first_arrival_input_fraction = -1;
+    std::vector<LinkReport> links;  ///< by destination; empty with one rank
 };
 std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine);
 

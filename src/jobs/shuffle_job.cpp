@@ -182,7 +182,7 @@ PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, con
     mine.host = job.place.host;
     mine.budget_bytes = budget_of_rank(job, options);
     mine.cores = std::max(1u, options.cores);
-    mine.weight = job.config.weight;
+    mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);
     // A run by the clock is planned as a sort of twice the memory.
     mine.input_bytes = shuffle.duration_ns > 0
                            ? 2 * mine.budget_bytes

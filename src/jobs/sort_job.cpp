@@ -33,6 +33,7 @@ public:
             const std::string path =
                 paths[disk] + "/sluice-" + run_id + "-log-r" + std::to_string(job.rank()) + "-" + std::to_string(disk);
             files_.push_back(job.io.create(path));
+            held_.push_back(job.files.hold(path));
             if (job.config.io.preallocate) files_.back()->preallocate(capacity);
             space_.push_back(std::make_unique<ExtentLog>(path, capacity));
         }
@@ -64,6 +65,7 @@ private:
     JobContext& job_;
     std::vector<std::unique_ptr<IoFile>> files_;
     std::vector<std::unique_ptr<ExtentLog>> space_;
+    std::vector<std::shared_ptr<void>> held_;  // so that `clean` tells them from a dead run's
 };
 
 /// The output directories of this host's disks, first under a hidden name, then published (DESIGN.md chapter 2,
@@ -80,6 +82,7 @@ public:
             for (const std::string& path : partial_) job.files.make_directories(path);
         }
         job.communicator.barrier_or_failure();
+        for (const std::string& path : partial_) held_.push_back(job.files.hold(path));
     }
     std::uint32_t disks() const { return static_cast<std::uint32_t>(mine_.size()); }
     /// Parts go round the rank's disks, so that disks get equal bytes.
@@ -117,6 +120,7 @@ private:
     JobContext& job_;
     std::vector<std::string> disks_, partial_, final_;
     std::vector<std::uint32_t> mine_;
+    std::vector<std::shared_ptr<void>> held_;
 };
 
 /// Readers take the rank's slices in turn, so that several input disks work at once.
@@ -264,6 +268,7 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     const RankPlan& mine = plan.ranks[job.rank()];
     SortResult result;
     result.run_id = prepared.run_id;
+    job.enter("prepare", prepared.run_id);
     result.verified = job.config.run.verify;
     if (job.config.run.overwrite && job.place.local_rank == 0)
         remove_data_set(job, DiskRole::output, job.config.output.name);
@@ -335,6 +340,7 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     set.input_total = result.input;
     set.files = gather_parts(job, prepared, output, second.parts);
     result.balance = measure_balance(plan, prepared.resources, shares, set);
+    job.enter("publish");
     output.publish(set.to_text());
     result.durable_ns = job.executor.now_ns();
     return result;

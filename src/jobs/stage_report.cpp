@@ -69,7 +69,24 @@ void add_counters(IoCounters& total, const IoCounters& part) {
     total.submit_ns += part.submit_ns;
     total.short_transfers += part.short_transfers;
     total.max_in_flight = std::max(total.max_in_flight, part.max_in_flight);
+    total.busy_ns += part.busy_ns;
 }
+
+void add_disk(PhaseReport& report, const std::string& directory, const IoCounters& part) {
+    add_counters(report.io, part);
+    const bool writes = part.written_bytes > part.read_bytes;
+    const std::uint64_t bytes = writes ? part.written_bytes : part.read_bytes;
+    const std::string use = writes ? "writes" : "reads";
+    for (DiskReport& disk : report.disks) {
+        if (disk.path != directory || disk.use != use) continue;
+        disk.bytes += bytes;
+        disk.busy_ns = std::max(disk.busy_ns, part.busy_ns);  // queues of one disk work side by side
+        return;
+    }
+    if (bytes > 0) report.disks.push_back({directory, use, bytes, part.busy_ns});
+}
+
+std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 std::vector<StageReport> report_stages(const Pipeline& pipeline, std::uint64_t phase_begin_ns) {
     std::vector<StageReport> reports;
@@ -97,8 +114,9 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StageReport, stage, workers, input_bytes, out
                                    busy_ns, wait_input_ns, wait_memory_ns, wait_output_ns, wait_io_ns, cpu_ns,
                                    first_done_ns, last_done_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(IoCounters, read_bytes, written_bytes, read_requests, write_requests, submit_ns,
-                                   short_transfers, max_in_flight)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PhaseReport, phase, elapsed_ns, stages, io, planned_depth, kernel_read_bytes,
+                                   short_transfers, max_in_flight, busy_ns)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DiskReport, path, use, bytes, busy_ns)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PhaseReport, phase, elapsed_ns, stages, io, disks, planned_depth, kernel_read_bytes,
                                    kernel_written_bytes)
 
 std::string to_json(const PhaseReport& report) { return nlohmann::json(report).dump(); }

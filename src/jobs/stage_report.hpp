@@ -21,12 +21,19 @@ struct StageReport {
     std::uint64_t first_done_ns = 0, last_done_ns = 0;  ///< when its first and last worker ended, since the phase began
 };
 
+/// What one disk did for one rank in one phase.
+struct DiskReport {
+    std::string path, use;                 ///< the configured directory; "reads" or "writes"
+    std::uint64_t bytes = 0, busy_ns = 0;  ///< from completed requests; time with at least one under way
+};
+
 struct PhaseReport {
     std::string phase;
     std::uint64_t elapsed_ns = 0;
     std::vector<StageReport> stages;
-    IoCounters io;               ///< of all queues of the phase, from completed requests
-    unsigned planned_depth = 0;  ///< of the queue that reached io.max_in_flight
+    IoCounters io;  ///< of all queues of the phase, from completed requests
+    std::vector<DiskReport> disks;
+    unsigned planned_depth = 0;                                     ///< of the queue that reached io.max_in_flight
     std::uint64_t kernel_read_bytes = 0, kernel_written_bytes = 0;  ///< /proc/self/io over the phase
 };
 
@@ -61,6 +68,10 @@ private:
 };
 
 void add_counters(IoCounters& total, const IoCounters& part);
+/// Adds a queue's counters to the phase: in all, and for its disk, which is named by its directory.
+void add_disk(PhaseReport& report, const std::string& directory, const IoCounters& part);
+/// Up to the last '/'.
+std::string directory_of(const std::string& path);
 /// One report a stage, in the order the stages were added; `extra` are stages of the network thread.
 std::vector<StageReport> report_stages(const Pipeline& pipeline, std::uint64_t phase_begin_ns);
 StageReport report_metrics(const std::string& stage, const WorkerMetrics& metrics, std::uint64_t phase_begin_ns);

@@ -187,6 +187,7 @@ void judge(const ValidateResult& result, const DataSet& set) {
 
 ValidateResult run_validate(JobContext& job, unsigned threads) {
     const std::uint64_t begin_ns = job.executor.now_ns();
+    job.enter("validate");
     std::vector<std::string> problems;
     DataSet set;
     ValidateResult result;

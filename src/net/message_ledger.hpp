@@ -33,6 +33,8 @@ public:
     std::uint64_t sent_to(std::uint32_t destination) const { return next_sent_[destination]; }
     std::uint64_t received_from(std::uint32_t source) const { return next_received_[source]; }
     const std::vector<PeerCounters>& counters() const noexcept { return counters_; }
+    /// For transports that can tell how long at least one message to a peer was under way.
+    void add_send_busy_ns(std::uint32_t destination, std::uint64_t ns) { counters_[destination].send_busy_ns += ns; }
     /// Throws Error(integrity): "message from rank S to rank R " + what.
     [[noreturn]] void refuse(std::uint32_t source, const std::string& what) const;
 

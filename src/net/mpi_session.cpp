@@ -7,15 +7,17 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <thread>
 
+#include "net/heartbeat.hpp"
 #include "net/mpi_check.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
 
-std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator);                // mpi_wire.cpp
-std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces);  // mpi_rounds.cpp
+std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog);  // mpi_wire.cpp
+std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces);        // mpi_rounds.cpp
 
 namespace {
 
@@ -45,7 +47,8 @@ private:
 
 class MpiCommunicator final : public Communicator {
 public:
-    explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
+    MpiCommunicator(MPI_Comm comm, Watchdog* watchdog) : comm_(comm), watchdog_(watchdog) {
+        if (watchdog != nullptr) heartbeat_.emplace(comm, *watchdog);
         int rank = 0, size = 1;
         check_mpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
         check_mpi(MPI_Comm_size(comm, &size), "MPI_Comm_size");
@@ -130,6 +133,12 @@ public:
         }
     }
     std::optional<Failure> poll_failure() override {
+        // Every wait of the main thread comes by here, so this is where it shows that it is alive.
+        if (watchdog_ != nullptr && watchdog_->leaving()) {
+            announce_failure({rank_, watchdog_->exit_code(), watchdog_->message()});
+            watchdog_->stay_until_the_end();
+        }
+        if (heartbeat_) heartbeat_->step();
         int there = 0;
         MPI_Status status;
         check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kFailureTag, comm_, &there, &status), "MPI_Iprobe");
@@ -139,7 +148,13 @@ public:
             MPI_Recv(&message, sizeof message, MPI_BYTE, status.MPI_SOURCE, kFailureTag, comm_, MPI_STATUS_IGNORE),
             "MPI_Recv");
         message.text[sizeof message.text - 1] = '\0';
+        if (watchdog_ != nullptr) watchdog_->told(message.exit_code);
         return Failure{message.rank, message.exit_code, message.text};
+    }
+
+    /// The last barrier is behind everybody: nobody is missed any more.
+    void stop_heartbeat() {
+        if (heartbeat_) heartbeat_->stop();
     }
 
 private:
@@ -147,7 +162,10 @@ private:
         Patience patience;
         for (int done = 0;;) {
             check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-            if (done != 0) return;
+            if (done != 0) {
+                if (watchdog_ != nullptr) watchdog_->progress();
+                return;
+            }
             if (const auto failure = poll_failure()) {
                 throw Error(static_cast<Errc>(failure->exit_code),
                             "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
@@ -156,12 +174,15 @@ private:
         }
     }
     MPI_Comm comm_;
+    Watchdog* watchdog_;
+    std::optional<MpiHeartbeat> heartbeat_;
     std::uint32_t rank_ = 0, size_ = 1;
 };
 
 }  // namespace
 
 struct MpiSession::State {
+    Watchdog* watchdog = nullptr;
     MPI_Comm control = MPI_COMM_NULL, data = MPI_COMM_NULL, words = MPI_COMM_NULL, pieces = MPI_COMM_NULL;
     bool finished = false;
 };
@@ -171,7 +192,12 @@ bool launched_by_mpi() {
            std::getenv("PMI_RANK") != nullptr;
 }
 
-MpiSession::MpiSession(int* argc, char*** argv) : state_(std::make_unique<State>()) {
+MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std::make_unique<State>()) {
+    state_->watchdog = watchdog;
+    if (watchdog != nullptr) {
+        watchdog->require_pulse(true);
+        watchdog->enter("MPI_Init, which waits until all ranks of the job have started");
+    }
     // The search for other fabrics takes 0.2 s; who has one names it in the environment.
     ::setenv("OMPI_MCA_pml", "ob1", 0);
     int provided = 0;
@@ -182,8 +208,9 @@ MpiSession::MpiSession(int* argc, char*** argv) : state_(std::make_unique<State>
         check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
         MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
     }
-    communicator_ = std::make_unique<MpiCommunicator>(state_->control);
-    wire_ = make_mpi_wire(state_->data);
+    communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog);
+    if (watchdog != nullptr) watchdog->enter("start");
+    wire_ = make_mpi_wire(state_->data, watchdog);
     rounds_ = make_mpi_rounds(state_->words, state_->pieces);
 }
 
@@ -200,7 +227,9 @@ void MpiSession::finish() {
     wire_.reset();
     rounds_.reset();
     communicator_->barrier();
+    static_cast<MpiCommunicator&>(*communicator_).stop_heartbeat();
     communicator_.reset();
+    if (state_->watchdog != nullptr) state_->watchdog->enter("MPI_Finalize");
     for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) MPI_Comm_free(comm);
     MPI_Finalize();
     state_->finished = true;

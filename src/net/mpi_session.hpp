@@ -10,6 +10,8 @@
 
 namespace sluice {
 
+class Watchdog;
+
 /// True when a launcher (mpirun, srun) started this process, so that there are other ranks to meet.
 bool launched_by_mpi();
 
@@ -17,7 +19,8 @@ bool launched_by_mpi();
 /// MPI_Finalize would wait for ever for one that failed.
 class MpiSession {
 public:
-    MpiSession(int* argc, char*** argv);
+    /// @param watchdog  hears from here whether main thread and peers are alive; nullptr: nobody watches.
+    MpiSession(int* argc, char*** argv, Watchdog* watchdog = nullptr);
     ~MpiSession();
     MpiSession(const MpiSession&) = delete;
 

@@ -6,6 +6,7 @@
 
 #include "net/mpi_check.hpp"
 #include "net/wire.hpp"
+#include "runtime/watchdog.hpp"
 
 namespace sluice {
 namespace {
@@ -15,7 +16,7 @@ constexpr int kDataTag = 1, kControlTag = 2;
 /// Operations in flight, as MPI_Testsome wants them: an array of requests, and beside it what each one is.
 class MpiWire final : public Wire {
 public:
-    explicit MpiWire(MPI_Comm comm) : comm_(comm) {
+    MpiWire(MPI_Comm comm, Watchdog* watchdog) : comm_(comm), watchdog_(watchdog) {
         int rank = 0, size = 1;
         check_mpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
         check_mpi(MPI_Comm_size(comm, &size), "MPI_Comm_size");
@@ -67,6 +68,7 @@ public:
             const Operation& operation = operations_[static_cast<std::size_t>(indices_[static_cast<std::size_t>(i)])];
             int bytes = 0;
             if (!operation.is_send) MPI_Get_count(&statuses_[static_cast<std::size_t>(i)], MPI_BYTE, &bytes);
+            if (watchdog_ != nullptr) watchdog_->moved_data(operation.peer);
             done.push_back({operation.is_send, operation.slot, static_cast<std::uint64_t>(bytes)});
         }
         drop_finished();
@@ -132,6 +134,7 @@ private:
     }
 
     MPI_Comm comm_;
+    Watchdog* watchdog_;
     std::uint32_t rank_ = 0, size_ = 1;
     std::vector<MPI_Request> requests_;
     std::vector<Operation> operations_;
@@ -144,6 +147,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator) { return std::make_unique<MpiWire>(communicator); }
+std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog) {
+    return std::make_unique<MpiWire>(communicator, watchdog);
+}
 
 }  // namespace sluice

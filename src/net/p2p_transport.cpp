@@ -1,6 +1,7 @@
 #include "net/p2p_transport.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "net/message_ledger.hpp"
@@ -8,6 +9,12 @@
 
 namespace sluice {
 namespace {
+
+std::uint64_t now_ns() {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
+}
 
 class P2pTransport final : public Transport {
 public:
@@ -39,7 +46,9 @@ public:
         --peer.credits;
         const std::size_t slot = take_send_slot();
         sends_[slot] = std::move(full.buffer);
+        send_destinations_[slot] = full.destination;
         ++sends_in_flight_;
+        if (peer.in_flight++ == 0) peer.busy_since_ns = now_ns();
         wire_.start_send(full.destination, sends_[slot].data(), slot);
         return true;
     }
@@ -58,6 +67,7 @@ public:
                 --sends_in_flight_;
                 if (completion.slot < kLastSlot) {
                     sends_[completion.slot] = Buffer();
+                    note_sent(send_destinations_[completion.slot]);
                     free_sends_.push_back(completion.slot);
                 }
             } else {
@@ -79,10 +89,11 @@ public:
 private:
     static constexpr std::uint64_t kLastSlot = std::uint64_t{1} << 40;  // + destination: the header-only last message
     struct Peer {
-        std::uint64_t credits = 0;        // messages we may still send there
-        std::uint64_t backlog = 0;        // buffers we hold for it
-        std::size_t outstanding = 0;      // receives posted for it
-        std::vector<std::size_t> posted;  // ring of its receives' slots, in the order they were posted
+        std::uint64_t credits = 0;                       // messages we may still send there
+        std::uint64_t backlog = 0;                       // buffers we hold for it
+        std::uint64_t in_flight = 0, busy_since_ns = 0;  // messages to it under way, and since when without a pause
+        std::size_t outstanding = 0;                     // receives posted for it
+        std::vector<std::size_t> posted;                 // ring of its receives' slots, in the order they were posted
         std::size_t first_posted = 0;
         std::uint64_t offered = 0;  // buffers it holds for us, as of its last message
         bool done = false, last_said = false;
@@ -95,10 +106,15 @@ private:
         bool complete = false;
     };
 
+    void note_sent(std::uint32_t destination) {
+        Peer& peer = peers_[destination];
+        if (--peer.in_flight == 0) ledger_.add_send_busy_ns(destination, now_ns() - peer.busy_since_ns);
+    }
     std::size_t take_send_slot() {
         if (free_sends_.empty()) {
             free_sends_.push_back(sends_.size());  // as many as the send pool has buffers, reached early
             sends_.emplace_back();
+            send_destinations_.push_back(0);
         }
         const std::size_t slot = free_sends_.back();
         free_sends_.pop_back();
@@ -200,6 +216,7 @@ private:
     std::vector<Receive> receives_;
     std::vector<std::size_t> free_receives_;
     std::vector<Buffer> sends_;
+    std::vector<std::uint32_t> send_destinations_;  // by slot
     std::vector<std::size_t> free_sends_;
     std::vector<Wire::Completion> done_;
     std::size_t sends_in_flight_ = 0;

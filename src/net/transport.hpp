@@ -42,6 +42,7 @@ struct ArrivedBuffer {
 struct PeerCounters {
     std::uint64_t sent_bytes = 0, sent_records = 0, sent_messages = 0;
     std::uint64_t received_bytes = 0, received_records = 0, received_messages = 0;
+    std::uint64_t send_busy_ns = 0;  ///< with at least one message to it under way; 0: this transport cannot tell
 };
 
 /// One rank's end of the data plane. All methods are called by the rank's network thread only; none of them waits.

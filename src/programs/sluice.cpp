@@ -33,7 +33,9 @@ namespace {
                      text.c_str());
     }
     std::fflush(stderr);
+    if (application != nullptr) application->record_failure(error, echo);
     if (application != nullptr && !collective) application->announce(error);
+    if (application != nullptr) application->watchdog().status().flush(1000);
     if (echo) std::this_thread::sleep_for(std::chrono::milliseconds(300));
     ::_exit(error.exit_code());
 }

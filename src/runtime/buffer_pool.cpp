@@ -33,6 +33,7 @@ Buffer BufferPool::take() {
     Lock lock(mutex_);
     if (!cause_ && free_.empty()) {
         const std::uint64_t since_ns = executor_.now_ns();
+        const Waiting noted(WaitKind::memory, "a free buffer of pool", name_);
         ++waiting_;
         if (pressure_) {
             lock.unlock();

@@ -64,6 +64,7 @@ struct RunConfig {
     bool verify = true, overwrite = false, allow_duplicate_input = false;
     std::string limit = "none", progress = "auto";
     std::uint64_t seed = 42;
+    std::uint64_t watchdog_ns = 60'000'000'000;
 };
 struct ResultsConfig {
     std::string dir = "sluice-results";

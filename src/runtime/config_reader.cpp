@@ -11,8 +11,8 @@ namespace {
 
 /// Variables that start with SLUICE_ and are no options: set by our scripts and tests.
 bool is_reserved_variable(const std::string& name) {
-    return name == "SLUICE_LAUNCH_STAMP" || name == "SLUICE_FULL_TESTS" || name == "SLUICE_CONFIG" ||
-           name.rfind("SLUICE_TEST_", 0) == 0;
+    return name == "SLUICE_LAUNCH_STAMP" || name == "SLUICE_LAUNCH_STATUS" || name == "SLUICE_FULL_TESTS" ||
+           name == "SLUICE_CONFIG" || name.rfind("SLUICE_TEST_", 0) == 0;
 }
 
 std::string variable_of(const std::string& key) {
@@ -109,6 +109,11 @@ void ConfigReader::read_value(const std::string& key, const toml::node& node, Va
         fits = true;
     } else if (const auto* i = node.as_integer()) {
         text = std::to_string(i->get());
+        if (type == "duration") {
+            problem(place(node),
+                    key + " = " + text + ": a duration needs a unit; write \"" + text + "s\" or \"500ms\"");
+            return;
+        }
         if (type == "size") {
             problem(place(node), key + " = " + text + ": a size needs a unit; write \"" + text +
                                      "B\", \"4MiB\" (2^22) or \"4MB\" (4000000)");

@@ -34,6 +34,30 @@ Option size_option(std::string key, std::uint64_t least, std::uint64_t most, std
     return option;
 }
 
+/// Nanoseconds in the config. 0 means: without a limit.
+template <typename Get>
+Option duration_option(std::string key, std::uint64_t least_ns, std::uint64_t most_ns, std::string help, Get get) {
+    Option option{key, "duration",      "0s, " + format_duration_ns(least_ns) + " .. " + format_duration_ns(most_ns),
+                  "",  std::move(help), {},
+                  {}};
+    option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
+        const auto ns = parse_duration_ns(text);
+        if (!ns)
+            return "\"" + std::string(text) +
+                   "\" is no duration; write a number with a unit, such as \"500ms\", \"60s\" or \"5min\"";
+        if (*ns != 0 && (*ns < least_ns || *ns > most_ns))
+            return format_duration_ns(*ns) + " is outside " + format_duration_ns(least_ns) + " .. " +
+                   format_duration_ns(most_ns) + "; 0s is without a limit";
+        get(config) = *ns;
+        return std::nullopt;
+    };
+    option.print = [=](const Config& config) {
+        const std::uint64_t ns = get(const_cast<Config&>(config));
+        return ns == 0 ? std::string("0s") : format_duration_ns(ns);
+    };
+    return option;
+}
+
 template <typename Get>
 Option integer_option(std::string key, std::uint64_t least, std::uint64_t most, std::string help, Get get) {
     Option option{key, "integer", std::to_string(least) + " .. " + std::to_string(most), "", std::move(help), {}, {}};
@@ -234,6 +258,10 @@ void add_run(std::vector<Option>& t) {
                               SLUICE_FIELD(run.limit)));
     t.push_back(
         choice_option("run.progress", {"auto", "line", "none"}, "live figures on stderr", SLUICE_FIELD(run.progress)));
+    t.push_back(duration_option("run.watchdog", 500'000'000, 86'400'000'000'000,
+                                "how long a rank may be silent, a disk answer nothing or the whole job stand still "
+                                "before it is ended with code 7 or 5; equal on all hosts",
+                                SLUICE_FIELD(run.watchdog_ns)));
     t.push_back(integer_option("run.seed", 0, ~std::uint64_t{0}, "of everything random", SLUICE_FIELD(run.seed)));
     t.push_back(text_option("results.dir", "where result folders are made", SLUICE_FIELD(results.dir)));
     t.push_back(weight_option());

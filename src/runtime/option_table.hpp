@@ -13,8 +13,8 @@ namespace sluice {
 
 /// One option: how its text is checked and stored, and how its value prints.
 struct Option {
-    std::string key;       ///< "io.read_size"
-    std::string type;      ///< "size", "integer", "number", "boolean", "text", or the allowed words joined by |
+    std::string key;   ///< "io.read_size"
+    std::string type;  ///< "size", "duration", "integer", "number", "boolean", "text", or the allowed words joined by |
     std::string range;     ///< for people; empty when the type says it all
     std::string fallback;  ///< default, as text
     std::string help;

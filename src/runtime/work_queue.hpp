@@ -31,6 +31,7 @@ public:
         Lock lock(mutex_);
         if (!cause_ && size_ == ring_.size()) {
             const std::uint64_t since_ns = executor_.now_ns();
+            const Waiting waiting(WaitKind::output, "room in the next queue");
             not_full_.wait(lock, [&] { return cause_ || size_ < ring_.size(); });
             this_worker().wait_output_ns.add(executor_.now_ns() - since_ns);
         }
@@ -44,6 +45,7 @@ public:
         Lock lock(mutex_);
         if (!cause_ && size_ == 0 && producers_ > 0) {
             const std::uint64_t since_ns = executor_.now_ns();
+            const Waiting waiting(WaitKind::input, "input");
             not_empty_.wait(lock, [&] { return cause_ || size_ > 0 || producers_ == 0; });
             this_worker().wait_input_ns.add(executor_.now_ns() - since_ns);
         }

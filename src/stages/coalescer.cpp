@@ -120,6 +120,7 @@ bool Coalescer::take(Chain& chain, bool may_wait) {
     Lock lock(mutex_);
     if (may_wait && !ready()) {
         const std::uint64_t since_ns = executor_.now_ns();
+        const Waiting waiting(WaitKind::input, "a chain worth writing");
         changed_.wait(lock, [&] { return ready(); });
         this_worker().wait_input_ns.add(executor_.now_ns() - since_ns);
     }

@@ -1,0 +1,211 @@
+#include "runtime/run_status.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace sluice {
+namespace {
+
+std::string utc_text() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+std::string rank_text(std::uint32_t rank) {
+    char text[16];
+    std::snprintf(text, sizeof text, "r%05u", rank);
+    return text;
+}
+
+std::string dump(const nlohmann::json& json) {
+    return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void make_directories(const std::string& path) {
+    for (std::size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+        ::mkdir(path.substr(0, at).c_str(), 0700);
+        if (at == std::string::npos) return;
+    }
+}
+
+/// Temporary name, write, sync, rename; false: not there.
+bool write_file(const std::string& path, const std::string& text, bool durable) {
+    const std::string temporary = path + ".tmp";
+    const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return false;
+    bool good = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    if (durable) good = ::fsync(fd) == 0 && good;
+    good = ::close(fd) == 0 && good;
+    return good && ::rename(temporary.c_str(), path.c_str()) == 0;
+}
+
+}  // namespace
+
+std::string job_name() {
+    if (const char* slurm = std::getenv("SLURM_JOB_ID")) {
+        const char* step = std::getenv("SLURM_STEP_ID");
+        return std::string("slurm-") + slurm + (step != nullptr ? std::string(".") + step : "");
+    }
+    for (const char* name : {"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "PMI_JOBID"}) {
+        const char* value = std::getenv(name);
+        if (value == nullptr || *value == '\0') continue;
+        std::string text = value;
+        for (char& c : text) c = c == '/' || c == ' ' ? '_' : c;
+        return text;
+    }
+    return "pid-" + std::to_string(::getpid());
+}
+
+RunStatus::RunStatus() : since_(utc_text()) {}
+
+RunStatus::~RunStatus() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void RunStatus::open(std::string results_directory, std::string copy_directory, Identity identity) {
+    const std::lock_guard lock(mutex_);
+    identity_ = std::move(identity);
+    directory_ = std::move(results_directory) + "/run-" + identity_.job;
+    copy_directory_ = std::move(copy_directory);
+    open_ = true;
+    ++wanted_;
+    thread_ = std::thread([this] { run(); });
+}
+
+void RunStatus::change(std::string state, std::string step, std::string run_id) {
+    const std::lock_guard lock(mutex_);
+    if (removing_ || !error_.empty()) return;  // how it ended is the last word
+    if (state == state_ && step == step_ && (run_id.empty() || run_id == run_id_)) return;
+    state_ = std::move(state);
+    step_ = std::move(step);
+    if (!run_id.empty()) run_id_ = std::move(run_id);
+    since_ = utc_text();
+    ++wanted_;
+    changed_.notify_all();
+}
+
+void RunStatus::fail(const std::string& state, Failure failure) {
+    const std::lock_guard lock(mutex_);
+    if (!error_.empty()) return;  // the first cause
+    state_ = state;
+    since_ = utc_text();
+    error_ = dump({{"rank", identity_.rank},
+                   {"host", identity_.host},
+                   {"job", identity_.job},
+                   {"run_id", run_id_},
+                   {"verb", identity_.verb},
+                   {"stage", failure.stage.empty() ? step_ : failure.stage},
+                   {"exit_code", failure.exit_code},
+                   {"code", failure.code},
+                   {"message", failure.message},
+                   {"at", since_}});
+    ++wanted_;
+    changed_.notify_all();
+}
+
+bool RunStatus::flush(std::uint64_t milliseconds) {
+    std::unique_lock lock(mutex_);
+    if (!open_) return true;
+    return written_.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] { return done_ >= wanted_; });
+}
+
+void RunStatus::remove() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!open_) return;
+        removing_ = true;
+        ++wanted_;
+    }
+    changed_.notify_all();
+    flush(1000);
+}
+
+bool RunStatus::another_failed() const {
+    const std::lock_guard lock(mutex_);
+    const std::string mine = "error-" + rank_text(identity_.rank) + ".json";
+    for (const std::string& directory : {directory_, copy_directory_}) {
+        std::error_code error;
+        if (directory.empty()) continue;
+        for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+            const std::string name = entry.path().filename();
+            if (name.rfind("error-", 0) == 0 && name.find(".tmp") == std::string::npos && name != mine) return true;
+        }
+    }
+    return false;
+}
+
+std::string RunStatus::directory() const {
+    const std::lock_guard lock(mutex_);
+    return directory_;
+}
+
+std::string RunStatus::done_text() const {
+    const std::lock_guard lock(mutex_);
+    return status_text("done");
+}
+
+std::string RunStatus::status_text(const std::string& state) const {
+    return dump({{"state", state},
+                 {"step", step_},
+                 {"since", since_},
+                 {"rank", identity_.rank},
+                 {"ranks", identity_.ranks},
+                 {"host", identity_.host},
+                 {"pid", ::getpid()},
+                 {"job", identity_.job},
+                 {"verb", identity_.verb},
+                 {"run_id", run_id_}});
+}
+
+void RunStatus::run() {
+    std::unique_lock lock(mutex_);
+    while (!stop_ || done_ < wanted_) {
+        if (done_ == wanted_) {
+            changed_.wait(lock);
+            continue;
+        }
+        const std::uint64_t version = wanted_;
+        const bool removing = removing_;
+        const std::string status = status_text(state_), error = error_;
+        lock.unlock();
+        if (removing) {
+            ::unlink((directory_ + "/status-" + rank_text(identity_.rank) + ".json").c_str());
+            ::rmdir(directory_.c_str());  // the last rank's succeeds
+        } else {
+            write(status, error);
+        }
+        lock.lock();
+        done_ = version;
+        written_.notify_all();
+    }
+}
+
+void RunStatus::write(const std::string& status, const std::string& error) const {
+    const std::string name = rank_text(identity_.rank) + ".json";
+    make_directories(directory_);
+    if (!error.empty()) {
+        write_file(directory_ + "/error-" + name, error, true);
+        if (!copy_directory_.empty() && ::access(copy_directory_.c_str(), W_OK) == 0)
+            write_file(copy_directory_ + "/error-" + name, error, false);
+    }
+    write_file(directory_ + "/status-" + name, status, !error.empty());
+}
+
+}  // namespace sluice

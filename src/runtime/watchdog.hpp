@@ -1,0 +1,88 @@
+#pragma once
+/// Ends a job that would wait for ever, and one that was told to stop: a thread of its own that never calls MPI.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/pipeline.hpp"
+#include "runtime/run_status.hpp"
+#include "runtime/watch_rules.hpp"
+
+namespace sluice {
+
+/// One a process. It watches the main thread, which sends and hears the heartbeats (net/heartbeat.hpp), and the workers
+/// that announced themselves. When a rule of WatchRules or a signal says so, it prints one line, writes error.json and
+/// status.json, lets the main thread tell the other ranks, if that one still answers, and leaves by _exit.
+class Watchdog {
+public:
+    /// Who the ranks of the job are.
+    struct Process {
+        std::string host;
+        int pid = 0;
+    };
+    /// Called by the main thread, which is the one watched. @param limit_ns  0: only signals end the run.
+    explicit Watchdog(std::uint64_t limit_ns);
+    ~Watchdog();
+    Watchdog(const Watchdog&) = delete;
+
+    RunStatus& status() noexcept { return status_; }
+    void set_limit(std::uint64_t limit_ns);
+    void set_host(std::string host) { host_ = std::move(host); }
+    /// What the job does now: a state change.
+    void enter(const std::string& step, const std::string& run_id = "");
+    void set_processes(std::vector<Process> by_rank);
+    /// Called on a worker's own thread: it is watched until the thread ends.
+    void watch_this_thread(const Worker& worker);
+
+    // The main thread's side.
+    /// The main thread must answer (pulse) from now on, or no longer.
+    void require_pulse(bool required);
+    void listen_to(std::uint32_t rank, std::uint32_t ranks, const std::vector<std::uint32_t>& peers);
+    void stop_listening();
+    /// How often to send heartbeats; 0: never.
+    std::uint64_t beat_interval_ns() const noexcept { return beat_interval_ns_; }
+    /// A sign of life, and what to tell the others.
+    Heartbeat pulse();
+    void heard(const Heartbeat& beat);
+    void moved_data(std::uint32_t rank);
+    void progress();
+    /// The end has been decided: the main thread should tell the other ranks and then stay_until_the_end().
+    bool leaving() const noexcept { return leaving_; }
+    int exit_code() const;
+    std::string message() const;
+    [[noreturn]] void stay_until_the_end();
+    /// Another rank has failed and said so: should this process not be gone in a few seconds, it is ended.
+    void told(int code);
+
+private:
+    void run();
+    void tick();
+    std::optional<WatchVerdict> on_signal() const;
+    std::vector<WatchedThread> threads() const;
+    bool hold(const WatchVerdict& verdict);
+    [[noreturn]] void end_job(const WatchVerdict& verdict);
+    std::uint64_t tick_ns() const;
+
+    RunStatus status_;
+    mutable std::mutex mutex_;
+    WatchRules rules_;
+    const WorkerMetrics& main_;
+    std::string host_;
+    std::vector<const Worker*> workers_;
+    std::vector<Process> processes_;
+    std::uint32_t rank_ = 0, ranks_ = 1;
+    std::uint64_t clock_ns_, last_tick_ns_;  // stands still while the process is stopped
+    std::uint64_t held_since_ns_ = 0, told_at_ns_ = 0;
+    std::atomic<std::uint64_t> beat_interval_ns_{0};
+    std::atomic<bool> leaving_{false}, told_others_{false}, stop_{false};
+    int told_code_ = 0;
+    WatchVerdict verdict_;
+    std::thread thread_;
+};
+
+}  // namespace sluice
