@@ -10,7 +10,10 @@
 #     --dry-run             print the command
 # The flags, and why: sluice binds its own threads by hwloc, so the launcher must not (--bind-to none: by default Open MPI
 # ties each of two ranks to one core). ob1 over shared memory and TCP starts ten times faster than the search for other
-# fabrics; set OMPI_MCA_pml yourself where you have one. A rank that waits yields its core to others on a crowded host.
+# fabrics; set OMPI_MCA_pml yourself where you have one. A rank that waits yields its core to others on a crowded host. Keepalive
+# on mpirun's own connections lets it see within 20 s that a host is gone (its default is 8 minutes).
+# The exit code is sluice's own (docs/exit-codes.md), also where mpirun reports another: ranks leave theirs in a directory that
+# SLUICE_LAUNCH_STATUS names. SIGINT and SIGTERM are passed on; the run then ends with 8.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 ranks='' hostfile='' per_host='' timeout='' slurm='' dry=''
@@ -36,7 +39,10 @@ if [ -n "$slurm" ]; then
   [ -z "$per_host" ] || command+=(--ntasks-per-node "$per_host")
   [ -z "$timeout" ] || command+=(--time "$(((timeout + 59) / 60))")
 else
-  command=(mpirun -n "$ranks" --bind-to none --mca pml "${OMPI_MCA_pml:-ob1}" --mca mpi_yield_when_idle 1)
+  command=(mpirun -n "$ranks" --bind-to none --mca pml "${OMPI_MCA_pml:-ob1}" --mca mpi_yield_when_idle 1
+           --mca oob_tcp_keepalive_time "${OMPI_MCA_oob_tcp_keepalive_time:-10}"
+           --mca oob_tcp_keepalive_intvl "${OMPI_MCA_oob_tcp_keepalive_intvl:-2}"
+           --mca oob_tcp_keepalive_probes "${OMPI_MCA_oob_tcp_keepalive_probes:-5}")
   if [ -n "$hostfile" ]; then
     [ -r "$hostfile" ] || die 2 "launch.sh: cannot read the host file '$hostfile'"
     command+=(--hostfile "$hostfile")
@@ -45,7 +51,7 @@ else
   fi
   [ -z "$per_host" ] || command+=(--map-by "ppr:$per_host:node")
   [ -z "$timeout" ] || command+=(--timeout "$timeout")
-  for name in $(compgen -e SLUICE_ || true); do command+=(-x "$name"); done
+  for name in $(compgen -e SLUICE_ || true) SLUICE_LAUNCH_STATUS; do command+=(-x "$name"); done
   if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 fi
 if [ -n "$dry" ]; then
@@ -53,4 +59,53 @@ if [ -n "$dry" ]; then
   echo
   exit 0
 fi
-exec "${command[@]}" "$@"
+
+status=$(mktemp -d "${TMPDIR:-/tmp}/sluice-launch.XXXXXX")
+trap 'rm -rf "$status"' EXIT
+signalled=''
+pass_on() { # SIGNAL; an interrupt from the terminal has reached the launcher already
+  signalled=$1
+  [ "$1" = INT ] && [ -t 0 ] || kill "-$1" "$child" 2>/dev/null || true
+}
+
+# our_code CODE: what the launcher's code means, by what the ranks left and by what ended them.
+our_code() {
+  local code=$1 first said=''
+  [ "$code" != 0 ] || { echo 0; return; }
+  first=$(ls -tr "$status"/error-*.json 2>/dev/null | head -n 1) || true
+  [ -z "$first" ] || said=$(sed -n 's/.*"exit_code": *\([0-9]*\).*/\1/p' "$first")
+  if [ "${said:-8}" != 8 ]; then echo "$said"; return; fi
+  if [ -n "$signalled" ]; then echo 8; return; fi
+  case $code in
+    134|135|136|139) echo 1 ;;                 # a rank crashed
+    130|143) echo 8 ;;
+    110|137|205) echo 7 ;;                     # the time limit, a killed rank, a lost host
+    *) echo "${said:-$code}" ;;
+  esac
+}
+
+# A shell starts what runs behind it deaf to SIGINT: env undoes that.
+SLUICE_LAUNCH_STATUS=$status env --default-signal=INT,QUIT "${command[@]}" "$@" <&0 &
+child=$!
+trap 'pass_on INT' INT
+trap 'pass_on TERM' TERM
+# A launcher that cannot reach one of its hosts to tell it of the end would wait for a quarter of an hour.
+end_launcher_after_the_ranks() {
+  trap '' INT TERM
+  while ! ls "$status"/error-*.json >/dev/null 2>&1; do
+    kill -0 $$ 2>/dev/null || return 0
+    sleep 0.5
+  done
+  sleep 4   # an end that reaches all hosts takes some two seconds
+  kill -KILL "$child" 2>/dev/null || true   # the daemons of the other hosts end with it
+}
+end_launcher_after_the_ranks </dev/null >/dev/null 2>&1 &
+supervisor=$!
+disown "$supervisor"
+while :; do
+  code=0
+  wait "$child" 2>/dev/null || code=$?
+  kill -0 "$child" 2>/dev/null || break        # else a signal has only ended the wait
+done
+kill -KILL "$supervisor" 2>/dev/null || true
+exit "$(our_code "$code")"
