@@ -136,6 +136,17 @@ std::uint64_t sum_over_ranks(Communicator& communicator, std::uint64_t mine) {
                            [](std::uint64_t sum, const std::string& text) { return sum + std::stoull(text); });
 }
 
+void wait_until_touched(JobContext& job, const Arena& arena) {
+    while (arena.touching()) {
+        if (const auto failure = job.communicator.poll_failure()) {
+            throw Error(static_cast<Errc>(failure->exit_code),
+                        "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
+        }
+        this_worker().units.add(1);  // progress, as the watchdog sees it
+        job.executor.sleep_for_ns(1'000'000);
+    }
+}
+
 std::string make_run_id(JobContext& job) {
     std::random_device device;
     char text[33];

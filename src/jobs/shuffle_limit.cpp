@@ -322,6 +322,7 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
     }
     const std::uint64_t dropped = made - sent + received;
     const auto arena = job.make_arena(prepared.plan.ranks[rank].one.memory_bytes() + kMiB);
+    wait_until_touched(job, *arena);
     arena->page_kind();  // all memory is touched
     const auto partitioner = make_uniform_partitioner(prepared.plan.format, prepared.plan.ownership.partitions());
     // An id of its own, so that late words of the shuffle's exchange are told apart.

@@ -291,6 +291,7 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     result.one = std::move(first.report);
     result.peers = std::move(first.peers);
     result.first_arrival_input_fraction = first.first_arrival_input_fraction;
+    wait_until_touched(job, *arena);
     result.memory_pages = arena->page_kind();
     result.padding_bytes = index.padding_bytes();
     result.extents = index.extent_count();

@@ -71,7 +71,11 @@ Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
             touch(0, first, std::max(1u, options.touch_threads));
             fail_if_short();
             if (first < capacity_) {
-                background_ = std::jthread([this, first] { touch(first, capacity_, 1); });
+                touching_ = true;
+                background_ = std::jthread([this, first] {
+                    touch(first, capacity_, 1);
+                    touching_ = false;
+                });
             } else {
                 name_pages_got();
             }

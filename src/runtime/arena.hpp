@@ -46,6 +46,8 @@ public:
     /// pages free)", ...
     /// Waits for a touch in the background; throws what it met.
     const std::string& page_kind();
+    /// A touch in the background is under way: page_kind() and the destructor would wait for it.
+    bool touching() const noexcept { return touching_; }
 
 private:
     void map(const std::string& huge_pages);
@@ -57,7 +59,7 @@ private:
     std::uint64_t capacity_ = 0, used_ = 0;
     std::string page_kind_;
     std::atomic<int> touch_error_{0};
-    std::atomic<bool> stop_{false};
+    std::atomic<bool> stop_{false}, touching_{false};
     std::jthread background_;
 };
 
