@@ -72,7 +72,7 @@ ShuffleOutcome simulate(const ShuffleShape& shape) {
             SortOptions options;
             options.memory_available_bytes = std::uint64_t{1} << 40;
             PreparedShuffle prepared = prepare_shuffle(job, options, shape.options);
-            if (shape.minimal_pools) cut_to_minimum(prepared.plan);
+            if (shape.minimal_pools) cut_to_minimum(prepared.plan, "p2p");
             outcome.results[rank] = run_shuffle(job, prepared);
         } catch (const std::exception& error) {
             outcome.errors.push_back(error.what());
