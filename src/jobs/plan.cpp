@@ -277,8 +277,10 @@ std::vector<std::string> pool_problems(const Config& config, const RankPlan& pla
     const unsigned workers = one.distributors + one.logical_disk_distributors;
     need("net.send_buffers", config.net.send_buffers, one.send_buffers, one.distributors * peers,
          std::to_string(one.distributors) + " node distributor(s) x " + std::to_string(peers) + " peers");
-    need("net.receive_buffers", config.net.receive_buffers, one.receive_buffers, peers,
-         "one standing credit for each of " + std::to_string(peers) + " peers");
+    if (ranks > 1) {
+        need("net.receive_buffers", config.net.receive_buffers, one.receive_buffers,
+             least_receive_buffers(config.net.transport, ranks), receive_rule(config.net.transport, ranks));
+    }
     need("chunks", 0, one.chunks, std::size_t{workers} * plan.partitions,
          std::to_string(workers) + " distributor(s) x " + std::to_string(plan.partitions) + " partitions");
     return problems;
@@ -302,8 +304,6 @@ SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<
                                       format_bytes(format.aligned_unit_bytes()) +
                                       ", more than 1MiB; use a size with a larger power of two in it");
     }
-    if (config.net.receive_buffers != 0)
-        require_receive_buffers(config.net.transport, config.net.receive_buffers, ranks.size());
     const std::uint64_t input_bytes =
         std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0},
                         [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });

@@ -18,15 +18,18 @@ std::size_t usable_receive_buffers(const std::string& transport, std::size_t wan
     return (buffers + peers - 1) / peers * peers;
 }
 
+std::string receive_rule(const std::string& transport, std::size_t ranks) {
+    if (transport == "alltoallv") return "a round moves nothing without one";
+    return (transport == "rma" ? "one slot to put into for each of " : "one standing credit for each of ") +
+           std::to_string(ranks - 1) + " peers";
+}
+
 void require_receive_buffers(const std::string& transport, std::size_t buffers, std::size_t ranks) {
     const std::size_t least = least_receive_buffers(transport, ranks);
     if (buffers >= least) return;
-    const char* why = transport == "alltoallv" ? "a round moves nothing without one"
-                      : transport == "rma"     ? "each peer needs one slot to put into"
-                                               : "each peer needs one standing credit";
     throw Error(Errc::config, "net.receive_buffers: " + std::to_string(buffers) +
                                   " are too few for net.transport = \"" + transport + "\" on " + std::to_string(ranks) +
-                                  " ranks: " + why + "; set >= " + std::to_string(least));
+                                  " ranks: " + receive_rule(transport, ranks) + "; set >= " + std::to_string(least));
 }
 
 }  // namespace sluice

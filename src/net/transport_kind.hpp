@@ -11,6 +11,8 @@ namespace sluice {
 /// buffer that goes from peer to peer is enough. 0 for one rank.
 /// @param transport  as net.transport: "p2p", "alltoallv" or "rma"
 std::size_t least_receive_buffers(const std::string& transport, std::size_t ranks);
+/// Why it needs so many, for messages.
+std::string receive_rule(const std::string& transport, std::size_t ranks);
 
 /// The next number >= `wanted` that `transport` can use in full: rma divides its slots evenly among the peers.
 std::size_t usable_receive_buffers(const std::string& transport, std::size_t wanted, std::size_t ranks);

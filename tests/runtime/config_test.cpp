@@ -178,6 +178,7 @@ TEST(Config, SourcesArriveOnOtherRanksAsTheyWere) {
 /// A text that the option should take, drawn from its type.
 std::string drawn_value(const Option& option, Rng& rng) {
     if (option.type == "size") return std::to_string(rng.below(3000)) + (rng.below(2) == 0 ? "KiB" : "kB");
+    if (option.type == "duration") return std::to_string(1 + rng.below(90)) + (rng.below(2) == 0 ? "s" : "ms");
     if (option.type == "integer") return std::to_string(rng.below(40));
     if (option.type == "boolean") return rng.below(2) == 0 ? "true" : "false";
     if (option.type == "number") return std::to_string(1 + rng.below(99)) + "." + std::to_string(rng.below(100));
