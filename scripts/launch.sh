@@ -97,6 +97,7 @@ end_launcher_after_the_ranks() {
     sleep 0.5
   done
   sleep 4   # an end that reaches all hosts takes some two seconds
+  [ -z "$slurm" ] || return 0   # its own daemons see to it
   kill -KILL "$child" 2>/dev/null || true   # the daemons of the other hosts end with it
 }
 end_launcher_after_the_ranks </dev/null >/dev/null 2>&1 &
