@@ -111,18 +111,6 @@ def installed_program_runs_from_another_place():
         h.check(code == 1 and "Records: 10" in err, f"valsort of unsorted data: {code} {err}")
 
 
-def quickstart_ends_in_a_valid_result_and_leaves_nothing():
-    with h.Workspace() as w:
-        code, out, err = h.run([h.REPO / "scripts" / "quickstart.sh", "--records", "400000", "--memory", "64MiB", "--dir", w.data], timeout=600)
-        h.check(code == 0, f"{out}{err}")
-        fields = h.result_line(out)
-        h.check(fields["status"] == "VALID" and re.fullmatch(r"\d+\.\d\d", fields["of_limit"]), fields)
-        h.check(list(w.data.iterdir()) == [], f"left behind: {list(w.data.iterdir())}")
-
-
-TESTS = [lower_layers_never_include_higher_ones, only_the_network_layer_and_hwloc_only_the_topology_know_their_library, option_document_is_what_the_program_prints,
+h.main([lower_layers_never_include_higher_ones, only_the_network_layer_and_hwloc_only_the_topology_know_their_library, option_document_is_what_the_program_prints,
          shipped_configs_make_plans_for_the_machines_they_describe, effective_config_and_origins_are_shown, help_of_each_verb_gives_two_examples,
-         launcher_builds_the_right_commands, scripts_explain_themselves, installed_program_runs_from_another_place]
-if h.BIN == h.REPO / "build" / "release" / "bin":
-    TESTS.append(quickstart_ends_in_a_valid_result_and_leaves_nothing)
-h.main(TESTS)
+         launcher_builds_the_right_commands, scripts_explain_themselves, installed_program_runs_from_another_place])

@@ -55,16 +55,52 @@ def strace_sees_large_aligned_submissions_only():
         code, out, err = h.run(["strace", "-f", "-y", "-e", "trace=io_submit,read,write,pread64,pwrite64,readv,writev,preadv,pwritev", "-o", trace,
                                 h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=32MiB"])
         h.check(code == 0, err)
-        submissions = buffered = 0
+        submissions = buffered = submitted_bytes = 0
         for line in trace.read_text(errors="replace").splitlines():
             if "io_submit(" in line:
                 for nbytes, offset in re.findall(r"iov_len=(\d+).*?aio_offset=(\d+)", line):
                     submissions += 1
+                    submitted_bytes += int(nbytes)
                     h.check(int(nbytes) % 4096 == 0 and int(offset) % 4096 == 0, f"misaligned: {line}")
             elif re.search(r"\b(read|write|pread64|pwrite64|readv|writev|preadv|pwritev)\(\d+<" + re.escape(str(w.data)), line) and "MANIFEST" not in line:
                 buffered += 1
         h.check(submissions > 50, f"only {submissions} submissions were seen: the trace does not work")
+        h.check(submitted_bytes / submissions > 200000, f"requests of {submitted_bytes / submissions:.0f} bytes on average are not large")
         h.check(buffered == 0, f"{buffered} buffered reads or writes of data files")
 
 
-h.main([every_data_descriptor_is_direct_while_it_runs, strace_sees_large_aligned_submissions_only])
+def threads_keep_to_the_cores_of_their_rank():
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) != 2:
+        print("skipped: the cores are known only for a host with two")
+        return
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", *w.options, "--records", 5000000]), "gen")
+        job = subprocess.Popen([h.REPO / "scripts" / "launch.sh", "-n", "2", "--", h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=128MiB"],
+                               stdout=subprocess.DEVNULL)
+        stages = ("reader", "node dist", "writer", "sorter")   # how their threads' names begin
+        seen = {}   # stage thread -> the sets of cores seen, by process
+        while job.poll() is None:
+            for entry in pathlib.Path("/proc").glob("[0-9]*"):
+                try:
+                    words = (entry / "cmdline").read_bytes().split(b"\0")
+                    if words[0] != str(h.BIN / "sluice").encode() or str(w.data).encode() not in b" ".join(words):
+                        continue
+                    for task in (entry / "task").iterdir():
+                        name = (task / "comm").read_text().strip()
+                        name = next((stage for stage in stages if name.startswith(stage)), None)
+                        if name:
+                            allowed = re.search(r"Cpus_allowed_list:\s*(\S+)", (task / "status").read_text()).group(1)
+                            seen.setdefault(name, {}).setdefault(entry.name, []).append(allowed)
+                except (FileNotFoundError, ProcessLookupError, PermissionError):
+                    pass
+            time.sleep(0.01)
+        h.check(job.returncode == 0, "sort failed")
+        for name in stages:
+            h.check(len(seen.get(name, {})) == 2, f"threads '{name}' were not seen on both ranks: {seen}")
+            # The first look may come before the thread has bound itself; the last may not.
+            last = sorted(looks[-1] for looks in seen[name].values())
+            h.check(last == [str(core) for core in cores], f"'{name}' of two ranks on two cores runs on {last}")
+
+
+h.main([every_data_descriptor_is_direct_while_it_runs, strace_sees_large_aligned_submissions_only, threads_keep_to_the_cores_of_their_rank])

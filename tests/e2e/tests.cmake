@@ -1,7 +1,7 @@
 # End-to-end tests: the programs, under mpirun, on a real disk. Each makes and removes a directory of its own in /var/tmp.
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
-  foreach(name golden sort_ranks shuffle bad_input preflight system_calls scripts netns any_data generate faults launching stragglers)
+  foreach(name golden sort_ranks shuffle bad_input preflight system_calls scripts netns any_data generate faults launching stragglers quickstart progress)
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)
     set_tests_properties(e2e.${name} PROPERTIES LABELS "e2e" TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
       "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
@@ -9,6 +9,10 @@ if(Python3_FOUND)
   add_test(NAME e2e.faults_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/faults.py --full)
   set_tests_properties(e2e.faults_full PROPERTIES LABELS "full" TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
     "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
+  # 10,000,000 records in 512 MiB, as the sort's issue shows it.
+  add_test(NAME e2e.sort_ranks_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/sort_ranks.py)
+  set_tests_properties(e2e.sort_ranks_full PROPERTIES LABELS "full" TIMEOUT 1800 RUN_SERIAL TRUE ENVIRONMENT
+    "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1;SLUICE_TEST_RECORDS=10000000;SLUICE_TEST_BUDGET_MIB=512")
 else()
   message(WARNING "python3 is not there: no end-to-end tests")
 endif()

@@ -11,7 +11,7 @@ ClusterShape shape_of(std::uint64_t seed) {
     Rng rng(seed * 7919 + 1);
     ClusterShape shape;
     shape.seed = seed + 1;
-    constexpr std::uint32_t kRanks[] = {1, 2, 2, 3, 3, 4, 4, 4, 5, 7};
+    constexpr std::uint32_t kRanks[] = {1, 2, 2, 3, 3, 4, 4, 5, 6, 7};
     shape.ranks = rng.below(40) == 0 ? static_cast<std::uint32_t>(8 + rng.below(10)) : kRanks[rng.below(10)];
     shape.ranks_per_host = static_cast<std::uint32_t>(1 + rng.below(2));
     shape.partitions = static_cast<std::uint32_t>(1 + rng.below(20));
@@ -47,6 +47,9 @@ TEST_P(Seeds, NoScheduleDeadlocksOrLosesARecord) {
         const ClusterOutcome outcome = SimulatedCluster(shape).run();
         ASSERT_TRUE(outcome.errors.empty()) << describe(shape) << ": " << outcome.errors.front();
         ASSERT_TRUE(outcome.output == outcome.expected) << describe(shape);
+        ClusterShape alone = shape;
+        alone.ranks = alone.ranks_per_host = 1;
+        ASSERT_TRUE(SimulatedCluster(alone).run().output == outcome.output) << "alone: " << describe(shape);
         longest = std::max(longest, outcome.switches);
     }
     RecordProperty("longest_schedule_switches", std::to_string(longest));
