@@ -156,6 +156,17 @@ std::string tables(const RunReport& report) {
             human_bytes(static_cast<double>(r.padding_bytes)), human_bytes(static_cast<double>(r.sent_bytes)),
             human_bytes(static_cast<double>(r.received_bytes)));
     }
+    const auto slowest_s = [&](PhaseReport RankReport::*phase) {
+        std::uint64_t longest_ns = 0;
+        for (const RankReport& rank : report.ranks) longest_ns = std::max(longest_ns, (rank.*phase).elapsed_ns);
+        return static_cast<double>(longest_ns) * 1e-9;
+    };
+    const double phases_s = slowest_s(&RankReport::one) + slowest_s(&RankReport::two);
+    text += fmt::format(
+        "elapsed: {:.2f} s from launch to durable MANIFEST, {:.2f} s of it outside the phases (start, preflight, "
+        "memory, "
+        "preallocation, checks, publishing)\n",
+        report.elapsed_s, std::max(0.0, report.elapsed_s - phases_s));
     text += fmt::format("CPU: {:.2f} core-seconds per GB, {:.0f} context switches per GB\n", cpu_s / gigabytes,
                         sum_of(report.ranks, [](const RankReport& r) { return r.switches; }) / gigabytes);
     text += stragglers_text(find_stragglers(report.ranks));
