@@ -97,6 +97,11 @@ def rate_bytes(text):
     return int(number) * {"k": 1e3, "m": 1e6, "g": 1e9}[unit] / 8
 
 
+def records_for(options, hosts):
+    """As many as keep each link busy for tcp_seconds: of what a host makes, its own share stays."""
+    return int(rate_bytes(options.rate) * options.tcp_seconds / 100 * hosts * hosts / (hosts - 1))
+
+
 class Rack:
     def __init__(self, hosts, rate):
         self.hosts, self.rate = hosts, rate
@@ -122,7 +127,7 @@ def on_links(options, launcher, hosts, words):
 
 def raw_share(options, launcher, transport, hosts):
     """The transport alone, full buffers of the same size without records: payload over the link."""
-    result = shuffle(options, launcher, ["--seconds", options.tcp_seconds, "--limit", "--set", f"net.transport={transport}"])
+    result = shuffle(options, launcher, ["--records", records_for(options, hosts), "--limit", "--set", f"net.transport={transport}"])
     remote = sum(pair["bytes"] for pair in result["pairs"] if pair["from"] != pair["to"]) / result["bytes"]
     return result["limit"]["transport_mb_per_s"] * 1e6 * remote / hosts / rate_bytes(options.rate)
 
@@ -133,7 +138,7 @@ def tcp(options, transports, report):
     shares = {transport: [] for transport in transports}
     for hosts in options.hosts:
         with Rack(hosts, options.rate) as launcher:
-            figures = rounds(options, transports, lambda transport: on_links(options, launcher, hosts, ["--seconds", options.tcp_seconds, "--set", f"net.transport={transport}"]))
+            figures = rounds(options, transports, lambda transport: on_links(options, launcher, hosts, ["--records", records_for(options, hosts), "--set", f"net.transport={transport}"]))
             for transport, runs in figures.items():
                 row = {key: middle(runs, key) for key in runs[0]}
                 row["raw_payload"] = statistics.median(raw_share(options, launcher, transport, hosts) for _ in range(options.raw_repeats))
@@ -151,7 +156,7 @@ def incast(options, transports, report):
     print(f"\nincast over TCP: {hosts - 1} senders to one, {options.rate} each: share of the receiver's link", flush=True)
     print(f"{'hosts':>6} {'transport':<10}{'wire':>7}{'payload':>9}{'receiver peak MB':>18}{'its budget MB':>15}   goal wire {GOAL_WIRE}")
     with Rack(hosts, options.rate) as launcher:
-        words = ["--seconds", options.tcp_seconds, "--pattern", "all-to-one"]
+        words = ["--records", int(rate_bytes(options.rate) * options.tcp_seconds / 100), "--pattern", "all-to-one"]
         figures = rounds(options, transports, lambda transport: on_links(options, launcher, hosts, [*words, "--set", f"net.transport={transport}"]))
     for transport, runs in figures.items():
         row = {key: middle(runs, key) for key in runs[0]}
@@ -176,7 +181,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0, help="of one shuffle over shared memory")
     parser.add_argument("--hosts", type=numbers, default=[2, 4, 8])
     parser.add_argument("--rate", default="200mbit", help="of each link, both ways")
-    parser.add_argument("--tcp-seconds", type=float, default=3.0, help="of one shuffle over TCP")
+    parser.add_argument("--tcp-seconds", type=float, default=3.0, help="that the links of one shuffle over TCP are busy")
     parser.add_argument("--memory", default="1GiB", help="memory.budget of a host")
     parser.add_argument("--results", default="/var/tmp/sluice-net-campaign", help="where result folders go")
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE of the config, for all runs")

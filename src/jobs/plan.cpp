@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // DESIGN.md chapter 11: from 1 MB up depth 4 is enough
 constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
+// Between hosts: Open MPI sends up to 64 KiB over TCP at once, header included, more only after a question and an
+// answer that queue behind other data. docs/network.md has the difference.
+constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 constexpr std::uint64_t kWantedExtentBytes = 4 * kMiB;
 constexpr std::uint64_t kWantedWriteBytes = 4 * kMiB;   // beside 4 MB reads, 1 MB writes get too little of the disk
 constexpr std::uint64_t kLargestPartition = 64 * kMiB;  // small partitions gather faster than large ones
@@ -143,10 +146,11 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
 
 std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, const RankResources& rank,
                                   std::size_t ranks, std::uint32_t partitions, std::uint64_t planned_bytes,
-                                  std::uint64_t budget_bytes) {
+                                  std::uint64_t budget_bytes, bool several_hosts) {
     const auto two = fit_phase_two(config, format, rank, planned_bytes, budget_bytes);
     if (!two) return std::nullopt;
-    for (const Comfort& comfort : kComforts) {
+    for (Comfort comfort : kComforts) {
+        if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
         if (const auto one = plan_phase_one(config, format, rank, ranks, partitions, comfort, budget_bytes))
             return RankPlan{partitions, *one, *two};
     }
@@ -178,9 +182,12 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     plan.ownership = own_by_weight(partitions, ranks);
     plan.mean_partition_bytes = input_bytes / partitions;
     plan.planned_partition_bytes = planned_partition_bytes(plan.mean_partition_bytes, format.record_bytes);
+    const bool several_hosts =
+        std::any_of(ranks.begin(), ranks.end(), [&](const RankResources& r) { return r.host != ranks.front().host; });
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
-        const auto fitted = plan_rank(config, format, ranks[r], ranks.size(), plan.ownership.count(r),
-                                      plan.planned_partition_bytes, budget_bytes.value_or(ranks[r].budget_bytes));
+        const auto fitted =
+            plan_rank(config, format, ranks[r], ranks.size(), plan.ownership.count(r), plan.planned_partition_bytes,
+                      budget_bytes.value_or(ranks[r].budget_bytes), several_hosts);
         if (!fitted) return std::nullopt;
         plan.ranks.push_back(*fitted);
     }

@@ -17,6 +17,8 @@
 namespace sluice {
 namespace {
 
+constexpr unsigned kRounds = 3;
+
 /// Buffers that are filled once and then read again and again.
 std::vector<std::span<std::byte>> take_buffers(Arena& arena, const char* name, std::size_t count, std::uint64_t bytes) {
     const auto memory = arena.take(count * bytes, kDirectIoAlign, name);
@@ -35,7 +37,7 @@ BufferPool make_pool(JobContext& job, Arena& arena, const char* name, std::size_
 class Steps {
 public:
     Steps(JobContext& job, Arena& arena, const PreparedShuffle& prepared, const Partitioner& partitioner,
-          std::uint64_t exchange_id, std::uint64_t step_ns)
+          std::uint64_t step_ns)
         : job_(job),
           arena_(arena),
           sort_(prepared.plan),
@@ -44,7 +46,6 @@ public:
           partitioner_(partitioner),
           pattern_(prepared.options.pattern),
           maker_(sort_.format, job.rank() * kRecordNumbersPerRank),
-          exchange_id_(exchange_id),
           step_ns_(step_ns),
           record_bytes_(sort_.format.record_bytes) {
         // Alone, a step may have all cores that the shuffle's workers share, as far as the planned buffers go round.
@@ -54,7 +55,8 @@ public:
 
     /// Each returns bytes of records per second on this rank, 0 where there is nothing to do. Collective.
     double distribute(bool idle);
-    double transport();
+    /// @param exchange_id  the same on all ranks, another one each time.
+    double transport(std::uint64_t exchange_id);
     double redistribute(bool idle);
     double check(bool idle);
 
@@ -77,7 +79,7 @@ private:
     const Partitioner& partitioner_;
     const TrafficPattern& pattern_;
     RecordMaker maker_;
-    std::uint64_t exchange_id_, step_ns_;
+    std::uint64_t step_ns_;
     std::uint32_t record_bytes_;
     unsigned workers_ = 1;
 };
@@ -232,12 +234,12 @@ double Steps::check(bool idle) {
         plan_.chunk_bytes);
 }
 
-double Steps::transport() {
+double Steps::transport(std::uint64_t exchange_id) {
     if (job_.ranks() == 1) return 0;
     arena_.reset();
     BufferPool send = make_pool(job_, arena_, "send", plan_.send_buffers, plan_.message_bytes);
     BufferPool receive = make_pool(job_, arena_, "receive", plan_.receive_buffers, plan_.message_bytes);
-    const auto transport = job_.make_transport(receive, exchange_id_);
+    const auto transport = job_.make_transport(receive, exchange_id);
     job_.communicator.barrier_or_failure();
     const std::uint64_t begin_ns = job_.executor.now_ns();
     send_and_drop(*transport, send, destinations_of(pattern_, job_.rank(), job_.ranks()));
@@ -327,12 +329,17 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
     const auto partitioner = make_uniform_partitioner(prepared.plan.format, prepared.plan.ownership.partitions());
     // An id of its own, so that late words of the shuffle's exchange are told apart.
     const std::uint64_t exchange_id = std::stoull(make_run_id(job).substr(16), nullptr, 16);
-    Steps steps(job, *arena, prepared, *partitioner, exchange_id, step_ns);
-    ShuffleStepTimes mine;
-    mine.distribute_s = seconds_for(made, steps.distribute(made == 0));
-    mine.transport_s = seconds_for(std::max(sent, received), steps.transport());
-    if (job.ranks() > 1) mine.redistribute_s = seconds_for(received, steps.redistribute(received == 0));
-    mine.check_s = seconds_for(dropped, steps.check(dropped == 0));
+    Steps steps(job, *arena, prepared, *partitioner, step_ns / kRounds);
+    // Rounds, of which the best counts: what else the machine does slows one step of one round, not the light.
+    double distribute = 0, transport = 0, redistribute = 0, check = 0;
+    for (unsigned round = 0; round < kRounds; ++round) {
+        distribute = std::max(distribute, steps.distribute(made == 0));
+        transport = std::max(transport, steps.transport(exchange_id + round));
+        if (job.ranks() > 1) redistribute = std::max(redistribute, steps.redistribute(received == 0));
+        check = std::max(check, steps.check(dropped == 0));
+    }
+    const ShuffleStepTimes mine{seconds_for(made, distribute), seconds_for(std::max(sent, received), transport),
+                                seconds_for(received, redistribute), seconds_for(dropped, check)};
 
     ShuffleLimit limit;
     limit.bytes = all;

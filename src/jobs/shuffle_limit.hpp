@@ -26,7 +26,7 @@ struct ShuffleLimit {
     double mb_per_s() const;
 };
 
-/// Measures each step for about `step_ns`, after a shuffle. Collective. Keys of at least 8 bytes.
+/// Measures each step for about `step_ns`, in three rounds of which the best counts, after a shuffle. Collective. Keys of at least 8 bytes.
 ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepared, const ShuffleResult& result,
                                    std::uint64_t step_ns);
 

@@ -137,5 +137,19 @@ TEST(PlanText, FloorsSmallestBudgetAndGroupsOfEqualRanksAreShown) {
                             HasSubstr("three partitions"), HasSubstr("smallest budget that works: ")));
 }
 
+TEST(PlanBudget, MessagesBetweenHostsStayBelowWhatTcpSendsAtOnce) {
+    auto ranks = cluster(4, kGiB, 1, 4 * kGB);
+    const auto message_bytes = [&](const Config& config) {
+        return plan_sort(config, kGensortFormat, ranks).ranks[0].one.message_bytes;
+    };
+    Config config;
+    EXPECT_GT(message_bytes(config), 256 * kKiB) << "one host";
+    ranks[3].host = "m";
+    EXPECT_LT(message_bytes(config), 64 * kKiB);
+    EXPECT_GE(message_bytes(config), 32 * kKiB);
+    config.net.buffer_size_bytes = 2 * kMiB;
+    EXPECT_GT(message_bytes(config), kMiB) << "what is set is kept";
+}
+
 }  // namespace
 }  // namespace sluice
