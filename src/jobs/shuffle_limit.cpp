@@ -1,11 +1,13 @@
 #include "jobs/shuffle_limit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "jobs/cluster.hpp"
@@ -17,7 +19,7 @@
 namespace sluice {
 namespace {
 
-constexpr unsigned kRounds = 3;
+constexpr unsigned kRounds = 5;
 
 /// Buffers that are filled once and then read again and again.
 std::vector<std::span<std::byte>> take_buffers(Arena& arena, const char* name, std::size_t count, std::uint64_t bytes) {
@@ -290,21 +292,42 @@ void Steps::send_and_drop(Transport& transport, BufferPool& send, const std::vec
     }
 }
 
-double seconds_for(std::uint64_t bytes, double bytes_per_s) {
-    return bytes == 0 ? 0 : static_cast<double>(bytes) / std::max(1.0, bytes_per_s);
+/// What one rank had to do in the shuffle, and how fast each step did it alone, by round; as gathered from all ranks.
+struct RankSteps {
+    std::string host;
+    std::array<std::uint64_t, 4> bytes{};
+    std::array<std::array<double, 4>, kRounds> bytes_per_s{};
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankSteps, host, bytes, bytes_per_s)
+
+/// The bytes of a host's ranks over the best round of their rates together.
+ShuffleStepTimes times_of_host(const std::string& host, const std::vector<RankSteps>& ranks) {
+    std::array<double, 4> times{};
+    for (std::size_t step = 0; step < times.size(); ++step) {
+        std::uint64_t bytes = 0;
+        std::array<double, kRounds> rates{};
+        for (const RankSteps& rank : ranks) {
+            if (rank.host != host || rank.bytes[step] == 0) continue;
+            bytes += rank.bytes[step];
+            for (unsigned round = 0; round < kRounds; ++round) rates[round] += rank.bytes_per_s[round][step];
+        }
+        const double best = *std::max_element(rates.begin(), rates.end());
+        times[step] = bytes == 0 ? 0 : static_cast<double>(bytes) / std::max(1.0, best);
+    }
+    return {times[0], times[1], times[2], times[3]};
 }
 
 }  // namespace
 
 double ShuffleLimit::rate_mb_per_s(double ShuffleStepTimes::*step) const {
     double longest_s = 0;
-    for (const ShuffleStepTimes& rank : ranks) longest_s = std::max(longest_s, rank.*step);
+    for (const ShuffleStepTimes& host : hosts) longest_s = std::max(longest_s, host.*step);
     return longest_s > 0 ? static_cast<double>(bytes) / 1e6 / longest_s : 0;
 }
 
 double ShuffleLimit::mb_per_s() const {
     double longest_s = 0;
-    for (const ShuffleStepTimes& rank : ranks) longest_s = std::max(longest_s, rank.sum_s());
+    for (const ShuffleStepTimes& host : hosts) longest_s = std::max(longest_s, host.sum_s());
     return longest_s > 0 ? static_cast<double>(bytes) / 1e6 / longest_s : 0;
 }
 
@@ -331,23 +354,19 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
     const std::uint64_t exchange_id = std::stoull(make_run_id(job).substr(16), nullptr, 16);
     Steps steps(job, *arena, prepared, *partitioner, step_ns / kRounds);
     // Rounds, of which the best counts: what else the machine does slows one step of one round, not the light.
-    double distribute = 0, transport = 0, redistribute = 0, check = 0;
+    RankSteps mine{job.place.host, {made, std::max(sent, received), received, dropped}, {}};
     for (unsigned round = 0; round < kRounds; ++round) {
-        distribute = std::max(distribute, steps.distribute(made == 0));
-        transport = std::max(transport, steps.transport(exchange_id + round));
-        if (job.ranks() > 1) redistribute = std::max(redistribute, steps.redistribute(received == 0));
-        check = std::max(check, steps.check(dropped == 0));
+        mine.bytes_per_s[round] = {steps.distribute(made == 0), steps.transport(exchange_id + round),
+                                   job.ranks() > 1 ? steps.redistribute(received == 0) : 0, steps.check(dropped == 0)};
     }
-    const ShuffleStepTimes mine{seconds_for(made, distribute), seconds_for(std::max(sent, received), transport),
-                                seconds_for(received, redistribute), seconds_for(dropped, check)};
-
+    std::vector<RankSteps> ranks;
+    for (const std::string& text : job.communicator.all_gather(nlohmann::json(mine).dump()))
+        ranks.push_back(nlohmann::json::parse(text).get<RankSteps>());
     ShuffleLimit limit;
     limit.bytes = all;
-    const nlohmann::json row = {mine.distribute_s, mine.transport_s, mine.redistribute_s, mine.check_s};
-    for (const std::string& text : job.communicator.all_gather(row.dump())) {
-        const auto times = nlohmann::json::parse(text);
-        limit.ranks.push_back({times[0], times[1], times[2], times[3]});
-    }
+    std::set<std::string> hosts;
+    for (const RankSteps& one : ranks) hosts.insert(one.host);
+    for (const std::string& host : hosts) limit.hosts.push_back(times_of_host(host, ranks));
     return limit;
 }
 
