@@ -54,11 +54,16 @@ void make_key_stream(std::byte* out, std::size_t count, Uint128 state) {
 
 using Wide __attribute__((vector_size(32), aligned(1), may_alias)) = long long;
 
+// What chooses a version runs in the loader, before a sanitizer's runtime is there, and would crash in it.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SLUICE_CLONES
+#else
+#define SLUICE_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#endif
+
 /// Record n is the 100 bytes from 10 n on of the stream of keys, XOR fixed masks. Four overlapping 32-byte moves a
 /// record; the compiler makes AVX-512, AVX2 and baseline versions, one is chosen at load time.
-__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) void assemble_any(std::byte* out,
-                                                                                                const std::byte* stream,
-                                                                                                std::size_t count) {
+SLUICE_CLONES void assemble_any(std::byte* out, const std::byte* stream, std::size_t count) {
     const Wide m0 = *reinterpret_cast<const Wide*>(kMaskBytes), m1 = *reinterpret_cast<const Wide*>(kMaskBytes + 32);
     const Wide m2 = *reinterpret_cast<const Wide*>(kMaskBytes + 64),
                m3 = *reinterpret_cast<const Wide*>(kMaskBytes + 68);
