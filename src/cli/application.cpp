@@ -14,6 +14,7 @@
 #include "jobs/cluster.hpp"
 #include "net/alltoallv_transport.hpp"
 #include "net/p2p_transport.hpp"
+#include "net/rma_transport.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/binding_check.hpp"
 #include "runtime/machine.hpp"
@@ -102,10 +103,11 @@ Application::Application(int argc, char** argv, CommandLine line)
     job_ = std::make_unique<JobContext>(
         JobContext{executor_, *communicator_, *doorbell_, *io_, *files_, values_, place, {}, {}, {}, backoff, {}});
     place_workers();
-    job_->make_transport = [this](BufferPool& pool, std::uint64_t run_id) {
-        if (values_.net.transport == "alltoallv") return make_alltoallv_transport(*rounds_, pool, run_id);
-        return make_p2p_transport(*wire_, pool, run_id);
+    job_->make_transport = [this](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
+        return make_transport(values_.net.transport, pool, run_id, window);
     };
+    if (values_.net.transport == "rma" && mpi_)
+        job_->make_window = [this](std::uint64_t bytes) { return make_window(bytes); };
     job_->make_arena = [this](std::uint64_t bytes) {
         ArenaOptions options;
         options.huge_pages = values_.memory.huge_pages;
@@ -113,6 +115,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         options.numa_node = placement_.numa_node;
         options.touch_threads = std::max(1u, cores());
         options.background = true;
+        options.survives_failure = true;  // MPI may still read and write there until the process has left
         return std::make_unique<Arena>(bytes, options);
     };
     job_->on_step = [this](const std::string& step, const std::string& run_id) { watchdog_.enter(step, run_id); };
@@ -136,6 +139,19 @@ void Application::shake_hands(int argc, char** argv) {
                                       (std::endian::native == std::endian::little ? "little" : "big") + "-endian, " +
                                       std::to_string(8 * sizeof(void*)) + " bit"},
                        {"words", words}});
+}
+
+std::unique_ptr<Transport> Application::make_transport(const std::string& name, BufferPool& pool, std::uint64_t run_id,
+                                                       ReceiveWindow* window) {
+    if (name == "alltoallv") return make_alltoallv_transport(*rounds_, pool, run_id);
+    if (name == "p2p") return make_p2p_transport(*wire_, pool, run_id);
+    SLUICE_CHECK(window != nullptr);
+    return make_rma_transport(*window, *wire_, pool, run_id);
+}
+
+std::unique_ptr<ReceiveWindow> Application::make_window(std::uint64_t bytes) {
+    SLUICE_CHECK(mpi_.has_value());
+    return mpi_->make_window(bytes);
 }
 
 void Application::read_config() {

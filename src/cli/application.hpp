@@ -31,6 +31,12 @@ public:
     SortOptions sort_options() const;
     unsigned cores() const;
     std::string mpi_library() const { return mpi_ ? mpi_->library() : "none (one rank, started without a launcher)"; }
+    /// A transport by its name, whatever net.transport says.
+    /// @param window  under the pool; rma needs one
+    std::unique_ptr<Transport> make_transport(const std::string& name, BufferPool& pool, std::uint64_t run_id,
+                                              ReceiveWindow* window);
+    /// Collective.
+    std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
     /// Seconds since launch: since the launch script's stamp, if there is one, else since the earliest rank's main.
     /// Collective.
     double elapsed_since_launch_s(std::uint64_t at_ns);

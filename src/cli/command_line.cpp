@@ -31,8 +31,13 @@ constexpr VerbHelp kVerbs[] = {
     {"shuffle", "sends records between all ranks as a sort does, without disks, and checks each pair of ranks",
      "  mpirun -n 4 sluice shuffle rack.toml --seconds 10 --limit\n  mpirun -n 8 sluice shuffle rack.toml --records "
      "100000000 --pattern all-to-one\n"},
-    {"bench", "measures limits: bench disk --two-pass-copy copies the input twice, as a sort reads and writes it",
-     "  sluice bench disk --two-pass-copy configs/laptop.toml\n  mpirun -n 2 sluice bench disk --two-pass-copy "
+    {"bench",
+     "measures limits: bench disk --two-pass-copy copies the input twice, as a sort reads and writes it; bench net "
+     "moves "
+     "messages by each transport, without record work",
+     "  sluice bench disk --two-pass-copy configs/laptop.toml\n  mpirun -n 4 sluice bench net rack.toml --sizes "
+     "64KiB,1MiB "
+     "--pattern all-to-all,all-to-one --seconds 2\n  mpirun -n 2 sluice bench disk --two-pass-copy "
      "rack.toml\n"},
     {"config",
      "config list: all options; config check: the plan, without running it; config show: each value and where it came "
@@ -59,10 +64,15 @@ po::options_description make_options() {
                           "KEY=VALUE of the config; repeatable");
     options.add_options()("records", po::value<std::string>(), "gen, shuffle: how many records, over all ranks");
     options.add_options()("start", po::value<std::string>(), "gen: number of the first record, up to 2^128-1");
-    options.add_options()("seconds", po::value<double>(), "shuffle: for so long, instead of --records");
+    options.add_options()("seconds", po::value<double>(),
+                          "shuffle: for so long, instead of --records; bench net: for each row");
     options.add_options()("pattern", po::value<std::string>(),
                           "shuffle: all-to-all (default), one-to-all, all-to-one, permutation or stride");
     options.add_options()("stride", po::value<std::uint32_t>(), "shuffle: rank r sends to rank r + STRIDE");
+    options.add_options()("sizes", po::value<std::string>(), "bench net: messages of these sizes, such as 64KiB,1MiB");
+    options.add_options()("transport", po::value<std::string>(), "bench net: of p2p,alltoallv,rma; default: all");
+    options.add_options()("iterations", po::value<std::string>(),
+                          "bench net: messages per pair and repetition, instead of --seconds");
     options.add_options()("limit", po::bool_switch(), "shuffle: measure its steps alone as well");
     options.add_options()("ascii", po::bool_switch(), "gen: printable records");
     options.add_options()("skewed", po::bool_switch(), "gen: as --keys skewed (gensort -s)");
@@ -130,7 +140,7 @@ void take_words(CommandLine& line, const std::vector<std::string>& words) {
         line.subverb = rest.front();
         rest.erase(rest.begin());
         const std::vector<std::string> known = line.verb == "config" ? std::vector<std::string>{"list", "check", "show"}
-                                                                     : std::vector<std::string>{"disk"};
+                                                                     : std::vector<std::string>{"disk", "net"};
         if (std::find(known.begin(), known.end(), line.subverb) == known.end()) {
             throw Error(Errc::config, "'" + line.verb + " " + line.subverb + "': unknown; `sluice " + line.verb +
                                           " --help` says what there is");
@@ -174,17 +184,21 @@ CommandLine parse_command_line(int argc, char** argv) {
         line.help = map.count("help") != 0;
         line.version = map.count("version") != 0;
         if (map.count("set") != 0) line.sets = map["set"].as<std::vector<std::string>>();
+        if (map.count("word") != 0) take_words(line, map["word"].as<std::vector<std::string>>());
         line.ascii = map["ascii"].as<bool>();
         line.keys = keys_of(map);
         line.two_pass_copy = map["two-pass-copy"].as<bool>();
         line.markdown = map["markdown"].as<bool>();
         line.records = static_cast<std::uint64_t>(number_of(map, "records", (std::uint64_t{1} << 56)));
         line.limit = map["limit"].as<bool>();
+        if (map.count("sizes") != 0) line.sizes = map["sizes"].as<std::string>();
+        if (map.count("transport") != 0) line.transport = map["transport"].as<std::string>();
+        line.iterations = static_cast<std::uint64_t>(number_of(map, "iterations", 1'000'000'000));
         if (map.count("seconds") != 0) line.seconds = map["seconds"].as<double>();
         if (map.count("pattern") != 0) line.pattern = map["pattern"].as<std::string>();
         if (map.count("stride") != 0) {
             line.stride = map["stride"].as<std::uint32_t>();
-            if (line.pattern.empty()) line.pattern = "stride";
+            if (line.pattern.empty() && line.verb != "bench") line.pattern = "stride";
         }
         line.start = number_of(map, "start", ~Uint128{0});
         line.input_bytes = size_of(map, "input");
@@ -195,12 +209,13 @@ CommandLine parse_command_line(int argc, char** argv) {
         if (map.count("hosts") != 0) line.hosts = map["hosts"].as<unsigned>();
         if (map.count("ranks-per-host") != 0) line.ranks_per_host = map["ranks-per-host"].as<unsigned>();
         if (map.count("cores") != 0) line.cores = map["cores"].as<unsigned>();
-        if (map.count("word") != 0) take_words(line, map["word"].as<std::vector<std::string>>());
         if (line.verb == "gen" && !line.help && map.count("records") == 0)
             throw Error(Errc::config, "gen: say how many with --records N");
         if (line.verb == "shuffle" && !line.help) check_shuffle(line, map.count("records") != 0);
-        if (line.verb == "bench" && !line.help && (line.subverb != "disk" || !line.two_pass_copy)) {
-            throw Error(Errc::config, "bench: `sluice bench disk --two-pass-copy CONFIG` is what there is");
+        if (line.verb == "bench" && !line.help && line.subverb != "net" &&
+            (line.subverb != "disk" || !line.two_pass_copy)) {
+            throw Error(Errc::config,
+                        "bench: `sluice bench disk --two-pass-copy CONFIG` and `sluice bench net` are what there is");
         }
     } catch (const po::error& error) {
         throw Error(Errc::config, std::string(error.what()) + "; `sluice --help` lists verbs and options");

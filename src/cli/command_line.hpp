@@ -16,10 +16,12 @@ struct CommandLine {
     std::string run_id;         ///< clean: the dead run whose files go, or "all"
     std::vector<std::string> sets;
     std::uint64_t records = 0;
-    double seconds = 0;        ///< shuffle: by the clock instead of --records
-    std::string pattern;       ///< shuffle: who sends to whom; empty: all-to-all
-    std::uint32_t stride = 1;  ///< shuffle: of pattern stride
-    bool limit = false;        ///< shuffle: measure its steps alone too
+    double seconds = 0;            ///< shuffle: by the clock instead of --records
+    std::string pattern;           ///< shuffle: who sends to whom; empty: all-to-all
+    std::uint32_t stride = 1;      ///< shuffle: of pattern stride
+    std::string sizes, transport;  ///< bench net: lists; empty: all
+    std::uint64_t iterations = 0;  ///< bench net: instead of seconds
+    bool limit = false;            ///< shuffle: measure its steps alone too
     Uint128 start = 0;
     KeyDistribution keys;  ///< gen: --keys, or --skewed
     bool ascii = false, markdown = false, two_pass_copy = false, help = false, version = false;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "cli/bench_net_command.hpp"
 #include "cli/config_command.hpp"
 #include "cli/progress.hpp"
 #include "cli/results_folder.hpp"
@@ -200,6 +201,7 @@ int run_verb(Application& app) {
     if (verb == "sort") return sort(app);
     if (verb == "validate") return validate(app);
     if (verb == "shuffle") return shuffle_command(app);
+    if (verb == "bench" && app.line().subverb == "net") return bench_net_command(app);
     if (verb == "bench") return bench_copy(app);
     if (verb == "config") return config(app);
     return clean(app);

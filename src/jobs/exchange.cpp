@@ -4,18 +4,20 @@
 
 namespace sluice {
 
-Exchange::Pools::Pools(Executor& executor, Arena& arena, const PhaseOnePlan& plan, bool shared)
-    : read(executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"), plan.read_bytes,
-           plan.read_buffers),
-      chunks(executor, "chunks", arena.take(plan.chunks * plan.chunk_bytes, kDirectIoAlign, "chunks"), plan.chunk_bytes,
-             plan.chunks) {
+Exchange::Pools::Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, bool shared)
+    : read(job.executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"),
+           plan.read_bytes, plan.read_buffers),
+      chunks(job.executor, "chunks", arena.take(plan.chunks * plan.chunk_bytes, kDirectIoAlign, "chunks"),
+             plan.chunk_bytes, plan.chunks) {
     if (plan.send_buffers == 0 || shared) return;
-    const auto make = [&](const char* name, std::size_t count) {
-        return std::make_unique<BufferPool>(
-            executor, name, arena.take(count * plan.message_bytes, kDirectIoAlign, name), plan.message_bytes, count);
+    const auto make = [&](const char* name, std::span<std::byte> memory, std::size_t count) {
+        return std::make_unique<BufferPool>(job.executor, name, memory, plan.message_bytes, count);
     };
-    send = make("send", plan.send_buffers);
-    receive = make("receive", plan.receive_buffers);
+    send = make("send", arena.take(plan.send_buffers * plan.message_bytes, kDirectIoAlign, "send"), plan.send_buffers);
+    const std::uint64_t receive_bytes = plan.receive_buffers * plan.message_bytes;
+    if (job.make_window) window = job.make_window(receive_bytes);
+    receive = make("receive", window ? window->memory() : arena.take(receive_bytes, kDirectIoAlign, "receive"),
+                   plan.receive_buffers);
 }
 
 Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort,
@@ -23,7 +25,7 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
     : job_(job),
       plan_(plan.one),
       options_(options),
-      pools_(job.executor, arena, plan.one, options.mutant.one_shared_pool),
+      pools_(job, arena, plan.one, options.mutant.one_shared_pool),
       input_(job.executor, plan.one.read_buffers, options.producers),
       outgoing_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers)), plan.one.distributors),
       arrived_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.receive_buffers)), 1),
@@ -39,7 +41,7 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
         ports.send_buffers = options.mutant.one_shared_pool ? &pools_.chunks : pools_.send.get();
         ports.output = &outgoing_;
         ports.network = &job_.doorbell;
-        transport_ = job.make_transport(receive, options.run_id);
+        transport_ = job.make_transport(receive, options.run_id, pools_.window.get());
         sender_ =
             std::make_unique<Sender>(outgoing_, *transport_, job.rank(), job.ranks(), shared_or(plan_.send_buffers));
         receiver_ = std::make_unique<Receiver>(arrived_, *transport_, [this] {
@@ -87,6 +89,10 @@ void Exchange::run(Pipeline& pipeline, const std::function<void()>& first_arriva
         network.exchange(*sender_, *receiver_, *transport_, job_.executor);
     }
     network.wait_for_workers();
+    if (pools_.window) {
+        job_.communicator.barrier_or_failure();  // closing waits for all ranks, and not as patiently
+        pools_.window->close();
+    }
 }
 
 RecordSum Exchange::input_sum() const {

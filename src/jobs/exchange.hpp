@@ -67,7 +67,8 @@ public:
 private:
     /// One pool a role (DESIGN.md chapter 6), so that no schedule can deadlock.
     struct Pools {
-        Pools(Executor& executor, Arena& arena, const PhaseOnePlan& plan, bool shared);
+        Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, bool shared);
+        std::unique_ptr<ReceiveWindow> window;  // under the receive pool, with rma
         BufferPool read, chunks;
         std::unique_ptr<BufferPool> send, receive;  // absent with one rank
     };

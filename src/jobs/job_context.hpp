@@ -11,6 +11,7 @@
 #include "io/io_backend.hpp"
 #include "net/communicator.hpp"
 #include "net/idle_backoff.hpp"
+#include "net/receive_window.hpp"
 #include "net/transport.hpp"
 #include "runtime/arena.hpp"
 #include "runtime/config.hpp"
@@ -36,7 +37,9 @@ struct JobContext {
     const Config& config;  ///< this host's overrides applied
     RankPlace place;
     /// The data plane over the pool that receives; made anew for each phase that shuffles.
-    std::function<std::unique_ptr<Transport>(BufferPool& receive_pool, std::uint64_t run_id)> make_transport;
+    /// @param window  where the pool lies, if make_window is set
+    std::function<std::unique_ptr<Transport>(BufferPool& receive_pool, std::uint64_t run_id, ReceiveWindow* window)>
+        make_transport;
     /// Memory of this rank, mapped and touched once; phases carve their pools from it in turn.
     std::function<std::unique_ptr<Arena>(std::uint64_t bytes)> make_arena;
     std::function<void(const Worker&)> bind;  ///< called on each worker's thread
@@ -45,6 +48,9 @@ struct JobContext {
     std::function<void(const std::string&)> say;
     /// Each change of step and the run it belongs to ("" = as before), for status.json and the watchdog; see enter().
     std::function<void(const std::string& step, const std::string& run_id)> on_step{};
+    /// Memory for the receive pool of a transport whose peers write into it (rma); unset where it comes from the arena.
+    /// Collective.
+    std::function<std::unique_ptr<ReceiveWindow>(std::uint64_t bytes)> make_window = {};
 
     void enter(const std::string& step, const std::string& run_id = "") const {
         if (on_step) on_step(step, run_id);

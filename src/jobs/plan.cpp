@@ -76,6 +76,7 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
         const std::string& transport = config.net.transport;
         const std::size_t planned = comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors
                                                           : least_receive_buffers(transport, ranks);
+        plan.receive_in_window = transport == "rma";
         plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
     }
     return plan;
@@ -151,8 +152,13 @@ std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, con
     if (!two) return std::nullopt;
     for (Comfort comfort : kComforts) {
         if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
-        if (const auto one = plan_phase_one(config, format, rank, ranks, partitions, comfort, budget_bytes))
-            return RankPlan{partitions, *one, *two};
+        const auto one = plan_phase_one(config, format, rank, ranks, partitions, comfort, budget_bytes);
+        if (!one) continue;
+        if (one->window_bytes() == 0) return RankPlan{partitions, *one, *two};
+        // The arena is mapped for both phases before the window is, so phase two has to leave room for it.
+        if (one->window_bytes() >= budget_bytes) continue;
+        const auto beside = fit_phase_two(config, format, rank, planned_bytes, budget_bytes - one->window_bytes());
+        if (beside) return RankPlan{partitions, *one, *beside};
     }
     return std::nullopt;
 }
@@ -252,6 +258,8 @@ std::uint64_t smallest_budget(const Config& config, RecordFormat format, const s
 }  // namespace
 
 std::uint64_t PhaseOnePlan::memory_bytes() const { return fixed_bytes(*this) + chunks * chunk_bytes; }
+
+std::uint64_t PhaseOnePlan::window_bytes() const { return receive_in_window ? receive_buffers * message_bytes : 0; }
 
 std::uint64_t PhaseTwoPlan::memory_bytes() const {
     return partition_slots * partition_bytes + sorters * scratch_bytes + write_buffers * write_bytes;

@@ -34,8 +34,11 @@ struct PhaseOnePlan {
     std::size_t send_buffers = 0;     ///< >= distributors * (ranks - 1)
     std::size_t receive_buffers = 0;  ///< >= least_receive_buffers() of the transport
     std::size_t target_chunks = 1, max_chunks = 1, low_water_chunks = 0;
-    unsigned write_depth = 4;  ///< chained writes in flight per intermediate disk
-    std::uint64_t memory_bytes() const;
+    unsigned write_depth = 4;            ///< chained writes in flight per intermediate disk
+    bool receive_in_window = false;      ///< rma: receive buffers are MPI's memory, beside the arena, during phase one
+    std::uint64_t memory_bytes() const;  ///< all of it, the window included
+    std::uint64_t window_bytes() const;
+    std::uint64_t arena_bytes() const { return memory_bytes() - window_bytes(); }
 };
 
 /// Phase two: made from the real sizes of the partitions once phase one has ended; planned beforehand for 1.25 of the

@@ -38,7 +38,12 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
                                  one.target_chunks, one.max_chunks));
     if (one.send_buffers > 0) {
         text += line("  send buffers", pool(one.send_buffers, one.message_bytes));
-        text += line("  receive buffers", pool(one.receive_buffers, one.message_bytes));
+        text +=
+            line("  receive buffers",
+                 pool(one.receive_buffers, one.message_bytes) +
+                     (one.receive_in_window ? ", slots in an MPI window (rma) beside the arena: shared memory while "
+                                              "all ranks are on one host; phase two leaves room for them"
+                                            : ""));
     }
     text += line("phase two workers", fmt::format("1 reader, {} sorter, {} writer", two.sorters, rank.output_disks));
     text += line("  partition slots", pool(two.partition_slots, two.partition_bytes));

@@ -109,6 +109,20 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
     }
 }
 
+/// Where all ranks share a host, the windows of rma are files in /dev/shm, and a full one ends the job by a signal.
+void check_windows(JobContext& job, const SortPlan& plan, Problems& problems) {
+    if (job.place.local_ranks != job.ranks() || job.ranks() == 1 || job.place.local_rank != 0) return;
+    std::uint64_t bytes = 0;
+    for (const RankPlan& rank : plan.ranks) bytes += rank.one.window_bytes();
+    const std::string shm = "/dev/shm";
+    if (bytes == 0 || !job.files.info(shm) || job.files.free_bytes(shm) >= bytes) return;
+    problems.push_back("[3] host " + job.place.host + ": net.transport = \"rma\" needs " +
+                       human_bytes(static_cast<double>(bytes)) + " of shared memory for its windows, " + shm + " has " +
+                       human_bytes(static_cast<double>(job.files.free_bytes(shm))) +
+                       " free; enlarge it (mount -o remount,size=...), lower net.receive_buffers or net.buffer_size, "
+                       "or use \"p2p\"");
+}
+
 /// The pools that were planned from the budget, for a message: they are what could be smaller.
 std::string pools_text(const RankPlan& plan) {
     const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
@@ -204,6 +218,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
         problems.insert(problems.end(), pools.begin(), pools.end());
         check_budget(job, options, pools_text(plan), problems);
         check_space(job, prepared.plan, problems);
+        check_windows(job, prepared.plan, problems);
         check_limits(job, plan, mine, problems);
     } catch (const Error& error) {
         problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());

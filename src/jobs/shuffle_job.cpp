@@ -212,7 +212,7 @@ PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, con
 
 ShuffleResult run_shuffle(JobContext& job, const PreparedShuffle& prepared) {
     job.enter("shuffle", prepared.run_id);
-    const auto arena = job.make_arena(prepared.plan.ranks[job.rank()].one.memory_bytes() + kMiB);
+    const auto arena = job.make_arena(prepared.plan.ranks[job.rank()].one.arena_bytes() + kMiB);
     wait_until_touched(job, *arena);
     const auto partitioner = make_uniform_partitioner(prepared.plan.format, prepared.plan.ownership.partitions());
     Shuffle shuffle(job, *arena, prepared, *partitioner);

@@ -240,8 +240,12 @@ double Steps::transport(std::uint64_t exchange_id) {
     if (job_.ranks() == 1) return 0;
     arena_.reset();
     BufferPool send = make_pool(job_, arena_, "send", plan_.send_buffers, plan_.message_bytes);
-    BufferPool receive = make_pool(job_, arena_, "receive", plan_.receive_buffers, plan_.message_bytes);
-    const auto transport = job_.make_transport(receive, exchange_id);
+    const std::uint64_t receive_bytes = plan_.receive_buffers * plan_.message_bytes;
+    const auto window = job_.make_window ? job_.make_window(receive_bytes) : nullptr;
+    BufferPool receive(job_.executor, "receive",
+                       window ? window->memory() : arena_.take(receive_bytes, kDirectIoAlign, "receive"),
+                       plan_.message_bytes, plan_.receive_buffers);
+    const auto transport = job_.make_transport(receive, exchange_id, window.get());
     job_.communicator.barrier_or_failure();
     const std::uint64_t begin_ns = job_.executor.now_ns();
     send_and_drop(*transport, send, destinations_of(pattern_, job_.rank(), job_.ranks()));
@@ -250,6 +254,10 @@ double Steps::transport(std::uint64_t exchange_id) {
     for (const PeerCounters& peer : transport->counters()) {
         sent_bytes += peer.sent_bytes;
         received_bytes += peer.received_bytes;
+    }
+    if (window) {
+        job_.communicator.barrier_or_failure();
+        window->close();
     }
     return static_cast<double>(std::max(sent_bytes, received_bytes)) / std::max(1e-9, elapsed_s);
 }

@@ -12,7 +12,7 @@ namespace sluice {
 namespace {
 
 std::uint64_t arena_bytes(const RankPlan& rank) {
-    return std::max(rank.one.memory_bytes(), rank.two.memory_bytes()) + kMiB;
+    return std::max(rank.one.arena_bytes(), rank.two.memory_bytes()) + kMiB;
 }
 
 std::string part_name(std::uint32_t partition) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "net/communicator.hpp"
+#include "net/receive_window.hpp"
 #include "net/rounds.hpp"
 #include "net/wire.hpp"
 #include "runtime/doorbell.hpp"
@@ -30,6 +31,7 @@ public:
     Communicator& communicator(std::uint32_t rank);
     Wire& wire(std::uint32_t rank);
     Rounds& rounds(std::uint32_t rank);
+    std::unique_ptr<ReceiveWindow> make_window(std::uint32_t rank, std::uint64_t bytes);
     Doorbell& doorbell(std::uint32_t rank) { return *doorbells_[rank]; }
     void inject(WireFault fault) { fault_ = fault; }
     bool fault_fired() const { return fault_.fired; }
@@ -38,6 +40,7 @@ private:
     friend class InProcessCommunicator;
     friend class InProcessWire;
     friend class InProcessRounds;
+    friend class InProcessWindow;
     struct Message {
         std::vector<std::byte> bytes;
     };
@@ -83,6 +86,7 @@ private:
     std::vector<RoundsPair> rounds_pairs_;
     std::vector<RoundsEnd> rounds_ends_;
     std::uint32_t rounds_joined_ = 0;
+    std::vector<std::span<std::byte>> windows_;  // by rank; empty while it has none
     std::vector<std::unique_ptr<Rounds>> rounds_;
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "net/communicator.hpp"
+#include "net/receive_window.hpp"
 #include "net/rounds.hpp"
 #include "net/wire.hpp"
 
@@ -27,7 +28,9 @@ public:
     Communicator& communicator() noexcept { return *communicator_; }  ///< control, on its own MPI communicator
     Wire& wire() noexcept { return *wire_; }                          ///< data, on another
     Rounds& rounds() noexcept { return *rounds_; }                    ///< data by collectives, on two more
-    std::string library() const;                                      ///< "Open MPI v4.1.4, ..."
+    /// Collective. At least `bytes` of memory that the others can put into.
+    std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
+    std::string library() const;  ///< "Open MPI v4.1.4, ..."
     /// Collective: all ranks are done.
     void finish();
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <fstream>
 #include <sstream>
 #include <system_error>
@@ -62,7 +63,8 @@ std::uint64_t huge_bytes_at(const std::byte* address) {
 }  // namespace
 
 Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
-    : capacity_(round_up(std::clamp<std::uint64_t>(bytes, 1, kMostBytes), kHugePage)) {
+    : capacity_(round_up(std::clamp<std::uint64_t>(bytes, 1, kMostBytes), kHugePage)),
+      survives_failure_(options.survives_failure) {
     map(options.huge_pages);
     try {
         if (options.topology != nullptr) options.topology->bind_memory(memory_, capacity_, options.numa_node);
@@ -89,6 +91,7 @@ Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
 Arena::~Arena() {
     stop_ = true;
     if (background_.joinable()) background_.join();
+    if (survives_failure_ && std::uncaught_exceptions() > 0) return;
     ::munmap(memory_, capacity_);
 }
 

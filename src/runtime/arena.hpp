@@ -24,6 +24,8 @@ struct ArenaOptions {
     /// Touch all but the first 32 MiB on a thread of its own while the phase begins, lowest addresses first, as pools
     /// hand them out. Where the host itself brings memory in lazily (0.4 to 2.5 GB/s), the disks need not wait for it.
     bool background = false;
+    /// Stay mapped when an exception ends its owner: what a fabric still has in flight must not hit a hole.
+    bool survives_failure = false;
 };
 
 /// Not thread-safe; taken from by the thread that sets up a phase. Owns the mapping: spans end with it.
@@ -60,6 +62,7 @@ private:
     std::string page_kind_;
     std::atomic<int> touch_error_{0};
     std::atomic<bool> stop_{false}, touching_{false};
+    bool survives_failure_;
     std::jthread background_;
 };
 

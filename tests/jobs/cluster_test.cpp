@@ -1,6 +1,8 @@
 // DESIGN.md chapter 5: the whole sort, many ranks in one process, one seed at a time.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "jobs/simulated_cluster.hpp"
 
 namespace sluice::testing {
@@ -24,7 +26,7 @@ ClusterShape shape_of(std::uint64_t seed) {
     shape.keys = static_cast<Keys>(rng.below(kKeysKinds));
     shape.promised_uniform = (shape.keys == Keys::uniform || shape.keys == Keys::sorted) && rng.below(3) == 0;
     shape.samples = rng.below(3) == 0 ? 0 : static_cast<std::uint32_t>(20 + rng.below(60));
-    shape.transport = rng.below(2) == 0 ? "p2p" : "alltoallv";
+    shape.transport = std::array{"p2p", "alltoallv", "rma"}[rng.below(3)];
     return shape;
 }
 

@@ -63,7 +63,7 @@ ShuffleOutcome simulate(const ShuffleShape& shape) {
                            {},
                            IdleBackoff(IdleBackoff::Mode::adaptive),
                            {}};
-            job.make_transport = [&](BufferPool& pool, std::uint64_t run_id) {
+            job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow*) {
                 return make_p2p_transport(cluster.wire(rank), pool, run_id);
             };
             job.make_arena = [](std::uint64_t bytes) {

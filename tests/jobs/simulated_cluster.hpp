@@ -15,6 +15,7 @@
 #include "net/alltoallv_transport.hpp"
 #include "net/in_process.hpp"
 #include "net/p2p_transport.hpp"
+#include "net/rma_transport.hpp"
 #include "net/transport_kind.hpp"
 #include "runtime/rng.hpp"
 #include "runtime/seeded_executor.hpp"
@@ -215,7 +216,10 @@ private:
                            {},
                            IdleBackoff(IdleBackoff::Mode::adaptive),
                            {}};
-            job.make_transport = [&](BufferPool& pool, std::uint64_t run_id) {
+            if (shape_.transport == "rma")
+                job.make_window = [&](std::uint64_t bytes) { return cluster_.make_window(rank, bytes); };
+            job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
+                if (window != nullptr) return make_rma_transport(*window, cluster_.wire(rank), pool, run_id);
                 if (shape_.transport == "alltoallv")
                     return make_alltoallv_transport(cluster_.rounds(rank), pool, run_id);
                 return make_p2p_transport(cluster_.wire(rank), pool, run_id);

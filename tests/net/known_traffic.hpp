@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "net/idle_backoff.hpp"
+#include "net/receive_window.hpp"
 #include "net/transport.hpp"
 #include "net/transport_kind.hpp"
 #include "record/crc32c.hpp"
@@ -67,9 +68,11 @@ struct TrafficEnd {
     Doorbell& doorbell;
     std::uint32_t rank = 0, ranks = 1;
     std::string transport;
-    /// Memory that peers put into, where the transport wants its own; else empty.
-    std::function<std::span<std::byte>(std::uint64_t bytes)> receive_memory;
-    std::function<std::unique_ptr<Transport>(BufferPool& receive_pool, std::uint64_t run_id)> make_transport;
+    /// Memory that peers put into, for transports that need it; else empty.
+    std::function<std::unique_ptr<ReceiveWindow>(std::uint64_t bytes)> make_window;
+    std::function<std::unique_ptr<Transport>(BufferPool& receive_pool, std::uint64_t run_id, ReceiveWindow* window)>
+        make_transport;
+    std::function<void()> barrier;
 };
 
 inline std::uint64_t payload_bytes(const Traffic& t, std::uint32_t from, std::uint32_t to, std::uint64_t number) {
@@ -97,10 +100,10 @@ public:
           send_memory_((end.ranks + 1) * traffic.buffer_bytes),
           expected_(traffic.buffer_bytes),
           send_pool_(end.executor, "send", send_memory_, traffic.buffer_bytes, end.ranks + 1),
-          receive_memory_(end.receive_memory ? end.receive_memory(receive_buffers_ * traffic.buffer_bytes)
-                                             : own_memory(receive_buffers_ * traffic.buffer_bytes)),
+          window_(end.make_window ? end.make_window(receive_buffers_ * traffic.buffer_bytes) : nullptr),
+          receive_memory_(window_ ? window_->memory() : own_memory(receive_buffers_ * traffic.buffer_bytes)),
           receive_pool_(end.executor, "receive", receive_memory_, traffic.buffer_bytes, receive_buffers_),
-          transport_(end.make_transport(receive_pool_, run_id)),
+          transport_(end.make_transport(receive_pool_, run_id, window_.get())),
           next_sent_(end.ranks),
           received_(end.ranks),
           ready_(end.ranks) {}
@@ -125,6 +128,8 @@ public:
             }
         }
         check_counts();
+        end_.barrier();
+        if (window_) window_->close();
     }
 
 private:
@@ -208,6 +213,7 @@ private:
     std::size_t receive_buffers_;
     std::vector<std::byte> send_memory_, own_memory_, expected_;
     BufferPool send_pool_;
+    std::unique_ptr<ReceiveWindow> window_;
     std::span<std::byte> receive_memory_;
     BufferPool receive_pool_;
     std::unique_ptr<Transport> transport_;

@@ -1,13 +1,17 @@
 // The transports over MPI: `mpirun -n N mpi_traffic TRANSPORT`. The body is that of transport_test.cpp.
 #include <gtest/gtest.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "net/alltoallv_transport.hpp"
 #include "net/known_traffic.hpp"
 #include "net/mpi_session.hpp"
 #include "net/p2p_transport.hpp"
+#include "net/rma_transport.hpp"
 
 namespace sluice::testing {
 namespace {
@@ -16,9 +20,19 @@ MpiSession* session = nullptr;
 std::string transport_name;
 std::uint64_t run_id = 1;
 
-std::unique_ptr<Transport> make_transport(BufferPool& pool, std::uint64_t run) {
+std::unique_ptr<Transport> make_transport(BufferPool& pool, std::uint64_t run, ReceiveWindow* window) {
     if (transport_name == "alltoallv") return make_alltoallv_transport(session->rounds(), pool, run);
+    if (window != nullptr) return make_rma_transport(*window, session->wire(), pool, run);
     return make_p2p_transport(session->wire(), pool, run);
+}
+
+TrafficEnd end_of_rank(Executor& executor, Doorbell& doorbell) {
+    const Communicator& communicator = session->communicator();
+    TrafficEnd end{executor,       doorbell, communicator.rank(), communicator.size(),
+                   transport_name, {},       make_transport,      {}};
+    end.barrier = [] { session->communicator().barrier(); };
+    if (transport_name == "rma") end.make_window = [](std::uint64_t bytes) { return session->make_window(bytes); };
+    return end;
 }
 
 class OverMpi : public ::testing::TestWithParam<std::size_t> {};
@@ -26,14 +40,64 @@ class OverMpi : public ::testing::TestWithParam<std::size_t> {};
 TEST_P(OverMpi, EveryMessageArrivesOnceInOrderAndUnchanged) {
     ThreadExecutor executor;
     Doorbell doorbell(executor);
-    const std::uint32_t rank = session->communicator().rank(), ranks = session->communicator().size();
-    const TrafficEnd end{executor, doorbell, rank, ranks, transport_name, {}, make_transport};
+    const TrafficEnd end = end_of_rank(executor, doorbell);
     const Traffic traffic = all_traffic()[GetParam()];
     TrafficRank(traffic, end, run_id++).run();
-    session->communicator().barrier();
 }
 INSTANTIATE_TEST_SUITE_P(Each, OverMpi, ::testing::Range(std::size_t{0}, all_traffic().size()),
                          [](const auto& param) { return all_traffic()[param.param].name; });
+
+double thread_cpu_s() {
+    timespec t{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+/// As NetworkLoop polls, for a second in which nothing can happen; the share of a core that took.
+double idle_share(Transport& transport, Doorbell& doorbell) {
+    using Clock = std::chrono::steady_clock;
+    IdleBackoff backoff(IdleBackoff::Mode::adaptive);
+    const auto begin = Clock::now();
+    const double cpu_begin_s = thread_cpu_s();
+    std::chrono::duration<double> elapsed{};
+    while (elapsed = Clock::now() - begin, elapsed.count() < 1) {
+        EXPECT_FALSE(session->communicator().poll_failure().has_value());
+        if (transport.progress([](ArrivedBuffer) { ADD_FAILURE() << "nobody sent this"; })) {
+            backoff.did_something();
+        } else {
+            backoff.idle(doorbell);
+        }
+    }
+    return (thread_cpu_s() - cpu_begin_s) / elapsed.count();
+}
+
+TEST(IdleNetworkThread, TakesLessThanFifteenPercentOfACore) {
+    ThreadExecutor executor;
+    Doorbell doorbell(executor);
+    const TrafficEnd end = end_of_rank(executor, doorbell);
+    if (end.ranks == 1) GTEST_SKIP() << "one rank has no network";
+    for (const bool peer_sleeps : {true, false}) {
+        const std::size_t buffers = usable_receive_buffers(end.transport, end.ranks + 4, end.ranks);
+        std::vector<std::byte> memory(buffers * 4096);
+        const auto window = end.make_window ? end.make_window(memory.size()) : nullptr;
+        BufferPool pool(executor, "receive", window ? window->memory() : std::span(memory), 4096, buffers);
+        const auto transport = end.make_transport(pool, run_id++, window.get());
+        end.barrier();
+        if (peer_sleeps && end.rank == end.ranks - 1) {
+            std::this_thread::sleep_for(std::chrono::seconds(1));  // a rank that takes no part
+        } else {
+            const double share = idle_share(*transport, doorbell);
+            if (end.rank == 0)
+                std::printf("%s, peer %s: %.1f %% of a core\n", transport->name(), peer_sleeps ? "asleep" : "idle",
+                            100 * share);
+            EXPECT_LT(share, 0.15) << transport->name() << (peer_sleeps ? ", a peer sleeps" : ", all are idle");
+        }
+        transport->finish_sending();
+        while (!transport->receiving_done() || !transport->sending_done()) transport->progress([](ArrivedBuffer) {});
+        end.barrier();
+        if (window) window->close();
+    }
+}
 
 /// A rank that found something wrong leaves at once, and the launcher ends the others, who would wait for it.
 class LeaveAtFailure : public ::testing::EmptyTestEventListener {

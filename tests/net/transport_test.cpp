@@ -5,16 +5,11 @@
 #include "net/in_process.hpp"
 #include "net/known_traffic.hpp"
 #include "net/p2p_transport.hpp"
+#include "net/rma_transport.hpp"
 #include "runtime/seeded_executor.hpp"
 
 namespace sluice::testing {
 namespace {
-
-std::unique_ptr<Transport> make_transport(InProcessCluster& cluster, const std::string& name, std::uint32_t rank,
-                                          BufferPool& pool, std::uint64_t run_id) {
-    if (name == "alltoallv") return make_alltoallv_transport(cluster.rounds(rank), pool, run_id);
-    return make_p2p_transport(cluster.wire(rank), pool, run_id);
-}
 
 /// Runs `traffic` on `ranks` seeded ranks; the failures' texts.
 std::vector<std::string> run_traffic(const Traffic& traffic, const std::string& transport, std::uint32_t ranks,
@@ -27,18 +22,19 @@ std::vector<std::string> run_traffic(const Traffic& traffic, const std::string& 
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
         tasks.push_back(executor.spawn("rank-" + std::to_string(rank), [&, rank] {
             try {
-                const TrafficEnd end{executor,
-                                     cluster.doorbell(rank),
-                                     rank,
-                                     ranks,
-                                     transport,
-                                     {},
-                                     [&, rank](BufferPool& pool, std::uint64_t run_id) {
-                                         return make_transport(cluster, transport, rank, pool, run_id);
-                                     }};
+                TrafficEnd end{executor, cluster.doorbell(rank), rank, ranks, transport, {}, {}, {}};
+                end.barrier = [&] { cluster.communicator(rank).barrier(); };
+                if (transport == "rma")
+                    end.make_window = [&](std::uint64_t bytes) { return cluster.make_window(rank, bytes); };
+                end.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
+                    if (transport == "alltoallv") return make_alltoallv_transport(cluster.rounds(rank), pool, run_id);
+                    if (window != nullptr) return make_rma_transport(*window, cluster.wire(rank), pool, run_id);
+                    return make_p2p_transport(cluster.wire(rank), pool, run_id);
+                };
                 TrafficRank(traffic, end, 77).run();
             } catch (const std::exception& error) {
                 failures.push_back(error.what());
+                cluster.communicator(rank).announce_failure({rank, 1, error.what()});
             }
         }));
     }
@@ -60,7 +56,7 @@ TEST_P(InProcess, EveryMessageArrivesOnceInOrderAndUnchanged) {
     }
 }
 INSTANTIATE_TEST_SUITE_P(Each, InProcess,
-                         ::testing::Combine(::testing::Values("p2p", "alltoallv"),
+                         ::testing::Combine(::testing::Values("p2p", "alltoallv", "rma"),
                                             ::testing::Values(1u, 2u, 3u, 4u, 8u),
                                             ::testing::Range(std::size_t{0}, all_traffic().size())),
                          [](const auto& param) {
@@ -69,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(Each, InProcess,
                          });
 
 TEST(Transport, ChangedHeaderIsRefused) {
-    for (const char* transport : {"p2p", "alltoallv"}) {
+    for (const char* transport : {"p2p", "alltoallv", "rma"}) {
         const auto failures =
             run_traffic(all_traffic()[0], transport, 3, 5, {WireFault::Kind::corrupt_header, 4, false});
         ASSERT_FALSE(failures.empty()) << transport;
@@ -104,6 +100,13 @@ TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
     EXPECT_EQ(text_of([&] { make_alltoallv_transport(cluster.rounds(0), none, 1); }),
               "net.receive_buffers: 0 are too few for net.transport = \"alltoallv\" on 4 ranks: a round moves nothing "
               "without one; set >= 1");
+    EXPECT_EQ(text_of([&] {
+                  const auto window = cluster.make_window(0, memory.size());
+                  BufferPool pool(executor, "receive", window->memory(), 4096, 2);
+                  make_rma_transport(*window, cluster.wire(0), pool, 1);
+              }),
+              "net.receive_buffers: 2 are too few for net.transport = \"rma\" on 4 ranks: each peer needs one slot to "
+              "put into; set >= 3");
 }
 
 }  // namespace

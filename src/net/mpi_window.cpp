@@ -1,0 +1,88 @@
+// Memory of each rank that the others write into, by MPI's one-sided calls with passive target.
+#include <mpi.h>
+
+#include <cstring>
+#include <memory>
+
+#include "net/mpi_check.hpp"
+#include "net/receive_window.hpp"
+
+namespace sluice {
+namespace {
+
+class MpiWindow final : public ReceiveWindow {
+public:
+    MpiWindow(MPI_Comm comm, std::uint64_t bytes) : bytes_(bytes) {
+        MPI_Info info = MPI_INFO_NULL;
+        MPI_Info_create(&info);
+        MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each rank's part on pages, and a node, of its own
+        check_mpi(MPI_Win_allocate(static_cast<MPI_Aint>(bytes), 1, info, comm, &memory_, &window_),
+                  "MPI_Win_allocate");
+        MPI_Info_free(&info);
+        MPI_Win_set_errhandler(window_, MPI_ERRORS_RETURN);
+        std::memset(memory_, 0, bytes);  // pages come now, near this rank, not with the first put
+        check_mpi(MPI_Win_lock_all(MPI_MODE_NOCHECK, window_), "MPI_Win_lock_all");
+        MPI_Comm host = MPI_COMM_NULL;
+        int ranks = 1, here = 1;
+        check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host), "MPI_Comm_split_type");
+        MPI_Comm_size(comm, &ranks);
+        MPI_Comm_size(host, &here);
+        MPI_Comm_free(&host);
+        direct_ = here == ranks;
+    }
+    MpiWindow(const MpiWindow&) = delete;
+
+    std::span<std::byte> memory() noexcept override { return {memory_, bytes_}; }
+    void start_put(std::uint32_t destination, std::uint64_t offset, std::span<const std::byte> bytes,
+                   std::uint64_t slot) override {
+        SLUICE_CHECK(bytes.size() <= kMaxMessageBytes);
+        const int count = static_cast<int>(bytes.size());
+        MPI_Request request = MPI_REQUEST_NULL;
+        check_mpi(MPI_Rput(bytes.data(), count, MPI_BYTE, static_cast<int>(destination), static_cast<MPI_Aint>(offset),
+                           count, MPI_BYTE, window_, &request),
+                  "MPI_Rput");
+        requests_.push_back(request);
+        slots_.push_back(slot);
+    }
+    void test(std::vector<std::uint64_t>& done) override {
+        if (requests_.empty()) return;
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < requests_.size(); ++i) {
+            int finished = 0;
+            check_mpi(MPI_Test(&requests_[i], &finished, MPI_STATUS_IGNORE), "MPI_Test");
+            if (finished != 0) {
+                done.push_back(slots_[i]);
+            } else {
+                requests_[kept] = requests_[i];
+                slots_[kept++] = slots_[i];
+            }
+        }
+        requests_.resize(kept);
+        slots_.resize(kept);
+    }
+    void flush(std::uint32_t destination) override {
+        check_mpi(MPI_Win_flush(static_cast<int>(destination), window_), "MPI_Win_flush");
+    }
+    void sync() override { check_mpi(MPI_Win_sync(window_), "MPI_Win_sync"); }
+    bool direct() const noexcept override { return direct_; }
+    void close() override {
+        check_mpi(MPI_Win_unlock_all(window_), "MPI_Win_unlock_all");
+        check_mpi(MPI_Win_free(&window_), "MPI_Win_free");
+    }
+
+private:
+    std::uint64_t bytes_;
+    std::byte* memory_ = nullptr;
+    MPI_Win window_ = MPI_WIN_NULL;
+    bool direct_ = false;
+    std::vector<MPI_Request> requests_;
+    std::vector<std::uint64_t> slots_;  // beside requests_
+};
+
+}  // namespace
+
+std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes) {
+    return std::make_unique<MpiWindow>(communicator, bytes);
+}
+
+}  // namespace sluice

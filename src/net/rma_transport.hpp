@@ -1,0 +1,22 @@
+#pragma once
+/// The rma transport: each sender has slots in every receiver's window and puts full buffers straight into them.
+
+#include <memory>
+
+#include "net/receive_window.hpp"
+#include "net/transport.hpp"
+#include "net/wire.hpp"
+
+namespace sluice {
+
+/// The receive pool must lie in the window: buffer i of it is slot i, and the slots are divided evenly among the peers,
+/// in rank-shifted order. At the start a rank tells each peer how many slots it has there and of what size. A sender
+/// puts a buffer into an empty slot, flushes, and only then sends the control word that names the slot, so the word
+/// cannot overtake the data. The receiver hands the slot over as it lies; when it comes home its number goes back to
+/// the sender as a credit. Where puts are emulated, those to one peer are flushed together once all have left.
+///
+/// Throws Error(config) when there are fewer slots than peers; Error(integrity) from progress() as p2p does.
+std::unique_ptr<Transport> make_rma_transport(ReceiveWindow& window, Wire& wire, BufferPool& receive_pool,
+                                              std::uint64_t run_id);
+
+}  // namespace sluice
