@@ -34,7 +34,7 @@ def every_data_descriptor_is_direct_while_it_runs():
         while job.poll() is None:
             try:
                 for path, flags in data_descriptors(job.pid, w.data):
-                    if os.path.basename(path) != "MANIFEST.json.tmp" and not os.path.isdir(path):
+                    if not os.path.basename(path).startswith("MANIFEST.json") and not os.path.isdir(path):
                         seen[path] = seen.get(path, True) and bool(flags & O_DIRECT)
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 pass
