@@ -209,6 +209,7 @@ SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::ve
 PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& plan, const SamplePlan& sample,
                                const std::vector<std::vector<ReadRange>>& ranges_by_reader,
                                const std::vector<double>& shares, LiveCounters& live) {
+    job.enter("phase-zero");
     arena.reset();
     const std::uint64_t begin_ns = job.executor.now_ns();
     const ProcessIo before = read_process_io();
