@@ -41,14 +41,20 @@ public:
     bool try_send(OutgoingBuffer& full) override {
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
-        if (peer.credits == 0) return false;
+        if (peer.credits == 0) {
+            peer.blocked = peer.started;
+            note_busy(full.destination);
+            return false;
+        }
         ledger_.stamp(full.buffer, full.destination, peer.backlog);
         --peer.credits;
         const std::size_t slot = take_send_slot();
         sends_[slot] = std::move(full.buffer);
         send_destinations_[slot] = full.destination;
         ++sends_in_flight_;
-        if (peer.in_flight++ == 0) peer.busy_since_ns = now_ns();
+        peer.started = true;
+        ++peer.in_flight;
+        note_busy(full.destination);
         wire_.start_send(full.destination, sends_[slot].data(), slot);
         return true;
     }
@@ -67,7 +73,8 @@ public:
                 --sends_in_flight_;
                 if (completion.slot < kLastSlot) {
                     sends_[completion.slot] = Buffer();
-                    note_sent(send_destinations_[completion.slot]);
+                    --peers_[send_destinations_[completion.slot]].in_flight;
+                    note_busy(send_destinations_[completion.slot]);
                     free_sends_.push_back(completion.slot);
                 }
             } else {
@@ -89,11 +96,13 @@ public:
 private:
     static constexpr std::uint64_t kLastSlot = std::uint64_t{1} << 40;  // + destination: the header-only last message
     struct Peer {
-        std::uint64_t credits = 0;                       // messages we may still send there
-        std::uint64_t backlog = 0;                       // buffers we hold for it
-        std::uint64_t in_flight = 0, busy_since_ns = 0;  // messages to it under way, and since when without a pause
-        std::size_t outstanding = 0;                     // receives posted for it
-        std::vector<std::size_t> posted;                 // ring of its receives' slots, in the order they were posted
+        std::uint64_t credits = 0;              // messages we may still send there
+        std::uint64_t backlog = 0;              // buffers we hold for it
+        std::uint64_t in_flight = 0;            // messages to it under way
+        std::uint64_t busy_since_ns = 0;        // 0: nothing is under way to it
+        bool started = false, blocked = false;  // blocked: we hold a message and wait for a credit
+        std::size_t outstanding = 0;            // receives posted for it
+        std::vector<std::size_t> posted;        // ring of its receives' slots, in the order they were posted
         std::size_t first_posted = 0;
         std::uint64_t offered = 0;  // buffers it holds for us, as of its last message
         bool done = false, last_said = false;
@@ -106,9 +115,15 @@ private:
         bool complete = false;
     };
 
-    void note_sent(std::uint32_t destination) {
+    /// The link is busy while a message is under way, or waits for one of those before it to arrive: TCP takes small
+    /// messages at once, and then only the credits that do not come back show that the link is slow.
+    void note_busy(std::uint32_t destination) {
         Peer& peer = peers_[destination];
-        if (--peer.in_flight == 0) ledger_.add_send_busy_ns(destination, now_ns() - peer.busy_since_ns);
+        const bool busy = peer.in_flight > 0 || peer.blocked;
+        if (busy == (peer.busy_since_ns != 0)) return;
+        const std::uint64_t at_ns = now_ns();
+        if (!busy) ledger_.add_send_busy_ns(destination, at_ns - peer.busy_since_ns);
+        peer.busy_since_ns = busy ? at_ns : 0;
     }
     std::size_t take_send_slot() {
         if (free_sends_.empty()) {
@@ -127,7 +142,10 @@ private:
         std::uint64_t word = 0;
         while (wire_.poll_control(source, word)) {
             any = true;
-            if (word >> 32 == (ledger_.run_id() & 0xffffffff)) peers_[source].credits += word & 0xffffffff;
+            if (word >> 32 != (ledger_.run_id() & 0xffffffff)) continue;
+            peers_[source].credits += word & 0xffffffff;
+            peers_[source].blocked = false;
+            note_busy(source);
         }
         return any;
     }

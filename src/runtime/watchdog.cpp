@@ -241,7 +241,7 @@ bool Watchdog::hold(const WatchVerdict& verdict) {
     if (ranks_ == 1 || verdict.local) return false;
     // The news of a failure may be on its way, of which the launcher's signal is only an echo.
     if (const ReceivedSignal signal = received_signal(); signal.number != 0) {
-        const std::uint64_t hold_ns = rank_ == 0 ? 50 * kMs : signal.from_parent ? 400 * kMs : 0;
+        const std::uint64_t hold_ns = rank_ == 0 ? 50 * kMs : signal.from_parent ? 250 * kMs : 0;
         return clock_ns_ - held_since_ns_ < hold_ns;
     }
     if (rank_ == 0 || verdict.suspect == 0u) return false;

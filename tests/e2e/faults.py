@@ -58,7 +58,7 @@ def processes_of(job):
 class Job:
     """A sort on the rack, under way."""
 
-    def __init__(self, rack, *options, program=None, launcher=("launch",)):
+    def __init__(self, rack, *options, program=None, launcher=("launch",), keepalive=True):
         self.rack, self.name = rack, uuid.uuid4().hex
         self.results = rack.w.path / f"results-{self.name[:6]}"
         self.log = open(rack.w.path / f"log-{self.name[:6]}", "w+")
@@ -66,7 +66,7 @@ class Job:
         command = [RACK, *launcher, "-n", "3", "--timeout", "90", "--", *(program or []), *words]
         self.process = subprocess.Popen(
             [*map(str, command)], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, start_new_session=True,
-            env={**rack.env, "SLUICE_TEST_JOB": self.name})
+            env={**{k: v for k, v in rack.env.items() if keepalive or not k.startswith("OMPI_MCA_oob_tcp_keep")}, "SLUICE_TEST_JOB": self.name})
         self.at = None
 
     def pid(self, program, rank=None):
@@ -167,7 +167,7 @@ class Rack:
 rack = None
 
 
-def ended(job, code, within_s, needles, errors=1):
+def ended(job, code, within_s, needles, errors=1, clean=True):
     got, took_s = job.end(within_s + 20)
     print(f"      exit code {got}, {took_s:.1f} s after the fault: {(job.errors() or [''])[0][:150]}", flush=True)
     h.check(got == code, f"exit code {got} instead of {code}:\n{job.text()}")
@@ -177,7 +177,8 @@ def ended(job, code, within_s, needles, errors=1):
         h.check(any(needle in line for line in job.errors()), f"'{needle}' is in no error line:\n{job.text()}")
     left = job.left_over(6 + LIMIT_S)
     h.check(not left, f"left over: {left}")
-    rack.check_unpublished_then_clean()
+    if clean:
+        rack.check_unpublished_then_clean()
 
 
 def survived(job, within_s):
@@ -254,13 +255,15 @@ def mute_host_ends_the_job():
     try:
         deaf = h.run([RACK, "exec", "h1", "ping", "-c", "1", "-W", "1", "10.77.0.2"], env=rack.env)[0] if shutil.which("ping") else 1
         h.check(deaf != 0, "h2 still answers")
-        ended(job, 7, LIMIT_S + 9, ["rank 1 on h2 has not been heard"], errors=None)
+        ended(job, 7, LIMIT_S + 9, ["rank 1 on h2 has not been heard"], errors=None, clean=False)
     finally:
         rack.do("unmute", "h2")
+    rack.check_unpublished_then_clean()
 
 
 def cable_out_for_five_seconds_is_survived():
-    job = Job(rack, "--set", "run.watchdog=15s")
+    # With launch.sh's own keepalive times: those of the other tests give a host up after 4 s.
+    job = Job(rack, "--set", "run.watchdog=15s", keepalive=False)
     job.wait_for_phase_one()
     job.fault_now()
     rack.do("cut", "h2")
@@ -308,7 +311,8 @@ def interrupted(number, to_whom, code, errors):
         time.sleep(0.01)
     took_s = time.monotonic() - job.at
     print(f"      {len(mine)} rank(s) gone after {took_s:.2f} s", flush=True)
-    h.check(took_s < (1 if to_whom == "rank" else 1.5), f"{took_s:.2f} s until the signalled ranks were gone")
+    # To all ranks it comes through mpirun and its daemons, who take their time on a busy machine.
+    h.check(took_s < (1 if to_whom == "rank" else 3), f"{took_s:.2f} s until the signalled ranks were gone")
     ended(job, code, 4, ["code=interrupted(8)", number.name] if errors else [], errors=errors)
     states = {s["state"] for s in job.files("status").values()}
     h.check(states <= {"interrupted", "aborted"} and "interrupted" in states, f"states {states}")
