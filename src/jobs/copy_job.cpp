@@ -24,7 +24,7 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
     BufferPool pool(job.executor, "copy", arena.take(buffers * block_bytes, kDirectIoAlign, "copy"), block_bytes,
                     buffers);
     WorkQueue<Buffer> queue(job.executor, buffers, 1);
-    Reader reader(job.io, std::move(ranges), depth, pool, queue);
+    Reader reader(job.io, std::move(ranges), depth, pool, queue, 1);
     CopyWriter writer(job.io, *file, depth, queue);
     Pipeline pipeline(job.executor, job.bind);
     pipeline.add("reader", 0, [&] { reader.run(); });
@@ -56,9 +56,10 @@ CopyResult run_two_pass_copy(JobContext& job, const std::vector<InputSlice>& sli
     CopyResult result;
     std::uint64_t log_bytes = 0;
     for (const InputSlice& slice : slices) {
-        ranges.push_back({slice.path, slice.offset, slice.bytes});
+        const std::uint64_t head_bytes = slice.offset % kDirectIoAlign;  // whole blocks move
+        ranges.push_back({slice.path, slice.offset - head_bytes, head_bytes + slice.bytes});
         result.bytes += slice.bytes;
-        log_bytes += slice.bytes;
+        log_bytes += head_bytes + slice.bytes;
     }
     const auto timed = [&](auto&& pass) {
         job.communicator.barrier_or_failure();

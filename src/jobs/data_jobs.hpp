@@ -28,7 +28,7 @@ struct GenerateResult {
 GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live);
 
 struct ValidateResult {
-    SortSummary summary;  ///< over all parts in order, on all ranks
+    SortSummary summary;  ///< over all parts in order, on all ranks; first and last hold keys
     RecordSum expected;   ///< of the input, from its manifest or the sorted set's
     std::string expected_from;
     bool sum_is_known = false;  ///< false: an unverified sort of files without a manifest; only the count was compared

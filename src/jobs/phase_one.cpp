@@ -18,6 +18,7 @@ public:
         : job_(job),
           plan_(plan.one),
           input_(input),
+          record_bytes_(sort.format.record_bytes),
           index_(index),
           exchange_(job, arena, plan, sort, partitioner, {input.run_id, input.ranges_by_reader.size(), input.mutant}),
           pipeline_(job.executor, job.bind) {
@@ -50,8 +51,8 @@ private:
 
     void create_stages() {
         for (const auto& ranges : input_.ranges_by_reader) {
-            readers_.push_back(
-                std::make_unique<Reader>(job_.io, ranges, plan_.read_depth, exchange_.read_pool(), exchange_.input()));
+            readers_.push_back(std::make_unique<Reader>(job_.io, ranges, plan_.read_depth, exchange_.read_pool(),
+                                                        exchange_.input(), record_bytes_));
         }
         for (std::uint32_t disk = 0; disk < input_.logs.size(); ++disk) {
             writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_,
@@ -96,6 +97,7 @@ private:
     JobContext& job_;
     const PhaseOnePlan& plan_;
     const PhaseOneInput& input_;
+    std::uint32_t record_bytes_;
     ExtentIndex& index_;
     Exchange exchange_;
     std::vector<std::unique_ptr<Reader>> readers_;

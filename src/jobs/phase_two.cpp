@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "record/chunk_layout.hpp"
 #include "runtime/machine.hpp"
 #include "stages/network.hpp"
 #include "stages/part_writer.hpp"
@@ -71,8 +72,9 @@ public:
 
 private:
     void create_stages(Arena& arena, const SortPlan& sort, const Partitioner& partitioner) {
+        const PaddedChunks chunks{input_.chunk_bytes, chunk_record_bytes(input_.chunk_bytes, sort.format.record_bytes)};
         reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
-                                                    plan_.read_depth, slots_, loaded_);
+                                                    plan_.read_depth, chunks, slots_, loaded_);
         const Sorter::Ports ports{
             loaded_, write_,
             [this](std::uint32_t part) -> WorkQueue<SortedPiece>& { return *sorted_[input_.disk_of_part(part)]; },

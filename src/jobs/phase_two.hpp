@@ -15,14 +15,15 @@
 namespace sluice {
 
 struct PhaseTwoInput {
-    std::vector<IoFile*> logs;  ///< by disk number of the extent index
+    std::vector<IoFile*> logs;      ///< by disk number of the extent index
+    std::uint64_t chunk_bytes = 0;  ///< of phase one: how the extents are padded
     std::uint32_t output_disks = 1;
     std::function<std::uint32_t(std::uint32_t)> disk_of_part;  ///< local partition -> output disk
     std::function<std::string(std::uint32_t)> path_of_part;    ///< local partition -> file to create
 };
 
 struct PhaseTwoResult {
-    std::vector<SortSummary> parts;  ///< by local partition: count, checksum, first and last record
+    std::vector<SortSummary> parts;  ///< by local partition: count, checksum, keys of the first and last record
     PhaseReport report;
 };
 

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "net/transport_kind.hpp"
+#include "record/chunk_layout.hpp"
 #include "runtime/error.hpp"
 #include "runtime/units.hpp"
 #include "sort/sort_partition.hpp"
@@ -22,7 +23,9 @@ constexpr std::uint64_t kWantedWriteBytes = 4 * kMiB;   // beside 4 MB reads, 1 
 constexpr std::uint64_t kLargestPartition = 64 * kMiB;  // small partitions gather faster than large ones
 constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
 constexpr unsigned kWantedDepth = 4;
-constexpr std::uint64_t kMaxUnitBytes = 1 * kMiB;
+constexpr std::uint64_t kPaddedChunkBytes = 1 * kMiB;        // chunks of records that do not fill blocks: up to
+constexpr std::uint64_t kTightPaddedChunkBytes = 64 * kKiB;  // and where memory is short
+constexpr std::uint64_t kLeastWriteBytes = 64 * kKiB;        // of records that do not fill blocks
 
 /// The steps by which the planner gives up comfort before it refuses (DESIGN.md chapter 6).
 struct Comfort {
@@ -49,11 +52,17 @@ unsigned pick_workers(unsigned configured, unsigned planned, unsigned cap) {
     return configured != 0 ? configured : std::max(1u, std::min(planned, cap));
 }
 
+/// How large a chunk may be: one aligned unit, or as many blocks as keep the padding small.
+std::uint64_t chunk_limit(const Config& config, RecordFormat format, bool roomy) {
+    if (config.io.chunk_size_bytes != 0) return config.io.chunk_size_bytes;
+    return format.fills_blocks() ? format.aligned_unit_bytes() : roomy ? kPaddedChunkBytes : kTightPaddedChunkBytes;
+}
+
 /// Everything of phase one but the chunks, whose number is what memory is left.
 PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
                             const Comfort& comfort) {
     PhaseOnePlan plan;
-    const std::uint64_t unit = format.aligned_unit_bytes();
+    const std::uint64_t unit = format.buffer_unit_bytes();
     const bool alone = ranks == 1;
     plan.readers = pick_workers(config.stages.reader.workers, rank.input_disks, comfort.max_workers);
     plan.distributors =
@@ -64,8 +73,10 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
     plan.read_depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
     plan.write_depth = plan.read_depth;
     plan.read_bytes = whole_units(pick(config.io.read_size_bytes, comfort.read_bytes), unit);
+    if (!format.fills_blocks())  // a record, and the block that the one before it ends in
+        plan.read_bytes = std::max(plan.read_bytes, round_up(format.record_bytes, kDirectIoAlign)) + kDirectIoAlign;
     plan.read_buffers = comfort.spare_buffers ? plan.readers * plan.read_depth + plan.distributors + 1 : plan.readers;
-    plan.chunk_bytes = whole_units(pick(config.io.chunk_size_bytes, unit), unit);
+    plan.chunk_bytes = chunk_bytes_for(format, chunk_limit(config, format, comfort.spare_buffers));
     if (!alone) {
         const std::uint64_t payload = std::max<std::uint64_t>(
             format.record_bytes, pick(config.net.buffer_size_bytes, comfort.message_bytes) - kHeaderBytes);
@@ -120,7 +131,7 @@ std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat fo
 
 std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
                                           std::uint64_t partition_bytes, std::uint64_t budget_bytes) {
-    const std::uint64_t unit = format.aligned_unit_bytes();
+    const std::uint64_t unit = format.buffer_unit_bytes();
     PhaseTwoPlan plan;
     plan.partition_bytes = round_up(std::max<std::uint64_t>(partition_bytes, 1), kDirectIoAlign);
     plan.scratch_bytes =
@@ -134,7 +145,10 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
             const unsigned depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
             plan.read_depth = depth * std::max(1u, rank.intermediate_disks);
             plan.write_depth = depth;
-            plan.write_bytes = whole_units(pick(config.io.write_size_bytes, comfort.write_bytes), unit);
+            plan.write_bytes = whole_units(
+                pick(config.io.write_size_bytes,
+                     format.fills_blocks() ? comfort.write_bytes : std::max(comfort.write_bytes, kLeastWriteBytes)),
+                unit);
             plan.write_buffers = std::size_t{depth} * std::max(1u, rank.output_disks) + sorters;
             // Best: every sorter busy, one partition ready and one being read; at worst one partition at a time.
             const std::size_t spare_slots = comfort.max_workers >= 8 ? 2 : comfort.max_workers >= 2 ? 1 : 0;
@@ -148,7 +162,10 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
 std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, const RankResources& rank,
                                   std::size_t ranks, std::uint32_t partitions, std::uint64_t planned_bytes,
                                   std::uint64_t budget_bytes, bool several_hosts) {
-    const auto two = fit_phase_two(config, format, rank, planned_bytes, budget_bytes);
+    // Loaded as it was written, padding included, of which tight chunks have most.
+    const std::uint64_t loaded_bytes =
+        padded_bytes(format, chunk_bytes_for(format, chunk_limit(config, format, false)), planned_bytes);
+    const auto two = fit_phase_two(config, format, rank, loaded_bytes, budget_bytes);
     if (!two) return std::nullopt;
     for (Comfort comfort : kComforts) {
         if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
@@ -313,12 +330,6 @@ MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks) {
 
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget) {
-    if (format.aligned_unit_bytes() > kMaxUnitBytes) {
-        throw Error(Errc::config, "record.size = " + std::to_string(format.record_bytes) +
-                                      "B: whole records fill whole 4096-byte blocks only every " +
-                                      format_bytes(format.aligned_unit_bytes()) +
-                                      ", more than 1MiB; use a size with a larger power of two in it");
-    }
     const std::uint64_t input_bytes =
         std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0},
                         [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });

@@ -7,6 +7,7 @@
 
 #include "jobs/preflight.hpp"
 #include "jobs/preflight_paths.hpp"
+#include "record/chunk_layout.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
 
@@ -58,7 +59,8 @@ void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
         // The ranks of this host, by where they stand among all ranks.
         if (rank + job.place.local_rank >= job.rank() &&
             rank + job.place.local_rank < job.rank() + job.place.local_ranks) {
-            host_share += plan.mean_partition_bytes * plan.ranks[rank].partitions;
+            host_share += padded_bytes(plan.format, plan.ranks[rank].one.chunk_bytes, plan.mean_partition_bytes) *
+                          plan.ranks[rank].partitions;
         }
     }
     struct Need {
@@ -202,7 +204,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     const bool shared = std::any_of(job.config.disks.begin(), job.config.disks.end(), [](const DiskConfig& d) {
         return d.role == DiskRole::input && d.scope == DiskScope::shared;
     });
-    const std::uint64_t unit = prepared.input.format.aligned_unit_bytes();
+    const std::uint64_t unit = prepared.input.format.slice_unit_bytes();
     // Files that every host sees are divided among all ranks, the others among the ranks of their host.
     const auto slices = shared
                             ? slice_for_rank(prepared.input.files, job.rank(), job.ranks(), unit)

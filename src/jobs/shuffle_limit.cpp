@@ -153,13 +153,13 @@ double Steps::distribute(bool idle) {
         dropped[i].chunks.reserve(plan_.max_chunks);
         next[i] = i;
     }
-    const std::size_t block = sort_.format.aligned_unit_bytes();  // divides what was read
+    const std::size_t block = std::max<std::size_t>(1, 102'400 / record_bytes_) * record_bytes_;
     return run(
         idle ? 0 : workers,
         [&](unsigned i) {
             const auto records = input[next[i]++ % input.size()];
             for (std::size_t at = 0; at < records.size(); at += block) {
-                distributors[i]->distribute(records.subspan(at, block));
+                distributors[i]->distribute(records.subspan(at, std::min(block, records.size() - at)));
                 drop_all(dropped[i]);
             }
         },

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "record/chunk_layout.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
 
@@ -156,15 +157,6 @@ void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers) {
     }
 }
 
-std::string hex_of(const std::vector<std::byte>& bytes) {
-    std::string text;
-    for (const std::byte b : bytes) {
-        text += "0123456789abcdef"[static_cast<unsigned>(b) >> 4];
-        text += "0123456789abcdef"[static_cast<unsigned>(b) & 15];
-    }
-    return text;
-}
-
 /// The parts of all ranks in key order, as the manifest lists them. Checks order across the borders of parts.
 std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared, const Output& output,
                                    const std::vector<SortSummary>& parts) {
@@ -190,17 +182,14 @@ std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared
                           {part["count"], *parse_hex(part["sum"].get<std::string>())},
                           static_cast<std::int64_t>(files.size())};
             file.bytes = file.sum.count * format.record_bytes;
-            const std::string first_record = part["first"];
-            const auto key = [&](const std::string& record) {
-                return record.substr(2 * format.key_offset, 2 * format.key_bytes);
-            };
-            if (!first_record.empty() && !last.empty() && key(first_record) < key(last)) {
+            const std::string first_key = part["first"];
+            if (!first_key.empty() && !last.empty() && first_key < last) {
                 throw CollectiveError(
                     Errc::integrity,
                     "part '" + file.path +
                         "' begins with a smaller key than the part before it ends with; nothing was published");
             }
-            if (!first_record.empty()) last = part["last"];
+            if (!first_key.empty()) last = part["last"];
             files.push_back(std::move(file));
         }
     }
@@ -283,7 +272,8 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     const auto partitioner = make_partitioner(job, *arena, prepared, ranges, shares, result, live);
     ExtentIndex index(job.executor, mine.partitions);
     Output output(job, prepared.run_id);
-    const Logs logs(job, prepared.run_id, plan.mean_partition_bytes * mine.partitions);
+    const Logs logs(job, prepared.run_id,
+                    padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
 
     const PhaseOneInput one{ranges, logs.files(), logs.space(), std::stoull(prepared.run_id.substr(16), nullptr, 16),
                             options.mutant};
@@ -314,7 +304,7 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
                                      ": it does not fit in memory because the keys are not uniform: sample");
     }
     const std::uint32_t base = plan.ownership.first(job.rank());
-    const PhaseTwoInput two{logs.files(), output.disks(),
+    const PhaseTwoInput two{logs.files(), mine.one.chunk_bytes, output.disks(),
                             [&](std::uint32_t local) { return output.disk_of_part(local); },
                             [&](std::uint32_t local) { return output.partial_path(local, base + local); }};
     PhaseTwoResult second =

@@ -4,6 +4,7 @@
 
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
+#include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
 #include "stages/network.hpp"
@@ -14,7 +15,7 @@ namespace {
 constexpr unsigned kDepth = 3;
 constexpr std::uint64_t kPieceBytes = 32 * kMiB;  // what a thread checks at a time
 
-/// A range of one part: whole records, beginning on a device block.
+/// A range of one part: whole records.
 struct Piece {
     std::size_t part = 0;
     std::uint64_t offset = 0, bytes = 0;
@@ -28,7 +29,8 @@ public:
         : job_(job),
           format_(format),
           memory_(memory),
-          block_bytes_(round_down(memory.size() / kDepth, format.aligned_unit_bytes())),
+          block_bytes_(round_down(memory.size() / kDepth, format.buffer_unit_bytes())),
+          joiner_(format.record_bytes),
           queue_(job.io.make_queue(kDepth)) {}
 
     SortSummary check(const DataFile& part, const Piece& piece) {
@@ -39,13 +41,15 @@ public:
                                              "; it was changed after it was sorted");
         }
         RecordChecker checker(format_);
-        std::uint64_t submitted = 0, checked = 0;  // from the piece's begin
+        // Reads begin at the device block that the piece begins in.
+        const std::uint64_t head_bytes = piece.offset % kDirectIoAlign, total_bytes = head_bytes + piece.bytes;
+        std::uint64_t submitted = 0, checked = 0;
         bool ready[kDepth] = {};
-        while (checked < piece.bytes) {
-            while (submitted < piece.bytes && submitted - checked < kDepth * block_bytes_) {
+        while (checked < total_bytes) {
+            while (submitted < total_bytes && submitted - checked < kDepth * block_bytes_) {
                 const std::uint64_t slot = submitted / block_bytes_ % kDepth,
-                                    bytes = std::min(block_bytes_, piece.bytes - submitted);
-                queue_->read(*file, piece.offset + submitted,
+                                    bytes = std::min(block_bytes_, total_bytes - submitted);
+                queue_->read(*file, piece.offset - head_bytes + submitted,
                              memory_.subspan(slot * block_bytes_, round_up(bytes, kDirectIoAlign)), slot);
                 submitted += block_bytes_;
             }
@@ -56,12 +60,20 @@ public:
                 for (const IoCompletion& completion : done_) ready[completion.token] = true;
             }
             ready[slot] = false;
-            const std::uint64_t bytes = std::min(block_bytes_, piece.bytes - checked);
-            checker.feed(memory_.subspan(slot * block_bytes_, bytes));
+            const std::uint64_t bytes = std::min(block_bytes_, total_bytes - checked),
+                                skipped = checked == 0 ? head_bytes : 0;
+            joiner_.feed(memory_.subspan(slot * block_bytes_ + skipped, bytes - skipped),
+                         [&checker](std::span<const std::byte> records) { checker.feed(records); });
             this_worker().input_bytes.add(bytes);
             checked += bytes;
         }
-        return checker.summary();
+        if (joiner_.pending_bytes() != 0) {
+            throw Error(Errc::integrity, "part '" + part.path + "' has " + std::to_string(part.bytes) +
+                                             " bytes, no whole records of " + std::to_string(format_.record_bytes));
+        }
+        SortSummary summary = checker.summary();
+        keep_keys(summary, format_);
+        return summary;
     }
 
 private:
@@ -69,39 +81,30 @@ private:
     RecordFormat format_;
     std::span<std::byte> memory_;
     std::uint64_t block_bytes_;
+    RecordJoiner joiner_;
     std::unique_ptr<IoQueue> queue_;
     std::vector<IoCompletion> done_;
 };
 
 nlohmann::json summary_json(const SortSummary& summary) {
-    const auto bytes = [](const std::vector<std::byte>& record) {
-        nlohmann::json list = nlohmann::json::array();
-        for (const std::byte b : record) list.push_back(static_cast<unsigned>(b));
-        return list;
-    };
     return {{"count", summary.sum.count},
             {"sum", to_hex(summary.sum.sum)},
             {"unordered", to_decimal(summary.unordered)},
             {"first_unordered", to_decimal(summary.first_unordered)},
             {"duplicate_keys", to_decimal(summary.duplicate_keys)},
-            {"first", bytes(summary.first_record)},
-            {"last", bytes(summary.last_record)}};
+            {"first", hex_of(summary.first_record)},
+            {"last", hex_of(summary.last_record)}};
 }
 
 SortSummary summary_from(const nlohmann::json& json) {
-    const auto bytes = [](const nlohmann::json& list) {
-        std::vector<std::byte> record;
-        for (const auto& b : list) record.push_back(static_cast<std::byte>(b.get<unsigned>()));
-        return record;
-    };
     SortSummary summary;
     summary.sum = {json.at("count"), *parse_hex(json.at("sum").get<std::string>())};
     summary.count = summary.sum.count;
     summary.unordered = *parse_decimal(json.at("unordered").get<std::string>());
     summary.first_unordered = *parse_decimal(json.at("first_unordered").get<std::string>());
     summary.duplicate_keys = *parse_decimal(json.at("duplicate_keys").get<std::string>());
-    summary.first_record = bytes(json.at("first"));
-    summary.last_record = bytes(json.at("last"));
+    summary.first_record = bytes_of_hex(json.at("first"));
+    summary.last_record = bytes_of_hex(json.at("last"));
     return summary;
 }
 
@@ -109,7 +112,7 @@ SortSummary summary_from(const nlohmann::json& json) {
 /// shared disks over all ranks; then cut for the threads.
 std::vector<Piece> pieces_of_rank(const JobContext& job, const DataSet& set) {
     std::vector<Piece> pieces;
-    const std::uint64_t unit = set.format.aligned_unit_bytes(), step = std::max(unit, round_down(kPieceBytes, unit));
+    const std::uint64_t unit = set.format.slice_unit_bytes(), step = std::max(unit, round_down(kPieceBytes, unit));
     for (const bool shared : {false, true}) {
         std::vector<DataFile> files;
         std::map<std::string, std::size_t> part_of_path;
@@ -137,7 +140,7 @@ SortSummary summary_of_all(JobContext& job, const DataSet& set, const std::vecto
     std::vector<Piece> runs;
     for (const Piece& piece : mine) {
         if (!runs.empty() && runs.back().part == piece.part && runs.back().offset + runs.back().bytes == piece.offset) {
-            combine(runs.back().summary, piece.summary, set.format);
+            combine(runs.back().summary, piece.summary, key_format(set.format));
             runs.back().bytes += piece.bytes;
         } else {
             runs.push_back(piece);
@@ -160,7 +163,7 @@ SortSummary summary_of_all(JobContext& job, const DataSet& set, const std::vecto
                                                ", where no rank runs; start validate on all hosts of the data set");
     }
     SortSummary total;
-    for (const auto& [place, summary] : in_order) combine(total, summary, set.format);
+    for (const auto& [place, summary] : in_order) combine(total, summary, key_format(set.format));
     return total;
 }
 
@@ -216,7 +219,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
 
     std::vector<Piece> mine = pieces_of_rank(job, set);
     const unsigned workers = std::max(1u, std::min<unsigned>(threads, static_cast<unsigned>(mine.size())));
-    const std::uint64_t unit = set.format.aligned_unit_bytes();
+    const std::uint64_t unit = set.format.buffer_unit_bytes();
     const std::uint64_t lane_bytes = kDepth * std::max(unit, round_down(kMiB, unit));
     const auto arena = job.make_arena(workers * lane_bytes);
     WorkQueue<Piece*> todo(job.executor, mine.size() + 1, 1);

@@ -91,6 +91,14 @@ void RecordChecker::feed(std::span<const std::byte> records) {
 
 const SortSummary& RecordChecker::summary() { return summary_; }
 
+void keep_keys(SortSummary& summary, const RecordFormat& format) {
+    for (std::vector<std::byte>* record : {&summary.first_record, &summary.last_record}) {
+        if (record->empty()) continue;
+        const auto key = record->begin() + format.key_offset;
+        *record = std::vector<std::byte>(key, key + format.key_bytes);
+    }
+}
+
 void combine(SortSummary& total, const SortSummary& next, const RecordFormat& format, KeyOrder order) {
     if (next.empty()) return;
     if (total.empty()) {

@@ -29,6 +29,12 @@ enum class KeyOrder { bytes, ignore_case };
 /// <0, 0 or >0, unsigned bytes of the keys of two whole records.
 int compare_keys(const RecordFormat& format, KeyOrder order, const std::byte* left, const std::byte* right);
 
+/// Of first and last record keeps the keys alone: records may have 1 MiB, and borders are judged by keys. Afterwards it
+/// is the summary of records of key_format().
+void keep_keys(SortSummary& summary, const RecordFormat& format);
+/// Records that are their keys and nothing else.
+constexpr RecordFormat key_format(const RecordFormat& format) { return {format.key_bytes, 0, format.key_bytes}; }
+
 /// `next` follows `total`: afterwards total describes both. A side without records is neutral. Source: gensort
 /// format, 7.5.
 void combine(SortSummary& total, const SortSummary& next, const RecordFormat& format = kGensortFormat,

@@ -55,4 +55,40 @@ private:
     std::uint64_t records_left_ = 0;
 };
 
+/// The other way round: whole records from a byte stream cut anywhere. Used by one worker; allocates only when
+/// constructed.
+class RecordJoiner {
+public:
+    explicit RecordJoiner(std::uint32_t record_bytes) : record_bytes_(record_bytes), split_(record_bytes) {}
+
+    /// Hands the records that `bytes` completes to `take`, in order, in spans of whole records.
+    template <typename Take>
+    void feed(std::span<const std::byte> bytes, Take&& take) {
+        if (split_filled_ > 0) {
+            keep(bytes);
+            if (split_filled_ < record_bytes_) return;
+            take(std::span<const std::byte>(split_));
+            split_filled_ = 0;
+        }
+        const std::size_t whole = bytes.size() / record_bytes_ * record_bytes_;
+        if (whole > 0) take(bytes.first(whole));
+        bytes = bytes.subspan(whole);
+        keep(bytes);
+    }
+    /// Bytes of a record whose rest has not come.
+    std::size_t pending_bytes() const noexcept { return split_filled_; }
+
+private:
+    void keep(std::span<const std::byte>& bytes) {
+        const std::size_t moved = std::min(bytes.size(), record_bytes_ - split_filled_);
+        if (moved > 0) std::memcpy(split_.data() + split_filled_, bytes.data(), moved);
+        split_filled_ += moved;
+        bytes = bytes.subspan(moved);
+    }
+
+    std::size_t record_bytes_;
+    std::vector<std::byte> split_;
+    std::size_t split_filled_ = 0;
+};
+
 }  // namespace sluice

@@ -35,10 +35,12 @@ public:
     Buffer(Buffer&& other) noexcept
         : memory_(std::move(other.memory_)),
           capacity_(std::exchange(other.capacity_, 0)),
+          begin_(std::exchange(other.begin_, 0)),
           filled_(std::exchange(other.filled_, 0)) {}
     Buffer& operator=(Buffer&& other) noexcept {
         memory_ = std::move(other.memory_);
         capacity_ = std::exchange(other.capacity_, 0);
+        begin_ = std::exchange(other.begin_, 0);
         filled_ = std::exchange(other.filled_, 0);
         return *this;
     }
@@ -46,22 +48,28 @@ public:
     explicit operator bool() const noexcept { return memory_ != nullptr; }
     std::size_t capacity() const noexcept { return capacity_; }
     std::size_t size() const noexcept { return filled_; }
-    std::span<const std::byte> data() const noexcept { return {memory_.get(), filled_}; }
+    std::span<const std::byte> data() const noexcept { return {memory_.get() + begin_, filled_}; }
     /// The whole memory, for the kernel or the fabric to write into; say how much with set_size() afterwards.
     std::span<std::byte> storage() noexcept { return {memory_.get(), capacity_}; }
-    std::span<std::byte> free_space() noexcept { return {memory_.get() + filled_, capacity_ - filled_}; }
+    std::span<std::byte> free_space() noexcept { return storage().subspan(begin_ + filled_); }
     void commit(std::size_t bytes) {
-        SLUICE_CHECK(bytes <= capacity_ - filled_);
+        SLUICE_CHECK(bytes <= capacity_ - begin_ - filled_);
         filled_ += bytes;
     }
     void set_size(std::size_t bytes) {
-        SLUICE_CHECK(bytes <= capacity_);
+        SLUICE_CHECK(bytes <= capacity_ - begin_);
+        filled_ = bytes;
+    }
+    /// The data begins `begin` bytes into the memory: a read that had to start at the block in front of it.
+    void set_window(std::size_t begin, std::size_t bytes) {
+        SLUICE_CHECK(begin <= capacity_ && bytes <= capacity_ - begin);
+        begin_ = begin;
         filled_ = bytes;
     }
 
 private:
     std::unique_ptr<std::byte[], GiveBack> memory_;
-    std::size_t capacity_ = 0, filled_ = 0;
+    std::size_t capacity_ = 0, begin_ = 0, filled_ = 0;
 };
 
 /// `count` buffers of `buffer_bytes` each, carved from memory the caller owns and keeps mapped while the pool lives.

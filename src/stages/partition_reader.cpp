@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "record/chunk_layout.hpp"
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
 #include "runtime/metrics.hpp"
@@ -10,12 +11,13 @@
 namespace sluice {
 
 PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index,
-                                 std::uint32_t partitions, std::uint64_t read_bytes, unsigned depth, BufferPool& slots,
-                                 WorkQueue<LoadedPartition>& output)
+                                 std::uint32_t partitions, std::uint64_t read_bytes, unsigned depth,
+                                 PaddedChunks chunks, BufferPool& slots, WorkQueue<LoadedPartition>& output)
     : logs_(std::move(logs)),
       index_(index),
       partitions_(partitions),
       read_bytes_(read_bytes),
+      chunks_(chunks),
       slots_(slots),
       output_(output),
       loading_(slots.count()),
@@ -44,17 +46,33 @@ void PartitionReader::load(std::uint32_t partition) {
     Buffer buffer = memory ? std::move(*memory) : slots_.take();
     const std::size_t slot = free_.back();
     free_.pop_back();
-    const auto extents = index_.extents(partition);
     Loading& loading = loading_[slot];
     loading = {partition, std::move(buffer), 0,
-               1};  // the 1 is ours: nothing is handed on before all reads are submitted
-    for (const Extent& extent : extents) {
-        read(slot, extent, loading.record_bytes);
+               1,  // the 1 is ours: nothing is handed on before all reads are submitted
+               index_.extents(partition)};
+    std::uint64_t at = 0;
+    for (const Extent& extent : loading.extents) {
+        read(slot, extent, at);
+        at += extent.written_bytes;  // only the last one's padding stays, where chunks have none
         loading.record_bytes += extent.record_bytes;
     }
-    if (--loading.reads_left > 0) return;
+    if (--loading.reads_left == 0) hand_on(slot);
+}
+
+void PartitionReader::hand_on(std::size_t slot) {
+    Loading& loading = loading_[slot];
+    if (chunks_.record_bytes != chunks_.bytes) {
+        std::byte* const memory = loading.buffer.storage().data();
+        std::uint64_t from = 0, to = 0;
+        for (const Extent& extent : loading.extents) {
+            compact_extent({memory + from, extent.written_bytes}, memory + to, extent.record_bytes, chunks_.bytes,
+                           chunks_.record_bytes);
+            from += extent.written_bytes;
+            to += extent.record_bytes;
+        }
+    }
     loading.buffer.set_size(loading.record_bytes);
-    output_.push({partition, std::move(loading.buffer)});
+    output_.push({loading.partition, std::move(loading.buffer)});
     free_.push_back(slot);
 }
 
@@ -89,10 +107,7 @@ void PartitionReader::collect(unsigned minimum) {
         if (--loading.reads_left > 0) continue;
         this_worker().units.add(1);
         this_worker().output_bytes.add(loading.record_bytes);
-        loading.buffer.set_size(loading.record_bytes);
-        const std::size_t slot = slot_of_[completion.token];
-        output_.push({loading.partition, std::move(loading.buffer)});
-        free_.push_back(slot);
+        hand_on(slot_of_[completion.token]);
     }
 }
 

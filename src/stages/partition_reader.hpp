@@ -18,6 +18,11 @@ struct LoadedPartition {
     Buffer records;
 };
 
+/// Chunks of `bytes` of which the first `record_bytes` are records; equal where chunks have no padding.
+struct PaddedChunks {
+    std::uint64_t bytes = 0, record_bytes = 0;
+};
+
 /// One worker per rank. Reads partitions in key order; their extents lie on all intermediate disks, so all disks work
 /// at once, and the next partition is read while memory for it is free.
 class PartitionReader {
@@ -25,8 +30,10 @@ public:
     /// @param logs       by disk number of the extent index.
     /// @param slots      buffers that hold the largest partition, padded to kDirectIoAlign.
     /// @param read_bytes largest single request; a multiple of kDirectIoAlign.
+    /// @param chunks     how the extents' chunks are padded: such partitions are made contiguous here once loaded.
     PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions,
-                    std::uint64_t read_bytes, unsigned depth, BufferPool& slots, WorkQueue<LoadedPartition>& output);
+                    std::uint64_t read_bytes, unsigned depth, PaddedChunks chunks, BufferPool& slots,
+                    WorkQueue<LoadedPartition>& output);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 
@@ -36,15 +43,18 @@ private:
         Buffer buffer;
         std::uint64_t record_bytes = 0;
         std::size_t reads_left = 0;  ///< submitted or still to be submitted
+        std::vector<Extent> extents;
     };
     void load(std::uint32_t partition);
     void read(std::size_t slot, const Extent& extent, std::uint64_t at);
     void collect(unsigned minimum);
+    void hand_on(std::size_t slot);
 
     std::vector<IoFile*> logs_;
     const ExtentIndex& index_;
     std::uint32_t partitions_;
     std::uint64_t read_bytes_;
+    PaddedChunks chunks_;
     BufferPool& slots_;
     WorkQueue<LoadedPartition>& output_;
     std::vector<Loading> loading_;  // by slot number, as many as the pool has buffers

@@ -9,9 +9,10 @@
 namespace sluice {
 
 Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool,
-               WorkQueue<Buffer>& output)
+               WorkQueue<Buffer>& output, std::uint32_t record_bytes)
     : backend_(backend),
       ranges_(std::move(ranges)),
+      record_bytes_(record_bytes),
       pool_(pool),
       output_(output),
       slots_(depth),
@@ -47,12 +48,14 @@ bool Reader::submit_next() {
         return false;  // completions will free memory downstream; wait for one of those instead
     }
     if (!files_[range_]) files_[range_] = backend_.open_for_read(range.path);
-    const std::uint64_t bytes = std::min<std::uint64_t>(buffer.capacity(), range.bytes - position_);
+    const std::uint64_t from = range.offset + position_, head_bytes = from % kDirectIoAlign;
+    const std::uint64_t bytes =
+        std::min(round_down(buffer.capacity() - head_bytes, record_bytes_), range.bytes - position_);
     const std::size_t slot = free_slots_.back();
     free_slots_.pop_back();
-    slots_[slot] = {std::move(buffer), bytes, range_};
-    queue_->read(*files_[range_], range.offset + position_,
-                 slots_[slot].buffer.storage().first(round_up(bytes, kDirectIoAlign)), slot);
+    slots_[slot] = {std::move(buffer), head_bytes, bytes, range_};
+    queue_->read(*files_[range_], from - head_bytes,
+                 slots_[slot].buffer.storage().first(round_up(head_bytes + bytes, kDirectIoAlign)), slot);
     position_ += bytes;
     return true;
 }
@@ -62,13 +65,14 @@ void Reader::collect() {
     queue_->wait(1, done_);
     for (const IoCompletion& completion : done_) {
         Slot& slot = slots_[completion.token];
-        if (completion.bytes < slot.expected_bytes) {
+        const std::uint64_t wanted_bytes = slot.head_bytes + slot.expected_bytes;
+        if (completion.bytes < wanted_bytes) {
             throw Error(Errc::input,
                         "read '" + ranges_[slot.range].path + "': the file ended " +
-                            std::to_string(slot.expected_bytes - completion.bytes) +
+                            std::to_string(wanted_bytes - completion.bytes) +
                             " bytes early; it changed while it was read, sort again when nobody writes to it");
         }
-        slot.buffer.set_size(slot.expected_bytes);
+        slot.buffer.set_window(slot.head_bytes, slot.expected_bytes);
         this_worker().output_bytes.add(slot.expected_bytes);
         this_worker().input_bytes.add(slot.expected_bytes);
         this_worker().units.add(1);

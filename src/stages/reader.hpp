@@ -12,7 +12,7 @@
 
 namespace sluice {
 
-/// A range of one input file: whole records; offset is a multiple of kDirectIoAlign.
+/// A range of one input file: whole records. Where it does not begin at a device block, the block is read as well.
 struct ReadRange {
     std::string path;
     std::uint64_t offset = 0, bytes = 0;
@@ -22,9 +22,12 @@ struct ReadRange {
 /// Keeps `depth` reads in flight while buffers are free. Throws Error(input) when a file ends before its range does.
 class Reader {
 public:
-    /// @param pool  buffers of a multiple of lcm(record, kDirectIoAlign) bytes, so that every read holds whole records.
+    /// @param pool  buffers of a multiple of lcm(record, kDirectIoAlign) bytes, so that every read holds whole records;
+    ///              for records without such a buffer size, any whole blocks that hold a record and a block more: reads
+    ///              then overlap by the block that a border lies in.
+    /// @param record_bytes  no record is split between buffers; 1 for bytes that are no records.
     Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool,
-           WorkQueue<Buffer>& output);
+           WorkQueue<Buffer>& output, std::uint32_t record_bytes);
     void run();
     /// From completed reads only. Any thread, exact after run().
     IoCounters counters() const { return queue_->counters(); }
@@ -35,11 +38,12 @@ private:
 
     IoBackend& backend_;
     std::vector<ReadRange> ranges_;
+    std::uint32_t record_bytes_;
     BufferPool& pool_;
     WorkQueue<Buffer>& output_;
     struct Slot {
         Buffer buffer;
-        std::uint64_t expected_bytes = 0;
+        std::uint64_t head_bytes = 0, expected_bytes = 0;  // in front of the records; of the records
         std::size_t range = 0;
     };
     std::vector<Slot> slots_;

@@ -11,6 +11,7 @@ Sorter::Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner,
       partitioner_(partitioner),
       first_partition_(first_partition),
       sorter_(format, scratch),
+      stream_(format.record_bytes, ports_.write_buffers.buffer_bytes()),
       verify_(verify),
       parts_(parts) {}
 
@@ -30,14 +31,19 @@ void Sorter::emit(const LoadedPartition& loaded) {
     WorkQueue<SortedPiece>& output = ports_.output(loaded.partition);
     RecordChecker checker(format_);
     if (total_bytes == 0) output.push({loaded.partition, 0, 0, Buffer()});
+    std::uint64_t next = 0;  // record to gather
+    const auto make = [&](std::span<std::byte> records) {
+        sorter_.gather_out(next, records, verify_ ? &checker : nullptr);
+        next += records.size() / format_.record_bytes;
+    };
+    stream_.begin(total_bytes / format_.record_bytes);
     for (std::uint64_t offset = 0; offset < total_bytes;) {
+        const std::uint64_t gathered_before = next;
         Buffer buffer = ports_.write_buffers.take();
-        const std::uint64_t bytes = std::min<std::uint64_t>(
-            total_bytes - offset, buffer.capacity() / format_.record_bytes * format_.record_bytes);
-        sorter_.gather_out(offset / format_.record_bytes, buffer.storage().first(bytes), verify_ ? &checker : nullptr);
+        const std::uint64_t bytes = stream_.fill(buffer.storage(), make);
         buffer.commit(bytes);
         this_worker().output_bytes.add(bytes);
-        this_worker().records.add(bytes / format_.record_bytes);
+        this_worker().records.add(next - gathered_before);
         output.push({loaded.partition, offset, total_bytes, std::move(buffer)});
         offset += bytes;
     }
@@ -49,6 +55,7 @@ void Sorter::emit(const LoadedPartition& loaded) {
                 ": records leave the sorter out of order; a memory or processor of this host is faulty, or sluice is");
     }
     if (!verify_) summary.sum.count = total_bytes / format_.record_bytes;
+    keep_keys(summary, format_);
     parts_[loaded.partition] = std::move(summary);
 }
 

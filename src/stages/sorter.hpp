@@ -8,6 +8,7 @@
 
 #include "record/partitioner.hpp"
 #include "record/record_checker.hpp"
+#include "record/record_stream.hpp"
 #include "runtime/work_queue.hpp"
 #include "sort/sort_partition.hpp"
 #include "stages/partition_reader.hpp"
@@ -33,7 +34,9 @@ public:
         std::function<void()> done;                                              ///< this producer has ended
     };
     /// @param first_partition  global number of local partition 0, for the key ranges.
-    /// @param parts            by local partition; this worker fills in those it sorts.
+    /// @param parts            by local partition; this worker fills in those it sorts. Of the first and the last
+    /// record
+    ///                         only the keys are kept: records may have 1 MiB.
     Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition,
            std::span<std::byte> scratch, bool verify, std::vector<SortSummary>& parts);
     void run();
@@ -46,6 +49,7 @@ private:
     const Partitioner& partitioner_;
     std::uint32_t first_partition_;
     PartitionSorter sorter_;
+    RecordStream stream_;
     bool verify_;
     std::vector<SortSummary>& parts_;
 };

@@ -21,6 +21,13 @@ ClusterShape shape_of(std::uint64_t seed) {
     shape.logical_disk_distributors = static_cast<std::uint32_t>(1 + rng.below(2));
     shape.records = rng.below(10) == 0 ? rng.below(40) : rng.below(50) == 0 ? rng.below(20'000) : rng.below(3'000);
     shape.record_bytes = rng.below(2) == 0 ? 128 : 64;
+    if (rng.below(3) == 0) {  // padded chunks, records across reads and write buffers, keys anywhere
+        constexpr std::uint32_t kOdd[] = {257, 333, 1001, 4097, 4999};
+        shape.record_bytes = kOdd[rng.below(5)];
+        shape.records = shape.records * 128 / shape.record_bytes;
+        shape.key_bytes = static_cast<std::uint32_t>(1 + rng.below(20));
+        shape.key_offset = static_cast<std::uint32_t>(rng.below(shape.record_bytes - shape.key_bytes + 1));
+    }
     shape.depth = static_cast<unsigned>(1 + rng.below(3));
     shape.minimal_pools = rng.below(4) != 0;
     shape.keys = static_cast<Keys>(rng.below(kKeysKinds));
@@ -34,7 +41,8 @@ std::string describe(const ClusterShape& s) {
     return "seed=" + std::to_string(s.seed) + " ranks=" + std::to_string(s.ranks) +
            " per_host=" + std::to_string(s.ranks_per_host) + " partitions=" + std::to_string(s.partitions) +
            " workers=" + std::to_string(s.distributors) + "+" + std::to_string(s.logical_disk_distributors) +
-           " transport=" + s.transport + " records=" + std::to_string(s.records) +
+           " transport=" + s.transport + " records=" + std::to_string(s.records) + " of " +
+           std::to_string(s.record_bytes) + " key=" + std::to_string(s.key_offset) + "+" + std::to_string(s.key_bytes) +
            " minimal=" + std::to_string(s.minimal_pools) + " keys=" + std::to_string(static_cast<int>(s.keys)) +
            " promised=" + std::to_string(s.promised_uniform) + " samples=" + std::to_string(s.samples);
 }

@@ -17,6 +17,7 @@
 #include "net/p2p_transport.hpp"
 #include "net/rma_transport.hpp"
 #include "net/transport_kind.hpp"
+#include "record/key_distribution.hpp"
 #include "runtime/rng.hpp"
 #include "runtime/seeded_executor.hpp"
 
@@ -68,6 +69,8 @@ struct ClusterShape {
     std::uint32_t ranks = 1, ranks_per_host = 1, partitions = 8, distributors = 1, logical_disk_distributors = 1;
     std::size_t records = 1000;
     std::uint32_t record_bytes = 128;  ///< 32 records fill a block: chunks of 4 KiB
+    std::uint32_t key_offset = 0, key_bytes = 10;
+    std::string generated;  ///< records as `sluice gen --keys` makes them; empty: random ones, spread by `keys`
     unsigned depth = 1;
     bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
     std::string transport = "p2p";
@@ -94,13 +97,30 @@ struct ClusterOutcome {
     bool good() const { return errors.empty() && output == expected; }
 };
 
-inline std::vector<std::byte> sorted_copy(const std::vector<std::byte>& data, std::uint32_t record_bytes) {
+inline RecordFormat format_of(const ClusterShape& shape) {
+    return {shape.record_bytes, shape.key_offset, shape.key_bytes};
+}
+
+/// By std::sort on whole copies: key first, then the record.
+inline std::vector<std::byte> sorted_copy(const std::vector<std::byte>& data, RecordFormat format) {
+    const std::size_t record_bytes = format.record_bytes;
     std::vector<std::vector<std::byte>> records;
     for (std::size_t at = 0; at < data.size(); at += record_bytes) {
         records.emplace_back(data.begin() + static_cast<std::ptrdiff_t>(at),
                              data.begin() + static_cast<std::ptrdiff_t>(at + record_bytes));
     }
-    std::sort(records.begin(), records.end());
+    const auto key = [&](const std::vector<std::byte>& record) {
+        const auto first = record.begin() + format.key_offset;
+        return std::vector<std::byte>(first, first + format.key_bytes);
+    };
+    if (format.key_offset == 0) {
+        std::sort(records.begin(), records.end());
+    } else {
+        std::sort(records.begin(), records.end(), [&](const auto& a, const auto& b) {
+            const auto key_a = key(a), key_b = key(b);
+            return key_a != key_b ? key_a < key_b : a < b;
+        });
+    }
     std::vector<std::byte> out;
     for (const auto& record : records) out.insert(out.end(), record.begin(), record.end());
     return out;
@@ -150,19 +170,13 @@ private:
         for (auto& host : hosts_) host = std::make_unique<MemoryDisk>(executor_);
         DataSet set;
         set.kind = "input";
-        set.format = {shape_.record_bytes, 0, 10};
-        std::vector<std::byte> all;
+        set.format = format_of(shape_);
+        const std::vector<std::byte> all = make_records();  // the same for any number of hosts
         for (std::size_t h = 0; h < host_count; ++h) {
             const std::size_t count = shape_.records * (h + 1) / host_count - shape_.records * h / host_count;
-            // The records are the same for any number of hosts.
-            Rng rng(shape_.input_seed != 0 ? shape_.input_seed : shape_.seed);
-            std::vector<std::byte> data(shape_.records * shape_.record_bytes);
-            for (auto& b : data) b = static_cast<std::byte>(rng.next() >> 32);
-            spread_keys(data, shape_.record_bytes, shape_.keys, rng);
             const auto first =
-                data.begin() + static_cast<std::ptrdiff_t>(shape_.records * h / host_count * shape_.record_bytes);
+                all.begin() + static_cast<std::ptrdiff_t>(shape_.records * h / host_count * shape_.record_bytes);
             std::vector<std::byte> mine(first, first + static_cast<std::ptrdiff_t>(count * shape_.record_bytes));
-            all.insert(all.end(), mine.begin(), mine.end());
             const RecordSum sum = sum_records(mine, shape_.record_bytes);
             set.files.push_back({"host" + std::to_string(h), "/disk/input/data", mine.size(), sum, -1});
             set.total += sum;
@@ -173,13 +187,31 @@ private:
         }
         for (auto& host : hosts_)
             make_memory_file_system(*host)->write_durably("/disk/input/MANIFEST.json", set.to_text());
-        outcome_.expected = sorted_copy(all, shape_.record_bytes);
+        outcome_.expected = sorted_copy(all, format_of(shape_));
+    }
+
+    std::vector<std::byte> make_records() const {
+        const std::uint64_t seed = shape_.input_seed != 0 ? shape_.input_seed : shape_.seed;
+        std::vector<std::byte> data(shape_.records * shape_.record_bytes);
+        if (shape_.generated.empty()) {
+            Rng rng(seed);
+            for (auto& b : data) b = static_cast<std::byte>(rng.next() >> 32);
+            spread_keys(data, shape_.record_bytes, shape_.keys, rng);
+            return data;
+        }
+        GeneratedData described;
+        described.format = format_of(shape_);
+        described.keys = KeyDistribution::parse(shape_.generated).value();
+        described.seed = seed;
+        described.records = shape_.records;
+        DataGenerator(described, 0).fill(data);
+        return data;
     }
 
     Config make_config() const {
         Config config;
         config.disks = {{"/disk", DiskRole::input}, {"/disk", DiskRole::intermediate}, {"/disk", DiskRole::output}};
-        config.record.size_bytes = shape_.record_bytes;
+        config.record = {shape_.record_bytes, shape_.key_offset, shape_.key_bytes};
         config.memory.budget_bytes = 64 << 20;
         config.partitions.count = shape_.partitions;
         config.keys.distribution = shape_.promised_uniform ? "uniform" : "sample";

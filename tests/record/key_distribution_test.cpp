@@ -280,5 +280,25 @@ TEST(RecordStream, BuffersOfAnySizeHoldTheRecordsEndToEnd) {
     }
 }
 
+TEST(RecordJoiner, StreamsCutAnywhereGiveWholeRecordsInOrder) {
+    Rng rng(5);
+    for (const std::uint32_t record_bytes : {1u, 7u, 100u, 1000u}) {
+        Bytes stream(30 * record_bytes), found;
+        for (std::byte& b : stream) b = static_cast<std::byte>(rng.next());
+        RecordJoiner joiner(record_bytes);
+        const auto take = [&](std::span<const std::byte> records) {
+            ASSERT_EQ(records.size() % record_bytes, 0u);
+            found.insert(found.end(), records.begin(), records.end());
+        };
+        for (std::size_t at = 0; at < stream.size();) {
+            const std::size_t bytes = std::min<std::size_t>(stream.size() - at, rng.below(250));
+            joiner.feed(std::span(stream).subspan(at, bytes), take);
+            at += bytes;
+            ASSERT_EQ(joiner.pending_bytes(), at % record_bytes);
+        }
+        EXPECT_TRUE(found == stream) << record_bytes;
+    }
+}
+
 }  // namespace
 }  // namespace sluice
