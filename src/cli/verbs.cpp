@@ -92,6 +92,8 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.memory_pages = result.memory_pages;
     mine.zero = result.zero;
     mine.one = result.one;
+    mine.overflow = result.overflow;
+    mine.split_partitions = result.split_partitions;
     mine.two = result.two;
     mine.cpu_user_s = cpu.user_s;
     mine.cpu_system_s = cpu.system_s;

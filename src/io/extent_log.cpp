@@ -11,12 +11,29 @@ namespace sluice {
 
 std::uint64_t ExtentLog::allocate(std::uint64_t bytes) {
     SLUICE_CHECK(bytes % kDirectIoAlign == 0);
-    if (bytes > capacity_ - used_) {
-        throw Error(Errc::space,
-                    "log '" + path_ + "': full at " + format_bytes(used_) + " of " + format_bytes(capacity_) +
-                        "; this host gets more than its planned share because the keys are not uniform: sample");
-    }
+    if (bytes > capacity_ - used_) make_room(used_ + bytes);
     return std::exchange(used_, used_ + bytes);
+}
+
+void ExtentLog::make_room(std::uint64_t needed_bytes) {
+    constexpr std::uint64_t kLeastStep = 16 * kMiB;
+    std::string why = "it may not grow";
+    const std::uint64_t step = std::max(kLeastStep, round_up(capacity_ / 8, kDirectIoAlign));
+    for (const std::uint64_t wanted : {std::max(capacity_ + step, needed_bytes), needed_bytes}) {
+        if (!grow_) break;
+        try {
+            grow_(wanted);
+            capacity_ = wanted;
+            return;
+        } catch (const Error& error) {
+            if (error.code() != Errc::space) throw;
+            why = error.what();
+        }
+    }
+    throw Error(Errc::space, "log '" + path_ + "': full at " + format_bytes(used_) + ", " + format_bytes(needed_bytes) +
+                                 " needed (" + why +
+                                 "); this host gets more than its planned share because the keys are not uniform: "
+                                 "sample (keys.distribution = \"sample\"), or give it more disk space");
 }
 
 void ExtentIndex::add(std::uint32_t logical_disk, const Extent& extent) {

@@ -2,6 +2,7 @@
 /// The intermediate store: one log a physical disk, and where in the logs the records of each logical disk lie.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,16 +25,23 @@ struct Extent {
 /// Append position of one preallocated log file. One writer.
 class ExtentLog {
 public:
-    ExtentLog(std::string path, std::uint64_t capacity_bytes) : path_(std::move(path)), capacity_(capacity_bytes) {}
-    /// Offset of the next `bytes` (whole device blocks). Throws Error(space) when the log is full: this host got more
-    /// than its planned share.
+    /// @param grow  called with a capacity the log needs and does not have: makes room for so much or throws
+    ///              Error(space). Empty: the log never grows.
+    ExtentLog(std::string path, std::uint64_t capacity_bytes, std::function<void(std::uint64_t)> grow = {})
+        : path_(std::move(path)), capacity_(capacity_bytes), grow_(std::move(grow)) {}
+    /// Offset of the next `bytes` (whole device blocks). Grows the log beyond its planned share while the disk has
+    /// room, in steps of an eighth of it where possible. Throws Error(space) when it cannot: this host gets more than
+    /// its disks hold.
     std::uint64_t allocate(std::uint64_t bytes);
     std::uint64_t used_bytes() const noexcept { return used_; }
     const std::string& path() const noexcept { return path_; }
 
 private:
+    void make_room(std::uint64_t needed_bytes);
+
     std::string path_;
     std::uint64_t capacity_, used_ = 0;
+    std::function<void(std::uint64_t)> grow_;
 };
 
 /// Extents by logical disk. add() from any thread; the rest after phase one.

@@ -103,7 +103,8 @@ std::string Balance::to_json() const {
 }
 
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
-                        const std::vector<double>& shares, const DataSet& output) {
+                        const std::vector<double>& shares, const DataSet& output,
+                        const std::vector<std::uint32_t>& partition_of_part) {
     const auto total = static_cast<double>(output.total.count * plan.format.record_bytes);
     Balance balance;
     balance.partition_bytes.resize(plan.ownership.partitions());
@@ -116,10 +117,11 @@ Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& 
         for (std::uint32_t p = plan.ownership.first(rank); p < plan.ownership.first(rank + 1); ++p)
             entry.target_bytes += shares[p] * total;
         std::set<std::string> used;
-        for (; part < plan.ownership.first(rank + 1); ++part) {
+        const std::uint32_t next = plan.ownership.first(rank + 1);
+        for (; part < output.files.size() && partition_of_part[part] < next; ++part) {
             const DataFile& file = output.files[part];
             const std::string disk = ranks[rank].host + ":" + disk_of(file.path);
-            balance.partition_bytes[part] += file.bytes;
+            balance.partition_bytes[partition_of_part[part]] += file.bytes;
             entry.bytes += file.bytes;
             disks[disk].name = "disk " + disk;
             disks[disk].bytes += file.bytes;

@@ -34,9 +34,11 @@ struct Balance {
     std::string to_json() const;
 };
 
-/// From the sorted set's list of parts, one a partition.
-/// @param shares  the targets, by partition.
+/// From the sorted set's list of parts.
+/// @param shares             the targets, by partition.
+/// @param partition_of_part  by part of `output`: a split partition has several.
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
-                        const std::vector<double>& shares, const DataSet& output);
+                        const std::vector<double>& shares, const DataSet& output,
+                        const std::vector<std::uint32_t>& partition_of_part);
 
 }  // namespace sluice

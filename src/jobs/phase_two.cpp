@@ -15,7 +15,7 @@ namespace {
 class PhaseTwo {
 public:
     PhaseTwo(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions, const SortPlan& sort,
-             const Partitioner& partitioner, const PhaseTwoInput& input, const ExtentIndex& index)
+             const PrefixRanges& ranges, const PhaseTwoInput& input, const ExtentIndex& index)
         : job_(job),
           plan_(plan),
           input_(input),
@@ -36,7 +36,7 @@ public:
         for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
             written_.push_back(std::make_unique<WorkQueue<WrittenPart>>(job.executor, partitions + 1, 1));
         }
-        create_stages(arena, sort, partitioner);
+        create_stages(arena, sort, ranges);
         connect();
     }
 
@@ -71,7 +71,7 @@ public:
     }
 
 private:
-    void create_stages(Arena& arena, const SortPlan& sort, const Partitioner& partitioner) {
+    void create_stages(Arena& arena, const SortPlan& sort, const PrefixRanges& ranges) {
         const PaddedChunks chunks{input_.chunk_bytes, chunk_record_bytes(input_.chunk_bytes, sort.format.record_bytes)};
         reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
                                                     plan_.read_depth, chunks, slots_, loaded_);
@@ -83,9 +83,8 @@ private:
             }};
         for (unsigned i = 0; i < plan_.sorters; ++i) {
             const auto scratch = arena.take(plan_.scratch_bytes, kDirectIoAlign, "tags");
-            sorters_.push_back(std::make_unique<Sorter>(ports, sort.format, partitioner,
-                                                        sort.ownership.first(job_.rank()), scratch,
-                                                        job_.config.run.verify, result_.parts));
+            sorters_.push_back(std::make_unique<Sorter>(ports, sort.format, ranges, sort.ownership.first(job_.rank()),
+                                                        scratch, job_.config.run.verify, result_.parts));
         }
         const PartWriter::Options options{plan_.write_depth, job_.config.io.preallocate};
         for (std::size_t disk = 0; disk < sorted_.size(); ++disk) {
@@ -131,11 +130,11 @@ private:
 }  // namespace
 
 PhaseTwoResult run_phase_two(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions,
-                             const SortPlan& sort, const Partitioner& partitioner, const PhaseTwoInput& input,
+                             const SortPlan& sort, const PrefixRanges& ranges, const PhaseTwoInput& input,
                              const ExtentIndex& index, LiveCounters& live) {
     job.enter("phase-two");
     arena.reset();
-    PhaseTwo phase(job, arena, plan, partitions, sort, partitioner, input, index);
+    PhaseTwo phase(job, arena, plan, partitions, sort, ranges, input, index);
     return phase.run(live);
 }
 

@@ -29,7 +29,7 @@ struct PhaseTwoResult {
 
 /// Runs phase two on this rank: every logical disk becomes one sorted, durable part file.
 PhaseTwoResult run_phase_two(JobContext& job, Arena& arena, const PhaseTwoPlan& plan, std::uint32_t partitions,
-                             const SortPlan& sort, const Partitioner& partitioner, const PhaseTwoInput& input,
+                             const SortPlan& sort, const PrefixRanges& ranges, const PhaseTwoInput& input,
                              const ExtentIndex& index, LiveCounters& live);
 
 }  // namespace sluice

@@ -328,6 +328,14 @@ MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks) {
             3 * two.partition_bytes + two.scratch_bytes + 2 * two.write_bytes};
 }
 
+std::optional<PhaseOnePlan> plan_phase_one_alone(const Config& config, RecordFormat format, const RankResources& rank,
+                                                 std::uint32_t partitions, std::uint64_t budget_bytes) {
+    for (const Comfort& comfort : kComforts) {
+        if (auto one = plan_phase_one(config, format, rank, 1, partitions, comfort, budget_bytes)) return one;
+    }
+    return std::nullopt;
+}
+
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget) {
     const std::uint64_t input_bytes =

@@ -93,6 +93,11 @@ struct MemoryFloors {
 };
 MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks);
 
+/// Phase one for a rank alone that spreads its input over `partitions`, within `budget_bytes`; nullopt when not even
+/// the least comfortable plan fits.
+std::optional<PhaseOnePlan> plan_phase_one_alone(const Config& config, RecordFormat format, const RankResources& rank,
+                                                 std::uint32_t partitions, std::uint64_t budget_bytes);
+
 /// What `config check` prints: partitions, buffers per stage, threads, bytes per disk, floors and the smallest budget.
 std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks);
 

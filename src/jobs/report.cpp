@@ -42,6 +42,8 @@ nlohmann::json rank_json(const RankReport& r) {
             {"memory_pages", r.memory_pages},
             {"phase_zero", phase_json(r.zero)},
             {"phase_one", phase_json(r.one)},
+            {"overflow", phase_json(r.overflow)},
+            {"split_partitions", r.split_partitions},
             {"phase_two", phase_json(r.two)},
             {"cpu_user_s", r.cpu_user_s},
             {"cpu_system_s", r.cpu_system_s},
@@ -64,6 +66,8 @@ RankReport rank_from(const nlohmann::json& j) {
     r.memory_pages = j.at("memory_pages");
     r.zero = phase_report_from_json(j.at("phase_zero").dump());
     r.one = phase_report_from_json(j.at("phase_one").dump());
+    r.overflow = phase_report_from_json(j.at("overflow").dump());
+    r.split_partitions = j.at("split_partitions");
     r.two = phase_report_from_json(j.at("phase_two").dump());
     r.cpu_user_s = j.at("cpu_user_s");
     r.cpu_system_s = j.at("cpu_system_s");
@@ -90,26 +94,26 @@ std::vector<RankReport> gather_reports(Communicator& communicator, const RankRep
 }
 
 std::uint64_t RunReport::input_bytes() const { return result->input.count * prepared->plan.format.record_bytes; }
-double RunReport::reads_per_tuple() const {
+double RunReport::per_tuple(std::uint64_t (*bytes)(const PhaseReport&)) const {
     return sum_of(
                ranks,
-               [](const RankReport& r) { return r.zero.io.read_bytes + r.one.io.read_bytes + r.two.io.read_bytes; }) /
+               [&](const RankReport& r) { return bytes(r.zero) + bytes(r.one) + bytes(r.overflow) + bytes(r.two); }) /
            std::max<double>(1, static_cast<double>(input_bytes()));
+}
+double RunReport::reads_per_tuple() const {
+    return per_tuple([](const PhaseReport& p) { return p.io.read_bytes; });
 }
 double RunReport::writes_per_tuple() const {
-    return sum_of(ranks, [](const RankReport& r) { return r.one.io.written_bytes + r.two.io.written_bytes; }) /
-           std::max<double>(1, static_cast<double>(input_bytes()));
+    return per_tuple([](const PhaseReport& p) { return p.io.written_bytes; });
 }
 double RunReport::kernel_reads_per_tuple() const {
-    return sum_of(ranks,
-                  [](const RankReport& r) {
-                      return r.zero.kernel_read_bytes + r.one.kernel_read_bytes + r.two.kernel_read_bytes;
-                  }) /
-           std::max<double>(1, static_cast<double>(input_bytes()));
+    return per_tuple([](const PhaseReport& p) { return p.kernel_read_bytes; });
 }
 double RunReport::kernel_writes_per_tuple() const {
-    return sum_of(ranks, [](const RankReport& r) { return r.one.kernel_written_bytes + r.two.kernel_written_bytes; }) /
-           std::max<double>(1, static_cast<double>(input_bytes()));
+    return per_tuple([](const PhaseReport& p) { return p.kernel_written_bytes; });
+}
+std::uint64_t RunReport::split_partitions() const {
+    return static_cast<std::uint64_t>(sum_of(ranks, [](const RankReport& r) { return r.split_partitions; }));
 }
 double RunReport::sampled_share() const {
     return sum_of(ranks, [](const RankReport& r) { return r.zero.io.read_bytes; }) /
@@ -133,9 +137,25 @@ std::string phase_zero_line(const RunReport& report) {
                        100 * report.sampled_share());
 }
 
+/// Said only when it happened: the run was no two-pass sort.
+std::string overflow_line(const RunReport& report) {
+    if (report.split_partitions() == 0) return "";
+    std::uint64_t elapsed_ns = 0;
+    for (const RankReport& rank : report.ranks) elapsed_ns = std::max(elapsed_ns, rank.overflow.elapsed_ns);
+    const auto moved = [&](auto bytes) { return human_bytes(sum_of(report.ranks, bytes)); };
+    return fmt::format(
+        "NOTE two-pass was exceeded: {} partition(s) did not fit in memory and were split by one more pass, {:.2f} s, "
+        "{} "
+        "read and {} written beyond two-pass{}\n",
+        report.split_partitions(), seconds(elapsed_ns),
+        moved([](const RankReport& r) { return r.overflow.io.read_bytes; }),
+        moved([](const RankReport& r) { return r.overflow.io.written_bytes; }),
+        report.result->zero.phase.empty() ? "; the keys are not uniform: sample (keys.distribution = \"sample\")" : "");
+}
+
 std::string tables(const RunReport& report) {
     std::string text = phase_zero_line(report) + phase_table(report, "phase one (distribute)", &RankReport::one) +
-                       phase_table(report, "phase two (sort)", &RankReport::two);
+                       overflow_line(report) + phase_table(report, "phase two (sort)", &RankReport::two);
     const double gigabytes = std::max(1e-9, static_cast<double>(report.input_bytes()) / 1e9);
     const double cpu_s = sum_of(report.ranks, [](const RankReport& r) { return r.cpu_user_s + r.cpu_system_s; });
     text += fmt::format(
@@ -183,10 +203,11 @@ std::string tables(const RunReport& report) {
 std::string result_line(const RunReport& report) {
     return fmt::format(
         "RESULT status={} records={} bytes={} elapsed_s={:.3f} sort_mb_per_s={:.1f} of_limit={} reads_per_tuple={:.2f} "
-        "writes_per_tuple={:.2f}",
+        "writes_per_tuple={:.2f}{}",
         report.status(), report.result->output.count, report.input_bytes(), report.elapsed_s,
         static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s), report.of_limit(),
-        report.reads_per_tuple(), report.writes_per_tuple());
+        report.reads_per_tuple(), report.writes_per_tuple(),
+        report.split_partitions() == 0 ? "" : " note=two-pass-exceeded");
 }
 
 std::string result_json(const RunReport& report) {
@@ -207,6 +228,8 @@ std::string result_json(const RunReport& report) {
         {"kernel_writes_per_tuple", report.kernel_writes_per_tuple()},
         {"partitions", report.prepared->plan.ownership.partitions()},
         {"mean_partition_bytes", report.prepared->plan.mean_partition_bytes},
+        {"passes_exceeded", report.split_partitions() != 0},
+        {"split_partitions", report.split_partitions()},
         {"samples", report.result->samples},
         {"sampled_share", report.sampled_share()},
         {"balance", nlohmann::json::parse(report.result->balance.to_json())},

@@ -19,7 +19,8 @@ struct LinkReport {
 /// One rank's figures, gathered by gather_reports.
 struct RankReport {
     std::string host, placement, memory_pages;
-    PhaseReport zero, one, two;
+    PhaseReport zero, one, overflow, two;
+    std::uint64_t split_partitions = 0;
     double cpu_user_s = 0, cpu_system_s = 0, elapsed_s = 0;  ///< elapsed: since this rank's program began
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;
     std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
@@ -38,13 +39,15 @@ struct RunReport {
     std::string config_toml, system_json, mpi_library;
 
     std::uint64_t input_bytes() const;
+    double per_tuple(std::uint64_t (*bytes)(const PhaseReport&)) const;  ///< over all phases and ranks
     double reads_per_tuple() const;  ///< bytes our completed reads moved / input bytes
     double writes_per_tuple() const;
     double kernel_reads_per_tuple() const;
     double kernel_writes_per_tuple() const;
-    const char* status() const;    ///< VALID or UNCHECKED; INVALID runs end in an error
-    std::string of_limit() const;  ///< "0.93", "unmeasured"
-    double sampled_share() const;  ///< of the input's bytes, read in phase zero
+    const char* status() const;              ///< VALID or UNCHECKED; INVALID runs end in an error
+    std::string of_limit() const;            ///< "0.93", "unmeasured"
+    std::uint64_t split_partitions() const;  ///< not 0: two-pass was exceeded
+    double sampled_share() const;            ///< of the input's bytes, read in phase zero
 };
 
 std::string tables(const RunReport& report);

@@ -16,9 +16,14 @@ std::uint64_t arena_bytes(const RankPlan& rank) {
     return std::max(rank.one.arena_bytes(), rank.two.memory_bytes()) + kMiB;
 }
 
-std::string part_name(std::uint32_t partition) {
-    char name[32];
-    std::snprintf(name, sizeof name, "part-%06u", partition);
+/// Names order as keys do: the pieces of a split partition come where it would have been.
+std::string part_name(std::uint32_t first_partition, const PartLabel& label) {
+    char name[48];
+    if (label.split) {
+        std::snprintf(name, sizeof name, "part-%06u.%06u", first_partition + label.partition, label.piece);
+    } else {
+        std::snprintf(name, sizeof name, "part-%06u", first_partition + label.partition);
+    }
     return name;
 }
 
@@ -35,8 +40,11 @@ public:
                 paths[disk] + "/sluice-" + run_id + "-log-r" + std::to_string(job.rank()) + "-" + std::to_string(disk);
             files_.push_back(job.io.create(path));
             held_.push_back(job.files.hold(path));
-            if (job.config.io.preallocate) files_.back()->preallocate(capacity);
-            space_.push_back(std::make_unique<ExtentLog>(path, capacity));
+            IoFile* file = files_.back().get();
+            if (job.config.io.preallocate) file->preallocate(capacity);
+            space_.push_back(std::make_unique<ExtentLog>(path, capacity, [&job, file](std::uint64_t bytes) {
+                if (job.config.io.preallocate) file->preallocate(bytes);
+            }));
         }
     }
     ~Logs() {
@@ -88,11 +96,11 @@ public:
     std::uint32_t disks() const { return static_cast<std::uint32_t>(mine_.size()); }
     /// Parts go round the rank's disks, so that disks get equal bytes.
     std::uint32_t disk_of_part(std::uint32_t local) const { return local % disks(); }
-    std::string partial_path(std::uint32_t local, std::uint32_t global) const {
-        return partial_[mine_[disk_of_part(local)]] + "/" + part_name(global);
+    std::string partial_path(std::uint32_t local, const std::string& name) const {
+        return partial_[mine_[disk_of_part(local)]] + "/" + name;
     }
-    std::string final_path(std::uint32_t local, std::uint32_t global) const {
-        return final_[mine_[disk_of_part(local)]] + "/" + part_name(global);
+    std::string final_path(std::uint32_t local, const std::string& name) const {
+        return final_[mine_[disk_of_part(local)]] + "/" + name;
     }
     bool is_shared() const {
         const auto outputs = job_.config.disks_of(DiskRole::output);
@@ -158,14 +166,17 @@ void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers) {
 }
 
 /// The parts of all ranks in key order, as the manifest lists them. Checks order across the borders of parts.
+/// @param partition_of_part  gets each part's partition, by global number.
 std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared, const Output& output,
-                                   const std::vector<SortSummary>& parts) {
+                                   const std::vector<SortSummary>& parts, const std::vector<PartLabel>& labels,
+                                   std::vector<std::uint32_t>& partition_of_part) {
     nlohmann::json mine = nlohmann::json::array();
     const std::uint32_t first = prepared.plan.ownership.first(job.rank());
     for (std::uint32_t local = 0; local < parts.size(); ++local) {
         const SortSummary& part = parts[local];
         mine.push_back({{"host", output.is_shared() ? "*" : job.place.host},
-                        {"path", output.final_path(local, first + local)},
+                        {"path", output.final_path(local, part_name(first, labels[local]))},
+                        {"partition", first + labels[local].partition},
                         {"count", part.sum.count},
                         {"sum", to_hex(part.sum.sum)},
                         {"first", hex_of(part.first_record)},
@@ -190,10 +201,74 @@ std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared
                         "' begins with a smaller key than the part before it ends with; nothing was published");
             }
             if (!first_key.empty()) last = part["last"];
+            partition_of_part.push_back(part["partition"]);
             files.push_back(std::move(file));
         }
     }
     return files;
+}
+
+/// What phase two is to do: the plan for the partitions as they are, or, where one does not fit, their pieces.
+struct PhaseTwoWork {
+    PhaseTwoPlan plan;
+    std::optional<OverflowResult> overflow;
+    std::vector<PartLabel> parts;
+};
+
+PhaseTwoWork prepare_phase_two(JobContext& job, Arena& arena, const PreparedSort& prepared, const Logs& logs,
+                               const Partitioner& partitioner, const ExtentIndex& index, SortResult& result,
+                               LiveCounters& live) {
+    const SortPlan& plan = prepared.plan;
+    const RankPlan& mine = plan.ranks[job.rank()];
+    const RankResources& resources = prepared.resources[job.rank()];
+    result.largest_partition_bytes = index.largest_padded_bytes();
+    const std::uint64_t largest = std::max<std::uint64_t>(result.largest_partition_bytes, kDirectIoAlign);
+    auto two = plan_phase_two(job.config, plan.format, resources, largest);
+    if (!two || two->memory_bytes() > arena.capacity_bytes()) {
+        // The real partitions are larger than planned: keep within what was mapped.
+        RankResources within = resources;
+        within.budget_bytes = arena.capacity_bytes() - kMiB / 2;
+        two = plan_phase_two(job.config, plan.format, within, largest);
+    }
+    PhaseTwoWork work;
+    if (two) {
+        work.plan = *two;
+        for (std::uint32_t partition = 0; partition < mine.partitions; ++partition)
+            work.parts.push_back({partition, 0, false});
+        return work;
+    }
+    work.plan = mine.two;
+    const OverflowInput input{logs.files(), logs.space(), mine.two.partition_bytes, mine.one.chunk_bytes, resources};
+    work.overflow = split_overflow(job, arena, plan, partitioner, index, input, live);
+    work.parts = work.overflow->parts;
+    result.overflow = work.overflow->report;
+    result.split_partitions = work.overflow->split_partitions;
+    return work;
+}
+
+/// Phase two over the parts. A disk that is full although the plan had room for this rank's share: says why.
+PhaseTwoResult sort_parts(JobContext& job, Arena& arena, const PreparedSort& prepared, const Logs& logs,
+                          const Output& output, const PhaseTwoWork& work, const Partitioner& partitioner,
+                          const ExtentIndex& index, LiveCounters& live) {
+    const SortPlan& plan = prepared.plan;
+    const std::uint32_t base = plan.ownership.first(job.rank());
+    const PhaseTwoInput input{
+        logs.files(), plan.ranks[job.rank()].one.chunk_bytes, output.disks(),
+        [&](std::uint32_t local) { return output.disk_of_part(local); },
+        [&](std::uint32_t local) { return output.partial_path(local, part_name(base, work.parts[local])); }};
+    const PrefixRanges* ranges = &partitioner;
+    if (work.overflow) ranges = work.overflow->ranges.get();
+    try {
+        return run_phase_two(job, arena, work.plan, static_cast<std::uint32_t>(work.parts.size()), plan, *ranges, input,
+                             work.overflow ? *work.overflow->index : index, live);
+    } catch (const Error& error) {
+        const std::uint64_t planned_bytes = plan.mean_partition_bytes * plan.ranks[job.rank()].partitions;
+        if (error.code() != Errc::space || index.total_bytes() <= planned_bytes + planned_bytes / 10) throw;
+        throw Error(Errc::space, std::string(error.what()) + "; rank " + std::to_string(job.rank()) + " got " +
+                                     human_bytes(static_cast<double>(index.total_bytes())) + " where " +
+                                     human_bytes(static_cast<double>(planned_bytes)) +
+                                     " were planned, because the keys are not uniform: sample");
+    }
 }
 
 /// Phase zero, or for keys promised to be uniform nothing but equal pieces of the key space.
@@ -287,28 +362,8 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     result.extents = index.extent_count();
     check_pairs(job, result.peers);
 
-    result.largest_partition_bytes = index.largest_padded_bytes();
-    auto two_plan = plan_phase_two(job.config, plan.format, prepared.resources[job.rank()],
-                                   std::max<std::uint64_t>(result.largest_partition_bytes, kDirectIoAlign));
-    if (!two_plan || two_plan->memory_bytes() > arena->capacity_bytes()) {
-        // The real partitions are larger than planned: keep within what was mapped.
-        RankResources within = prepared.resources[job.rank()];
-        within.budget_bytes = arena->capacity_bytes() - kMiB / 2;
-        two_plan = plan_phase_two(job.config, plan.format, within,
-                                  std::max<std::uint64_t>(result.largest_partition_bytes, kDirectIoAlign));
-    }
-    if (!two_plan) {
-        throw Error(Errc::space, "a partition of rank " + std::to_string(job.rank()) + " has " +
-                                     format_bytes(result.largest_partition_bytes) + ", planned were up to " +
-                                     format_bytes(plan.planned_partition_bytes) +
-                                     ": it does not fit in memory because the keys are not uniform: sample");
-    }
-    const std::uint32_t base = plan.ownership.first(job.rank());
-    const PhaseTwoInput two{logs.files(), mine.one.chunk_bytes, output.disks(),
-                            [&](std::uint32_t local) { return output.disk_of_part(local); },
-                            [&](std::uint32_t local) { return output.partial_path(local, base + local); }};
-    PhaseTwoResult second =
-        run_phase_two(job, *arena, *two_plan, mine.partitions, plan, *partitioner, two, index, live);
+    const PhaseTwoWork work = prepare_phase_two(job, *arena, prepared, logs, *partitioner, index, result, live);
+    PhaseTwoResult second = sort_parts(job, *arena, prepared, logs, output, work, *partitioner, index, live);
     result.two = std::move(second.report);
 
     RecordSum written;
@@ -329,8 +384,9 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     set.origin = "sluice sort of " + prepared.input.origin;
     set.total = result.output;
     set.input_total = result.input;
-    set.files = gather_parts(job, prepared, output, second.parts);
-    result.balance = measure_balance(plan, prepared.resources, shares, set);
+    std::vector<std::uint32_t> partition_of_part;
+    set.files = gather_parts(job, prepared, output, second.parts, work.parts, partition_of_part);
+    result.balance = measure_balance(plan, prepared.resources, shares, set, partition_of_part);
     job.enter("publish");
     output.publish(set.to_text());
     result.durable_ns = job.executor.now_ns();

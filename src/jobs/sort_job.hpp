@@ -8,6 +8,7 @@
 #include "jobs/balance.hpp"
 #include "jobs/cluster.hpp"
 #include "jobs/job_context.hpp"
+#include "jobs/overflow.hpp"
 #include "jobs/phase_one.hpp"
 #include "jobs/phase_two.hpp"
 #include "jobs/phase_zero.hpp"
@@ -37,6 +38,8 @@ struct SortResult {
     std::uint64_t duplicate_keys = 0;            ///< within this rank's parts
     std::uint64_t begin_ns = 0, durable_ns = 0;  ///< this rank's clock: job begun, MANIFEST durable
     PhaseReport zero, one, two;                  ///< this rank's; zero is empty when nothing was sampled
+    PhaseReport overflow;                        ///< this rank's; empty when every partition fitted
+    std::uint64_t split_partitions = 0;          ///< this rank's that were split by one more pass
     std::uint64_t samples = 0;                   ///< records sampled, over all ranks
     std::uint64_t padding_bytes = 0;             ///< this rank's, in the logs
     std::uint64_t extents = 0;

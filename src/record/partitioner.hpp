@@ -19,10 +19,17 @@ struct TieCursor {
     std::uint32_t position = 0;                               ///< moves on with each record dealt out
 };
 
-/// Immutable; all methods are thread-safe.
-class Partitioner {
+/// Which keys a partition, or another part of the output, can hold. Immutable and thread-safe.
+class PrefixRanges {
 public:
-    virtual ~Partitioner() = default;
+    virtual ~PrefixRanges() = default;
+    /// Smallest and largest key prefix (first eight key bytes as a big-endian number) the partition can hold.
+    virtual std::pair<std::uint64_t, std::uint64_t> prefix_range(std::uint32_t partition) const = 0;
+};
+
+/// Immutable; all methods are thread-safe.
+class Partitioner : public PrefixRanges {
+public:
     virtual std::uint32_t partitions() const = 0;
     /// out[i] = partition of record i; out.size() adjacent whole records from `records` on. Only records that are
     /// byte-identical to a splitter can go to more than one partition: those are spread by `ties`.
@@ -31,8 +38,6 @@ public:
         TieCursor ties;
         classify(records, out, ties);
     }
-    /// Smallest and largest key prefix (first eight key bytes as a big-endian number) the partition can hold.
-    virtual std::pair<std::uint64_t, std::uint64_t> prefix_range(std::uint32_t partition) const = 0;
 };
 
 /// Equal pieces of the key space: right for uniform keys. One multiplication a record.

@@ -47,7 +47,10 @@ bool Reader::submit_next() {
     } else {
         return false;  // completions will free memory downstream; wait for one of those instead
     }
-    if (!files_[range_]) files_[range_] = backend_.open_for_read(range.path);
+    if (!files_[range_]) {
+        const bool same = range_ > 0 && files_[range_ - 1] && ranges_[range_ - 1].path == range.path;
+        files_[range_] = same ? files_[range_ - 1] : backend_.open_for_read(range.path);
+    }
     const std::uint64_t from = range.offset + position_, head_bytes = from % kDirectIoAlign;
     const std::uint64_t bytes =
         std::min(round_down(buffer.capacity() - head_bytes, record_bytes_), range.bytes - position_);

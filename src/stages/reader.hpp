@@ -49,7 +49,8 @@ private:
     std::vector<Slot> slots_;
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
-    std::vector<std::unique_ptr<IoFile>> files_;  // by range; opened when the first read of the range is submitted
+    // By range; opened when the first read of the range is submitted, once for neighbours in the same file.
+    std::vector<std::shared_ptr<IoFile>> files_;
     std::size_t range_ = 0;
     std::uint64_t position_ = 0;      // within the range
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live

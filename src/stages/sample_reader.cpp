@@ -90,7 +90,11 @@ void SampleReader::run() {
 
 void SampleReader::submit(const SampleSpan& span) {
     auto& file = files_[span.range];
-    if (!file) file = backend_.open_for_read(ranges_[span.range].path);
+    if (!file) {
+        const bool same = files_[last_range_] && ranges_[last_range_].path == ranges_[span.range].path;
+        file = same ? files_[last_range_] : backend_.open_for_read(ranges_[span.range].path);
+    }
+    last_range_ = span.range;
     const std::size_t slot = free_slots_.back();
     free_slots_.pop_back();
     slots_[slot] = span;

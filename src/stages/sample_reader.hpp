@@ -54,7 +54,8 @@ private:
     std::vector<SampleSpan> slots_;  // by request token
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
-    std::vector<std::unique_ptr<IoFile>> files_;  // by range
+    std::vector<std::shared_ptr<IoFile>> files_;  // by range; once for neighbours in the same file
+    std::uint32_t last_range_ = 0;                // the one read from last
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 

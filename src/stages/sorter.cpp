@@ -4,11 +4,11 @@
 
 namespace sluice {
 
-Sorter::Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition,
+Sorter::Sorter(Ports ports, RecordFormat format, const PrefixRanges& ranges, std::uint32_t first_partition,
                std::span<std::byte> scratch, bool verify, std::vector<SortSummary>& parts)
     : ports_(std::move(ports)),
       format_(format),
-      partitioner_(partitioner),
+      ranges_(ranges),
       first_partition_(first_partition),
       sorter_(format, scratch),
       stream_(format.record_bytes, ports_.write_buffers.buffer_bytes()),
@@ -18,7 +18,7 @@ Sorter::Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner,
 void Sorter::run() {
     while (auto loaded = ports_.input.pop()) {
         this_worker().input_bytes.add(loaded->records.size());
-        const auto [low, high] = partitioner_.prefix_range(first_partition_ + loaded->partition);
+        const auto [low, high] = ranges_.prefix_range(first_partition_ + loaded->partition);
         sorter_.sort(loaded->records.data(), PrefixRange{low, high});
         emit(*loaded);
         this_worker().units.add(1);

@@ -37,7 +37,7 @@ public:
     /// @param parts            by local partition; this worker fills in those it sorts. Of the first and the last
     /// record
     ///                         only the keys are kept: records may have 1 MiB.
-    Sorter(Ports ports, RecordFormat format, const Partitioner& partitioner, std::uint32_t first_partition,
+    Sorter(Ports ports, RecordFormat format, const PrefixRanges& ranges, std::uint32_t first_partition,
            std::span<std::byte> scratch, bool verify, std::vector<SortSummary>& parts);
     void run();
 
@@ -46,7 +46,7 @@ private:
 
     Ports ports_;
     RecordFormat format_;
-    const Partitioner& partitioner_;
+    const PrefixRanges& ranges_;
     std::uint32_t first_partition_;
     PartitionSorter sorter_;
     RecordStream stream_;

@@ -1,23 +1,10 @@
 """Any keys: duplicates, one record over and over, gensort's skewed data. Equal bytes on 1 to 4 ranks, balanced, within memory."""
 
-import json
 import random
 
 import harness as h
 
 BUDGET_MIB = 48   # for all ranks
-
-
-def newest_result(w):
-    folders = sorted((w.path / "results").glob("sort-*/result.json"), key=lambda p: p.stat().st_mtime)
-    return json.loads(folders[-1].read_text())
-
-
-def write_records(w, name, records):
-    raw = w.path / "raw"
-    raw.mkdir(exist_ok=True)
-    (raw / name).write_bytes(b"".join(records))
-    return raw
 
 
 def check_balance(result, what):
@@ -37,7 +24,7 @@ def sort_on_ranks(w, raw, what, ranks_list=(1, 2, 3, 4)):
         h.check(h.result_line(out)["status"] == "VALID", out)
         h.check("phase zero (sample):" in out and "balance:" in out, out)
         h.check(h.sha_of_files(w.parts()) == expected, f"{what} on {ranks} ranks: output differs from the independent sort")
-        result = newest_result(w)
+        result = h.newest_result(w)
         check_balance(result, f"{what} on {ranks}")
         for rank in result["ranks"]:
             h.check(rank["peak_resident_bytes"] <= rank["budget_bytes"] + 64 * 2**20,
@@ -51,19 +38,19 @@ def duplicate_keys_with_different_payloads():
     with h.Workspace() as w:
         for i in range(2):
             chosen = rng.choices(keys, weights, k=300_000)
-            raw = write_records(w, f"f{i}.dat", (key + rng.randbytes(90) for key in chosen))
+            raw = h.write_records(w, f"f{i}.dat", (key + rng.randbytes(90) for key in chosen))
         sort_on_ranks(w, raw, "duplicate keys")
 
 
 def one_record_over_and_over():
     with h.Workspace() as w:
-        raw = write_records(w, "same.dat", [bytes(range(100))] * 1_000_000)
+        raw = h.write_records(w, "same.dat", [bytes(range(100))] * 1_000_000)
         sort_on_ranks(w, raw, "equal records", ranks_list=(1, 3, 4))
 
 
 def three_records_in_turn():
     with h.Workspace() as w:
-        raw = write_records(w, "three.dat", [b"abc"[i % 3:i % 3 + 1] * 100 for i in range(500_000)])
+        raw = h.write_records(w, "three.dat", [b"abc"[i % 3:i % 3 + 1] * 100 for i in range(500_000)])
         sort_on_ranks(w, raw, "three records", ranks_list=(2, 4))
 
 
@@ -82,11 +69,11 @@ def sampling_reads_little_and_is_counted():
         h.must(h.sluice(["gen", *w.options, "--records", 3_000_000]), "gen")
         words = ["sort", *w.options, "--set", "memory.budget=256MiB", "--set", "run.overwrite=true"]
         h.must(h.sluice(words), "sampled")
-        sampled = newest_result(w)
+        sampled = h.newest_result(w)
         h.check(sampled["samples"] > 0 and 0 < sampled["sampled_share"] < 0.002, f"sampled {sampled['sampled_share']}")
         h.check(abs(sampled["reads_per_tuple"] - sampled["sampled_share"] - 2) < 0.001, f"{sampled['reads_per_tuple']} reads a tuple")
         out = h.must(h.sluice([*words, "--set", "keys.distribution=uniform"]), "promised uniform")
-        promised = newest_result(w)
+        promised = h.newest_result(w)
         h.check(promised["samples"] == 0 and promised["sampled_share"] == 0 and "skipped" in out, "something was sampled")
 
 

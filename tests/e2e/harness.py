@@ -1,6 +1,7 @@
 """What the end-to-end tests share: a directory of their own on a real disk, runs under mpirun bounded in time, and checks."""
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -85,6 +86,20 @@ def result_line(out):
     lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
     check(len(lines) == 1 and out.rstrip().splitlines()[-1] == lines[0], f"no RESULT line at the end of:\n{out}")
     return dict(re.findall(r"(\w+)=(\S+)", lines[0]))
+
+
+def newest_result(w):
+    """result.json of the last run."""
+    folders = sorted((w.path / "results").glob("sort-*/result.json"), key=lambda p: p.stat().st_mtime)
+    return json.loads(folders[-1].read_text())
+
+
+def write_records(w, name, records):
+    """An input file of the given records; returns its directory."""
+    raw = w.path / "raw"
+    raw.mkdir(exist_ok=True)
+    (raw / name).write_bytes(b"".join(records))
+    return raw
 
 
 def snapshot(directory):

@@ -1,6 +1,5 @@
 """The same records sorted on 1 to 4 ranks under mpirun: VALID, equal bytes, two reads and two writes, memory within budget."""
 
-import json
 import os
 import subprocess
 
@@ -26,13 +25,8 @@ def ranks_agree_with_each_other_and_an_independent_sort():
             h.must(h.sluice(["validate", *w.options], ranks=ranks), f"validate on {ranks}")
 
 
-def newest_result(w):
-    folders = sorted((w.path / "results").glob("sort-*/result.json"), key=lambda p: p.stat().st_mtime)
-    return json.loads(folders[-1].read_text())
-
-
 def check_accounts(w, ranks):
-    result = newest_result(w)
+    result = h.newest_result(w)
     h.check(result["schema_version"] == 1 and result["status"] == "VALID" and len(result["ranks"]) == ranks, "result.json is incomplete")
     for kind in ("reads", "writes"):
         ours, kernel = result[f"{kind}_per_tuple"], result[f"kernel_{kind}_per_tuple"]

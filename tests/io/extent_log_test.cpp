@@ -14,6 +14,30 @@ namespace {
 
 constexpr std::uint64_t kBlock = kDirectIoAlign;
 
+TEST(ExtentLog, GrowsInStepsWhileTheDiskHasRoomAndThenByWhatIsNeeded) {
+    constexpr std::uint64_t kStart = 64 * kBlock, kDisk = std::uint64_t{20} << 20;
+    std::vector<std::uint64_t> asked;
+    ExtentLog log("/disk/log-0", kStart, [&](std::uint64_t bytes) {
+        asked.push_back(bytes);
+        if (bytes > kDisk) throw Error(Errc::space, "the disk has 20 MiB");
+    });
+    EXPECT_EQ(log.allocate(kStart), 0u);
+    EXPECT_TRUE(asked.empty());
+    EXPECT_EQ(log.allocate(kBlock), kStart);
+    ASSERT_EQ(asked.size(), 1u);
+    EXPECT_GE(asked[0], kStart + kBlock);
+    EXPECT_EQ(log.allocate(asked[0] - kStart - kBlock), kStart + kBlock) << "what was grown needs no asking";
+    ASSERT_EQ(asked.size(), 1u);
+    log.allocate(kBlock);  // the next whole step is more than the disk has
+    ASSERT_EQ(asked.size(), 3u);
+    EXPECT_EQ(asked[2], asked[0] + kBlock);
+    const Caught full = error_of([&] { log.allocate(kDisk); });
+    EXPECT_EQ(full.code, 9);
+    EXPECT_TRUE(full.mentions("/disk/log-0") && full.mentions("the disk has 20 MiB") &&
+                full.mentions("keys are not uniform: sample"))
+        << full.text;
+}
+
 TEST(ExtentLog, PlacesExtentsOneAfterTheOtherUpToItsCapacity) {
     ExtentLog log("/disk/log-0", 10 * kBlock);
     EXPECT_EQ(log.allocate(4 * kBlock), 0u);

@@ -81,8 +81,9 @@ struct ClusterShape {
     bool io_faulty = false;
     bool validate = false;  ///< also run `sluice validate` on what was published
     Keys keys = Keys::uniform;
-    bool promised_uniform = false;  ///< nothing is sampled
-    std::uint32_t samples = 0;      ///< a partition; 0: planned, which here is everything
+    bool promised_uniform = false;                            ///< nothing is sampled
+    std::uint32_t samples = 0;                                ///< a partition; 0: planned
+    std::uint64_t spare_disk_bytes = std::uint64_t{1} << 40;  ///< of each host, beyond its input
 };
 
 struct ClusterOutcome {
@@ -94,6 +95,7 @@ struct ClusterOutcome {
     bool fault_fired = false, published = false;
     std::vector<ValidateResult> validations;  ///< by rank, of shape.validate
     Balance balance;
+    std::uint64_t split_partitions = 0, overflow_read_bytes = 0, overflow_written_bytes = 0;  ///< over all ranks
     bool good() const { return errors.empty() && output == expected; }
 };
 
@@ -187,6 +189,11 @@ private:
         }
         for (auto& host : hosts_)
             make_memory_file_system(*host)->write_durably("/disk/input/MANIFEST.json", set.to_text());
+        for (auto& host : hosts_) {
+            std::uint64_t used_bytes = 0;
+            for (const auto& [path, content] : host->files) used_bytes += content->bytes.size();
+            host->capacity_bytes = used_bytes + shape_.spare_disk_bytes;
+        }
         outcome_.expected = sorted_copy(all, format_of(shape_));
     }
 
@@ -267,6 +274,9 @@ private:
             LiveCounters live;
             const SortResult result = run_sort(job, prepared, options, live);
             outcome_.published = true;
+            outcome_.split_partitions += result.split_partitions;
+            outcome_.overflow_read_bytes += result.overflow.io.read_bytes;
+            outcome_.overflow_written_bytes += result.overflow.io.written_bytes;
             if (rank == 0) collect(result.output_set);
             if (shape_.validate) {
                 const ValidateResult valid = run_validate(job, 2);
