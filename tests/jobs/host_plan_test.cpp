@@ -26,9 +26,10 @@ TEST(HostPlan, HalfTheWeightGetsHalfThePartitions) {
     EXPECT_NEAR(plan.ownership.count(2), 0.4 * total, 1);
 }
 
-TEST(HostPlan, MessagesFitTheReceiveBuffersOfTheHostWithLeastMemory) {
-    const SortPlan alone = plan_sort(Config{}, kGensortFormat, {rank_of("a", 1, kGiB), rank_of("b", 1, kGiB)});
-    const SortPlan mixed = plan_sort(Config{}, kGensortFormat, {rank_of("a", 1, kGiB), rank_of("b", 1, 28 * kMiB)});
+TEST(HostPlan, MessagesFitTheReceiveBuffersOfTheRankWithLeastMemory) {
+    // Between hosts messages are small anyhow; within one they shrink with the memory.
+    const SortPlan alone = plan_sort(Config{}, kGensortFormat, {rank_of("a", 1, kGiB), rank_of("a", 1, kGiB)});
+    const SortPlan mixed = plan_sort(Config{}, kGensortFormat, {rank_of("a", 1, kGiB), rank_of("a", 1, 28 * kMiB)});
     EXPECT_EQ(mixed.ranks[0].one.message_bytes, mixed.ranks[1].one.message_bytes);
     EXPECT_LT(mixed.ranks[0].one.message_bytes, alone.ranks[0].one.message_bytes);
     for (const RankPlan& rank : mixed.ranks) EXPECT_GT(rank.one.message_bytes, 0u);

@@ -105,8 +105,8 @@ TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
                   BufferPool pool(executor, "receive", window->memory(), 4096, 2);
                   make_rma_transport(*window, cluster.wire(0), pool, 1);
               }),
-              "net.receive_buffers: 2 are too few for net.transport = \"rma\" on 4 ranks: each peer needs one slot to "
-              "put into; set >= 3");
+              "net.receive_buffers: 2 are too few for net.transport = \"rma\" on 4 ranks: one slot to put into "
+              "for each of 3 peers; set >= 3");
 }
 
 }  // namespace
