@@ -104,7 +104,6 @@ public:
                     ready[i] = {neighbours.to[i], message(std::move(*buffer), neighbours.to[i], sent[i]++, compare)};
                 }
                 if (!ready[i].buffer) continue;
-                transport_->set_backlog(neighbours.to[i], messages - sent[i]);
                 if (!transport_->try_send(ready[i])) continue;
                 moved = true;
                 if (++taken == outgoing) transport_->finish_sending();
