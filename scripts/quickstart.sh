@@ -39,10 +39,13 @@ data=$dir/quickstart-$$
 clean() {
   [ -z "$keep" ] || { echo "kept: $data" >&2; return; }
   rm -rf "$data"
+  # Ranks of an interrupted run write their last status before they go, also where all is removed already.
+  if [ -n "$interrupted" ]; then for _ in $(seq 25); do sleep 0.1; rm -rf "$data"; done; fi
   [ -z "$made" ] || rmdir "$dir" 2>/dev/null || true
 }
 trap clean EXIT
-trap 'exit 130' INT TERM
+interrupted=''
+trap 'interrupted=1; exit 130' INT TERM
 mkdir -p "$data"
 case $(stat -f -c %T "$data") in
   tmpfs|ramfs) die 3 "--dir $dir: is memory, not a disk; choose a directory on a real file system" ;;

@@ -37,6 +37,7 @@ def parse_arguments():
     parser.add_argument("--set", action="append", default=[], help="further KEY=VALUE for sluice")
     parser.add_argument("--json", type=pathlib.Path, help="also write all figures there")
     arguments = parser.parse_args()
+    arguments.bin, arguments.dir = arguments.bin.resolve(), arguments.dir.resolve()
     arguments.records = -(-arguments.records // BLOCK_RECORDS) * BLOCK_RECORDS
     return arguments
 
@@ -137,7 +138,8 @@ def timed(command, environment, log):
     """Runs the command; wall time, and the kernel's counts for it and all its children (512-byte blocks, KiB)."""
     with open(log, "wb") as output:
         begin = time.monotonic()
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        # In the work directory: STXXL leaves logs where it runs.
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
         _, status, used = os.wait4(process.pid, 0)
         elapsed_s = time.monotonic() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
