@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "record/compare.hpp"
+#include "sort/chunked_records.hpp"
 
 namespace sluice {
 
@@ -20,11 +21,11 @@ struct WideTag {
     std::uint64_t key, index;
 };
 
-/// Sorts one partition's tags. Tag is NarrowTag or WideTag.
-template <typename Tag>
+/// Sorts one partition's tags. Tag is NarrowTag or WideTag; Records says where record i lies.
+template <typename Tag, typename Records = AdjacentRecords>
 class TagSorter {
 public:
-    TagSorter(RecordFormat format, const std::byte* records, std::uint64_t count, Tag* tags, Tag* spare)
+    TagSorter(RecordFormat format, Records records, std::uint64_t count, Tag* tags, Tag* spare)
         : format_(format), records_(records), count_(count), tags_(tags), spare_(spare) {
         index_bits_ = kWide ? 0 : static_cast<unsigned>(std::bit_width(std::max<std::uint64_t>(count, 2) - 1));
         key_bits_ = 64 - index_bits_;
@@ -41,8 +42,8 @@ public:
         const unsigned digits = (std::min(key_bits_, wanted) + kDigitBits - 1) / kDigitBits;
         Histograms histograms;
         clear(histograms, digits);
-        const std::byte* record = records_;
-        for (std::uint64_t i = 0; i < count_; ++i, record += format_.record_bytes) {
+        for (std::uint64_t i = 0; i < count_; ++i) {
+            const std::byte* record = records_.at(i, format_.record_bytes);
             __builtin_prefetch(record + kAheadBytes);
             tags_[i] = make((key_prefix(format_, record) - low_prefix) << shift, i);
             count_digits(histograms, digits, tags_[i]);
@@ -91,7 +92,7 @@ private:
         }
     }
     const std::byte* record_of(const Tag& tag) const {
-        return records_ + index_of(tag, index_bits_) * format_.record_bytes;
+        return records_.at(index_of(tag, index_bits_), format_.record_bytes);
     }
 
     using Histograms = std::array<std::array<std::uint32_t, kBuckets>, (64 + kDigitBits - 1) / kDigitBits>;
@@ -245,7 +246,7 @@ private:
     }
 
     RecordFormat format_;
-    const std::byte* records_;
+    Records records_;
     std::uint64_t count_;
     Tag *tags_, *spare_, *other_ = nullptr;
     unsigned index_bits_ = 0, key_bits_ = 64;
