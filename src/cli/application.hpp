@@ -40,6 +40,8 @@ public:
     /// Seconds since launch: since the launch script's stamp, if there is one, else since the earliest rank's main.
     /// Collective.
     double elapsed_since_launch_s(std::uint64_t at_ns);
+    /// Seconds from this rank's main to `at_ns`, by its own clock.
+    double since_main_s(std::uint64_t at_ns) const { return static_cast<double>(at_ns - main_begin_ns_) * 1e-9; }
     /// Tells the other ranks that this one fails, so that they end too.
     void announce(const Error& error) noexcept;
     /// Notes the failure in status.json and error.json. @param echo  another rank said it, or will.

@@ -32,7 +32,8 @@ constexpr VerbHelp kVerbs[] = {
      "  mpirun -n 4 sluice shuffle rack.toml --seconds 10 --limit\n  mpirun -n 8 sluice shuffle rack.toml --records "
      "100000000 --pattern all-to-one\n"},
     {"bench",
-     "measures limits: bench disk --two-pass-copy copies the input twice, as a sort reads and writes it; bench net "
+     "measures limits: bench disk --two-pass-copy copies the input twice, as a sort reads and writes it, "
+     "--one-pass-copy once, as a sort in memory does; bench net "
      "moves "
      "messages by each transport, without record work",
      "  sluice bench disk --two-pass-copy configs/laptop.toml\n  mpirun -n 4 sluice bench net rack.toml --sizes "
@@ -78,6 +79,7 @@ po::options_description make_options() {
     options.add_options()("skewed", po::bool_switch(), "gen: as --keys skewed (gensort -s)");
     options.add_options()("keys", po::value<std::string>(), ("gen: how keys are spread: " + key_kinds()).c_str());
     options.add_options()("two-pass-copy", po::bool_switch(), "bench disk: the bare two-pass copy");
+    options.add_options()("one-pass-copy", po::bool_switch(), "bench disk: the bare one-pass copy");
     options.add_options()("markdown", po::bool_switch(), "config list: as docs/config.md");
     options.add_options()("input", po::value<std::string>(),
                           "config check: size of the input to plan for, such as 1TB");
@@ -188,6 +190,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         line.ascii = map["ascii"].as<bool>();
         line.keys = keys_of(map);
         line.two_pass_copy = map["two-pass-copy"].as<bool>();
+        line.one_pass_copy = map["one-pass-copy"].as<bool>();
         line.markdown = map["markdown"].as<bool>();
         line.records = static_cast<std::uint64_t>(number_of(map, "records", (std::uint64_t{1} << 56)));
         line.limit = map["limit"].as<bool>();
@@ -213,9 +216,10 @@ CommandLine parse_command_line(int argc, char** argv) {
             throw Error(Errc::config, "gen: say how many with --records N");
         if (line.verb == "shuffle" && !line.help) check_shuffle(line, map.count("records") != 0);
         if (line.verb == "bench" && !line.help && line.subverb != "net" &&
-            (line.subverb != "disk" || !line.two_pass_copy)) {
+            (line.subverb != "disk" || line.two_pass_copy == line.one_pass_copy)) {
             throw Error(Errc::config,
-                        "bench: `sluice bench disk --two-pass-copy CONFIG` and `sluice bench net` are what there is");
+                        "bench: `sluice bench disk --two-pass-copy CONFIG`, `sluice bench disk --one-pass-copy CONFIG` "
+                        "and `sluice bench net` are what there is");
         }
     } catch (const po::error& error) {
         throw Error(Errc::config, std::string(error.what()) + "; `sluice --help` lists verbs and options");

@@ -24,7 +24,7 @@ struct CommandLine {
     bool limit = false;            ///< shuffle: measure its steps alone too
     Uint128 start = 0;
     KeyDistribution keys;  ///< gen: --keys, or --skewed
-    bool ascii = false, markdown = false, two_pass_copy = false, help = false, version = false;
+    bool ascii = false, markdown = false, two_pass_copy = false, one_pass_copy = false, help = false, version = false;
     std::uint64_t input_bytes = 0;  ///< config check: plan for so much input instead of the one on the disks
     unsigned ranks_per_host = 0, hosts = 0, cores = 0;  ///< config check: a described cluster
     std::uint64_t memory_bytes = 0;

@@ -57,19 +57,20 @@ int validate(Application& app) {
 }
 
 /// The copy moves the rank's own slices in the order and with the request size and depth of the sort's plan.
-CopyResult copy_as_planned(Application& app, const PreparedSort& prepared) {
+CopyResult copy_as_planned(Application& app, const PreparedSort& prepared, unsigned passes) {
     const PhaseOnePlan& plan = prepared.plan.ranks[app.rank()].one;
-    return run_two_pass_copy(app.job(), prepared.slices, plan.read_bytes, plan.read_depth);
+    return run_bare_copy(app.job(), prepared.slices, passes, plan.read_bytes, plan.read_depth);
 }
 
 int bench_copy(Application& app) {
     JobContext& job = app.job();
     const PreparedSort prepared = prepare_sort(job, app.sort_options());
-    const CopyResult result = copy_as_planned(app, prepared);
+    const CopyResult result = copy_as_planned(app, prepared, app.line().one_pass_copy ? 1 : 2);
     if (app.rank() == 0) {
-        print(fmt::format("COPY bytes={} pass_one_s={:.3f} pass_two_s={:.3f} elapsed_s={:.3f} mb_per_s={:.1f}\n",
-                          result.bytes, result.pass_one_s, result.pass_two_s, result.elapsed_s(),
-                          static_cast<double>(result.bytes) / 1e6 / result.elapsed_s()));
+        print(fmt::format(
+            "COPY passes={} bytes={} pass_one_s={:.3f} pass_two_s={:.3f} elapsed_s={:.3f} mb_per_s={:.1f}\n",
+            result.passes, result.bytes, result.pass_one_s, result.pass_two_s, result.elapsed_s(),
+            static_cast<double>(result.bytes) / 1e6 / result.elapsed_s()));
     }
     return 0;
 }
@@ -104,6 +105,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.padding_bytes = result.padding_bytes;
     mine.extents = result.extents;
     mine.first_arrival_input_fraction = result.first_arrival_input_fraction;
+    if (result.first_read_ns != 0) mine.startup_s = app.since_main_s(result.first_read_ns);
     for (const PeerCounters& peer : result.peers) {
         mine.sent_bytes += peer.sent_bytes;
         mine.received_bytes += peer.received_bytes;
@@ -116,6 +118,7 @@ int sort(Application& app) {
     JobContext& job = app.job();
     const SortOptions options = app.sort_options();
     const PreparedSort prepared = prepare_sort(job, options);
+    if (job.config.passes == "auto") job.say(prepared.plan.passes_reason);
     if (app.placement().shared_with_other_ranks) job.say("note: " + app.placement().explanation);
     LiveCounters live;
     std::optional<Progress> progress;
@@ -127,7 +130,8 @@ int sort(Application& app) {
     report.ranks = gather_reports(job.communicator, report_of(app, prepared, result, report.elapsed_s));
     report.prepared = &prepared;
     report.result = &result;
-    if (job.config.run.limit == "two-pass-copy") report.copy = copy_as_planned(app, prepared);
+    if (job.config.run.limit == "copy" || (job.config.run.limit == "two-pass-copy" && prepared.plan.passes == 2))
+        report.copy = copy_as_planned(app, prepared, prepared.plan.passes);
     if (app.rank() != 0) return 0;
     report.config_toml = app.config().effective_toml(app.host());
     report.system_json = describe_system_json();

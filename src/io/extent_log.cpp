@@ -36,6 +36,11 @@ void ExtentLog::make_room(std::uint64_t needed_bytes) {
                                  "sample (keys.distribution = \"sample\"), or give it more disk space");
 }
 
+void ExtentIndex::reserve(std::size_t extents_each) {
+    Lock lock(mutex_);
+    for (auto& list : extents_) list.reserve(extents_each);
+}
+
 void ExtentIndex::add(std::uint32_t logical_disk, const Extent& extent) {
     SLUICE_CHECK(logical_disk < extents_.size() && extent.record_bytes <= extent.written_bytes);
     Lock lock(mutex_);

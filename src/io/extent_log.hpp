@@ -48,6 +48,8 @@ private:
 class ExtentIndex {
 public:
     ExtentIndex(Executor& executor, std::uint32_t logical_disks) : mutex_(executor), extents_(logical_disks) {}
+    /// Memory for so many extents of each logical disk, so that add() allocates nothing; more is no error.
+    void reserve(std::size_t extents_each);
     void add(std::uint32_t logical_disk, const Extent& extent);
     /// Ordered so that the one extent with padding, if any, comes last: the records before it are contiguous when
     /// loaded.

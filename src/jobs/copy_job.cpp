@@ -41,19 +41,24 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
 
 }  // namespace
 
-CopyResult run_two_pass_copy(JobContext& job, const std::vector<InputSlice>& slices, std::uint64_t read_bytes,
-                             unsigned depth) {
+CopyResult run_bare_copy(JobContext& job, const std::vector<InputSlice>& slices, unsigned passes,
+                         std::uint64_t read_bytes, unsigned depth) {
     const std::string run_id = make_run_id(job);
-    job.enter("two-pass-copy", run_id);
+    job.enter(passes == 1 ? "one-pass-copy" : "two-pass-copy", run_id);
     const auto path = [&](DiskRole role) {
         const auto paths = disk_paths(job, role);
+        if (paths.empty()) {
+            throw CollectiveError(Errc::config,
+                                  "disks: none has role = \"intermediate\", which a copy in two passes writes to");
+        }
         return paths[disks_of_rank(job.place, paths.size()).front()] + "/sluice-" + run_id + "-copy-r" +
                std::to_string(job.rank()) + (role == DiskRole::output ? "-out" : "-log");
     };
-    const std::string log = path(DiskRole::intermediate), out = path(DiskRole::output);
+    const std::string out = path(DiskRole::output), log = passes == 1 ? out : path(DiskRole::intermediate);
     const auto arena = job.make_arena((2 * depth + 2) * read_bytes);
     std::vector<ReadRange> ranges;
     CopyResult result;
+    result.passes = passes;
     std::uint64_t log_bytes = 0;
     for (const InputSlice& slice : slices) {
         const std::uint64_t head_bytes = slice.offset % kDirectIoAlign;  // whole blocks move
@@ -73,7 +78,8 @@ CopyResult run_two_pass_copy(JobContext& job, const std::vector<InputSlice>& sli
     };
     try {
         result.pass_one_s = timed([&] { copy(job, *arena, ranges, log, read_bytes, depth); });
-        result.pass_two_s = timed([&] { copy(job, *arena, {{log, 0, log_bytes}}, out, read_bytes, depth); });
+        if (passes == 2)
+            result.pass_two_s = timed([&] { copy(job, *arena, {{log, 0, log_bytes}}, out, read_bytes, depth); });
     } catch (...) {
         remove(log);
         remove(out);

@@ -1,5 +1,5 @@
 #pragma once
-/// `sluice gen`, `sluice validate` and the bare two-pass copy: the jobs around the sort.
+/// `sluice gen`, `sluice validate` and the bare copy: the jobs around the sort.
 
 #include <cstdint>
 
@@ -41,13 +41,15 @@ struct ValidateResult {
 ValidateResult run_validate(JobContext& job, unsigned threads);
 
 struct CopyResult {
+    unsigned passes = 2;
     double pass_one_s = 0, pass_two_s = 0;  ///< slowest rank
     std::uint64_t bytes = 0;                ///< of input, over all ranks
     double elapsed_s() const { return pass_one_s + pass_two_s; }
 };
-/// The sort's own I/O without the sort: this rank's input to a log, the log to an output file, both removed again; all
-/// ranks at once. The speed of light of a two-pass sort on these disks. Collective.
-CopyResult run_two_pass_copy(JobContext& job, const std::vector<InputSlice>& slices, std::uint64_t read_bytes,
-                             unsigned depth);
+/// The sort's own I/O without the sort, all ranks at once. Two passes: this rank's input to a log, the log to an output
+/// file; one pass: the input to an output file. What was written is removed again. The speed of light of a sort in so
+/// many passes on these disks. Collective.
+CopyResult run_bare_copy(JobContext& job, const std::vector<InputSlice>& slices, unsigned passes,
+                         std::uint64_t read_bytes, unsigned depth);
 
 }  // namespace sluice

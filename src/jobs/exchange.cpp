@@ -2,14 +2,20 @@
 
 #include <algorithm>
 
+#include "runtime/units.hpp"
+
 namespace sluice {
 
-Exchange::Pools::Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, bool shared)
+Exchange::Pools::Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, const Options& options)
     : read(job.executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"),
            plan.read_bytes, plan.read_buffers),
-      chunks(job.executor, "chunks", arena.take(plan.chunks * plan.chunk_bytes, kDirectIoAlign, "chunks"),
-             plan.chunk_bytes, plan.chunks) {
-    if (plan.send_buffers == 0 || shared) return;
+      own_chunks(options.kept_chunks != nullptr
+                     ? nullptr
+                     : std::make_unique<BufferPool>(job.executor, "chunks",
+                                                    arena.take(plan.chunk_memory_bytes(), kDirectIoAlign, "chunks"),
+                                                    plan.chunk_bytes, plan.chunks)),
+      chunks(options.kept_chunks != nullptr ? *options.kept_chunks : *own_chunks) {
+    if (plan.send_buffers == 0 || options.mutant.one_shared_pool) return;
     const auto make = [&](const char* name, std::span<std::byte> memory, std::size_t count) {
         return std::make_unique<BufferPool>(job.executor, name, memory, plan.message_bytes, count);
     };
@@ -25,7 +31,7 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
     : job_(job),
       plan_(plan.one),
       options_(options),
-      pools_(job, arena, plan.one, options.mutant.one_shared_pool),
+      pools_(job, arena, plan.one, options),
       input_(job.executor, plan.one.read_buffers, options.producers),
       outgoing_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers)), plan.one.distributors),
       arrived_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.receive_buffers)), 1),
@@ -33,7 +39,11 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
               {plan.partitions, plan.one.target_chunks, plan.one.max_chunks, plan.one.low_water_chunks,
                options.mutant.ignore_waiting_distributors},
               plan.one.distributors + plan.one.logical_disk_distributors) {
-    pools_.chunks.on_pressure([this] { chains_.look_again(); });
+    if (options.kept_chunks != nullptr) {
+        pools_.chunks.on_pressure([this] { pools_.chunks.abort(share_exceeded()); });
+    } else {
+        pools_.chunks.on_pressure([this] { chains_.look_again(); });
+    }
     NodeDistributor::Ports ports{input_, pools_.chunks, chains_};
     if (job.ranks() > 1) {
         BufferPool& receive = options.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
@@ -58,6 +68,20 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
             arrived_, pools_.chunks, chains_, sort.format, partitioner, sort.ownership, job.rank(), verify));
         if (options.sum_sources) logical_distributors_.back()->sum_sources();
     }
+}
+
+Exchange::~Exchange() {
+    if (options_.kept_chunks != nullptr) pools_.chunks.on_pressure({});  // the pool lives longer than we do
+}
+
+/// Kept chunks hold the planned share and one open chunk for each worker and partition, so waiting for one proves that
+/// more than the share has come.
+std::exception_ptr Exchange::share_exceeded() const {
+    return std::make_exception_ptr(Error(
+        Errc::space, "one pass: rank " + std::to_string(job_.rank()) + " of host " + job_.place.host +
+                         " gets more than the " + format_bytes(plan_.chunk_memory_bytes()) +
+                         " of memory planned for its share: the keys are not distributed as was promised; sample them "
+                         "(keys.distribution), or sort with passes = \"two\""));
 }
 
 void Exchange::add_workers(Pipeline& pipeline) {

@@ -37,10 +37,12 @@ public:
         std::uint64_t run_id = 0;
         std::size_t producers = 1;  ///< workers that fill input(), each of which ends with producer_done()
         PhaseOneMutant mutant;
-        bool sum_sources = false;  ///< sum what arrives by rank it came from
+        bool sum_sources = false;           ///< sum what arrives by rank it came from
+        BufferPool* kept_chunks = nullptr;  ///< one pass: chunks are taken here, whoever empties chains() keeps them
     };
     Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
              Options options);
+    ~Exchange();
     Exchange(const Exchange&) = delete;
 
     BufferPool& read_pool() noexcept { return pools_.read; }
@@ -67,13 +69,16 @@ public:
 private:
     /// One pool a role (DESIGN.md chapter 6), so that no schedule can deadlock.
     struct Pools {
-        Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, bool shared);
+        Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, const Options& options);
         std::unique_ptr<ReceiveWindow> window;  // under the receive pool, with rma
-        BufferPool read, chunks;
+        BufferPool read;
+        std::unique_ptr<BufferPool> own_chunks;  // absent where chunks are kept
+        BufferPool& chunks;
         std::unique_ptr<BufferPool> send, receive;  // absent with one rank
     };
     // The mutant draws all roles from the chunk pool, so any of its queues may have to hold all of it.
     std::size_t shared_or(std::size_t count) const { return options_.mutant.one_shared_pool ? plan_.chunks : count; }
+    std::exception_ptr share_exceeded() const;
 
     JobContext& job_;
     const PhaseOnePlan& plan_;

@@ -20,7 +20,9 @@ public:
           input_(input),
           record_bytes_(sort.format.record_bytes),
           index_(index),
-          exchange_(job, arena, plan, sort, partitioner, {input.run_id, input.ranges_by_reader.size(), input.mutant}),
+          exchange_(job, arena, plan, sort, partitioner,
+                    {input.run_id, input.ranges_by_reader.size(), input.mutant, false,
+                     input.kept != nullptr ? &input.kept->pool() : nullptr}),
           pipeline_(job.executor, job.bind) {
         create_stages();
         connect();
@@ -54,6 +56,8 @@ private:
             readers_.push_back(std::make_unique<Reader>(job_.io, ranges, plan_.read_depth, exchange_.read_pool(),
                                                         exchange_.input(), record_bytes_));
         }
+        if (input_.kept != nullptr)
+            keeper_ = std::make_unique<Keeper>(exchange_.chains(), *input_.kept, plan_.max_chunks);
         for (std::uint32_t disk = 0; disk < input_.logs.size(); ++disk) {
             writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_,
                                                            disk, plan_.write_depth, plan_.max_chunks,
@@ -67,6 +71,7 @@ private:
         exchange_.add_workers(pipeline_);
         index = 0;
         for (auto& writer : writers_) pipeline_.add("writer", index++, [&writer] { writer->run(); });
+        if (keeper_) pipeline_.add("keeper", 0, [this] { keeper_->run(); });
     }
 
     PhaseOneResult result(std::uint64_t begin_ns, const ProcessIo& before) {
@@ -84,6 +89,9 @@ private:
         for (std::size_t i = 0; i < readers_.size(); ++i) {
             const auto& ranges = input_.ranges_by_reader[i];
             add_disk(result.report, ranges.empty() ? "" : directory_of(ranges.front().path), readers_[i]->counters());
+            const std::uint64_t first_ns = readers_[i]->first_read_ns();
+            if (first_ns != 0 && (result.first_read_ns == 0 || first_ns < result.first_read_ns))
+                result.first_read_ns = first_ns;
         }
         for (std::size_t disk = 0; disk < writers_.size(); ++disk)
             add_disk(result.report, directory_of(input_.logs[disk]->path()), writers_[disk]->counters());
@@ -102,6 +110,7 @@ private:
     Exchange exchange_;
     std::vector<std::unique_ptr<Reader>> readers_;
     std::vector<std::unique_ptr<LogWriter>> writers_;
+    std::unique_ptr<Keeper> keeper_;  // in a one-pass sort, instead of the writers
     std::uint64_t first_arrival_input_bytes_ = 0;
     Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
@@ -114,7 +123,9 @@ PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const RankPlan& plan
     job.enter("phase-one");
     arena.reset();
     PhaseOne phase(job, arena, plan, sort, partitioner, input, index);
-    return phase.run(live);
+    PhaseOneResult result = phase.run(live);
+    if (input.kept != nullptr) input.kept->seal();
+    return result;
 }
 
 }  // namespace sluice

@@ -11,6 +11,7 @@
 #include "jobs/exchange.hpp"
 #include "record/partitioner.hpp"
 #include "record/record_sum.hpp"
+#include "stages/kept_partitions.hpp"
 #include "stages/reader.hpp"
 
 namespace sluice {
@@ -21,12 +22,14 @@ struct PhaseOneInput {
     std::vector<ExtentLog*> log_space;
     std::uint64_t run_id = 0;
     PhaseOneMutant mutant;
+    KeptPartitions* kept = nullptr;  ///< one pass: chunks come from its pool and stay there; no logs
 };
 
 struct PhaseOneResult {
     RecordSum input_sum;              ///< over all records this rank read
     std::vector<PeerCounters> peers;  ///< by rank; empty with one rank
     PhaseReport report;
+    std::uint64_t first_read_ns = 0;  ///< when the first read was submitted, by the executor's clock; 0: none was
     double first_arrival_input_fraction =
         -1;  ///< how much of its input this rank had read when a peer's first record came
 };

@@ -26,7 +26,7 @@ public:
                  plan.partition_bytes, plan.partition_slots),
           write_(job.executor, "write", arena.take(plan.write_buffers * plan.write_bytes, kDirectIoAlign, "write"),
                  plan.write_bytes, plan.write_buffers),
-          loaded_(job.executor, plan.partition_slots, 1),
+          loaded_(job.executor, std::max<std::size_t>(1, input.kept != nullptr ? partitions : plan.partition_slots), 1),
           pipeline_(job.executor, job.bind) {
         result_.parts.resize(partitions);
         for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
@@ -44,7 +44,8 @@ public:
         const std::uint64_t begin_ns = job_.executor.now_ns();
         const ProcessIo before = read_process_io();
         std::uint64_t goal_bytes = 0;
-        for (std::uint32_t p = 0; p < partitions_; ++p) goal_bytes += index_.bytes(p);
+        for (std::uint32_t p = 0; p < partitions_ && input_.kept == nullptr; ++p) goal_bytes += index_.bytes(p);
+        if (input_.kept != nullptr) goal_bytes = input_.kept->total_bytes();
         const LivePhase shown(live, "phase two", pipeline_, goal_bytes);
         pipeline_.start();
         NetworkLoop(job_.communicator, pipeline_, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr)
@@ -53,10 +54,10 @@ public:
         report.phase = "phase two";
         report.elapsed_ns = job_.executor.now_ns() - begin_ns;
         report.stages = report_stages(pipeline_, begin_ns);
-        // One queue reads all logs: with several disks its time is none of theirs.
+        // One queue reads all logs: with several disks its time is none of theirs. One pass reads none.
         if (input_.logs.size() == 1) {
             add_disk(report, directory_of(input_.logs.front()->path()), reader_->counters());
-        } else {
+        } else if (reader_) {
             add_counters(report.io, reader_->counters());
         }
         for (std::uint32_t local = 0; local < std::min<std::size_t>(partitions_, writers_.size()); ++local) {
@@ -72,9 +73,15 @@ public:
 
 private:
     void create_stages(Arena& arena, const SortPlan& sort, const PrefixRanges& ranges) {
-        const PaddedChunks chunks{input_.chunk_bytes, chunk_record_bytes(input_.chunk_bytes, sort.format.record_bytes)};
-        reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
-                                                    plan_.read_depth, chunks, slots_, loaded_);
+        if (input_.kept != nullptr) {
+            for (std::uint32_t p = 0; p < partitions_; ++p) loaded_.push({p, Buffer(), input_.kept->partition(p)});
+            loaded_.producer_done();
+        } else {
+            const PaddedChunks chunks{input_.chunk_bytes,
+                                      chunk_record_bytes(input_.chunk_bytes, sort.format.record_bytes)};
+            reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
+                                                        plan_.read_depth, chunks, slots_, loaded_);
+        }
         const Sorter::Ports ports{
             loaded_, write_,
             [this](std::uint32_t part) -> WorkQueue<SortedPiece>& { return *sorted_[input_.disk_of_part(part)]; },
@@ -95,7 +102,7 @@ private:
     }
 
     void connect() {
-        pipeline_.add("reader", 0, [this] { reader_->run(); });
+        if (reader_) pipeline_.add("reader", 0, [this] { reader_->run(); });
         unsigned index = 0;
         for (auto& sorter : sorters_) pipeline_.add("sorter", index++, [&sorter] { sorter->run(); });
         index = 0;
@@ -106,6 +113,7 @@ private:
         for (auto& queue : written_) pipeline_.guard(*queue);
         for (auto& queue : sorted_) pipeline_.guard(*queue);
         pipeline_.guard(slots_);
+        if (input_.kept != nullptr) pipeline_.guard(input_.kept->pool());
         pipeline_.guard(write_);
         pipeline_.on_change([this] { job_.doorbell.ring(); });
     }
@@ -120,7 +128,7 @@ private:
     WorkQueue<LoadedPartition> loaded_;
     std::vector<std::unique_ptr<WorkQueue<SortedPiece>>> sorted_;  // by output disk
     std::vector<std::unique_ptr<WorkQueue<WrittenPart>>> written_;
-    std::unique_ptr<PartitionReader> reader_;
+    std::unique_ptr<PartitionReader> reader_;  // absent in a one-pass sort
     std::vector<std::unique_ptr<Sorter>> sorters_;
     std::vector<std::unique_ptr<PartWriter>> writers_;
     std::vector<std::unique_ptr<PartFinisher>> finishers_;

@@ -11,12 +11,14 @@
 #include "jobs/stage_report.hpp"
 #include "record/partitioner.hpp"
 #include "record/record_checker.hpp"
+#include "stages/kept_partitions.hpp"
 
 namespace sluice {
 
 struct PhaseTwoInput {
-    std::vector<IoFile*> logs;      ///< by disk number of the extent index
-    std::uint64_t chunk_bytes = 0;  ///< of phase one: how the extents are padded
+    std::vector<IoFile*> logs;       ///< by disk number of the extent index
+    std::uint64_t chunk_bytes = 0;   ///< of phase one: how the extents are padded
+    KeptPartitions* kept = nullptr;  ///< one pass: the partitions are here, sealed, and nothing is read
     std::uint32_t output_disks = 1;
     std::function<std::uint32_t(std::uint32_t)> disk_of_part;  ///< local partition -> output disk
     std::function<std::string(std::uint32_t)> path_of_part;    ///< local partition -> file to create

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "jobs/plan_internal.hpp"
 #include "net/transport_kind.hpp"
 #include "record/chunk_layout.hpp"
 #include "runtime/error.hpp"
@@ -11,28 +12,18 @@
 #include "sort/sort_partition.hpp"
 
 namespace sluice {
+namespace planning {
 namespace {
 
-constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // DESIGN.md chapter 11: from 1 MB up depth 4 is enough
-constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
 // Between hosts: Open MPI sends up to 64 KiB over TCP at once, header included, more only after a question and an
 // answer that queue behind other data. docs/network.md has the difference.
 constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 constexpr std::uint64_t kWantedExtentBytes = 4 * kMiB;
-constexpr std::uint64_t kWantedWriteBytes = 4 * kMiB;   // beside 4 MB reads, 1 MB writes get too little of the disk
-constexpr std::uint64_t kLargestPartition = 64 * kMiB;  // small partitions gather faster than large ones
-constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
-constexpr unsigned kWantedDepth = 4;
+constexpr std::uint64_t kLargestPartition = 64 * kMiB;       // small partitions gather faster than large ones
 constexpr std::uint64_t kPaddedChunkBytes = 1 * kMiB;        // chunks of records that do not fill blocks: up to
 constexpr std::uint64_t kTightPaddedChunkBytes = 64 * kKiB;  // and where memory is short
 constexpr std::uint64_t kLeastWriteBytes = 64 * kKiB;        // of records that do not fill blocks
 
-/// The steps by which the planner gives up comfort before it refuses (DESIGN.md chapter 6).
-struct Comfort {
-    std::uint64_t read_bytes = kWantedReadBytes, message_bytes = kWantedMessageBytes, write_bytes = kWantedWriteBytes;
-    unsigned depth = kWantedDepth, max_workers = 64;
-    bool spare_buffers = true;
-};
 const Comfort kComforts[] = {
     {},
     {kWantedReadBytes / 2, kWantedMessageBytes / 2, kWantedWriteBytes / 2, kWantedDepth, 8, true},
@@ -41,12 +32,6 @@ const Comfort kComforts[] = {
     {kWantedReadBytes / 16, kWantedMessageBytes / 8, kMiB / 4, 2, 1, true},
     {1, 64 * kKiB, 1, 1, 1, false},
 };
-
-std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit) {
-    return std::max(unit, round_down(wanted_bytes, unit));
-}
-
-std::uint64_t pick(std::uint64_t configured, std::uint64_t planned) { return configured != 0 ? configured : planned; }
 
 unsigned pick_workers(unsigned configured, unsigned planned, unsigned cap) {
     return configured != 0 ? configured : std::max(1u, std::min(planned, cap));
@@ -58,7 +43,33 @@ std::uint64_t chunk_limit(const Config& config, RecordFormat format, bool roomy)
     return format.fills_blocks() ? format.aligned_unit_bytes() : roomy ? kPaddedChunkBytes : kTightPaddedChunkBytes;
 }
 
-/// Everything of phase one but the chunks, whose number is what memory is left.
+}  // namespace
+
+std::span<const Comfort> comforts() { return kComforts; }
+
+std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit) {
+    return std::max(unit, round_down(wanted_bytes, unit));
+}
+
+std::uint64_t write_bytes_for(const Config& config, RecordFormat format, const Comfort& comfort) {
+    const std::uint64_t least = format.fills_blocks() ? 0 : kLeastWriteBytes;
+    return whole_units(pick(config.io.write_size_bytes, std::max(comfort.write_bytes, least)),
+                       format.buffer_unit_bytes());
+}
+
+Comfort between(Comfort comfort, const std::vector<RankResources>& ranks) {
+    const bool several_hosts =
+        std::any_of(ranks.begin(), ranks.end(), [&](const RankResources& r) { return r.host != ranks.front().host; });
+    if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
+    return comfort;
+}
+
+void agree_on_messages(SortPlan& plan) {
+    std::uint64_t message_bytes = plan.ranks.front().one.message_bytes;
+    for (const RankPlan& rank : plan.ranks) message_bytes = std::min(message_bytes, rank.one.message_bytes);
+    for (RankPlan& rank : plan.ranks) rank.one.message_bytes = message_bytes;
+}
+
 PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
                             const Comfort& comfort) {
     PhaseOnePlan plan;
@@ -97,6 +108,8 @@ std::uint64_t fixed_bytes(const PhaseOnePlan& plan) {
     return plan.read_buffers * plan.read_bytes + (plan.send_buffers + plan.receive_buffers) * plan.message_bytes;
 }
 
+namespace {
+
 std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat format, const RankResources& rank,
                                            std::size_t ranks, std::uint32_t partitions, const Comfort& comfort,
                                            std::uint64_t budget_bytes) {
@@ -131,7 +144,6 @@ std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat fo
 
 std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
                                           std::uint64_t partition_bytes, std::uint64_t budget_bytes) {
-    const std::uint64_t unit = format.buffer_unit_bytes();
     PhaseTwoPlan plan;
     plan.partition_bytes = round_up(std::max<std::uint64_t>(partition_bytes, 1), kDirectIoAlign);
     plan.scratch_bytes =
@@ -145,10 +157,7 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
             const unsigned depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
             plan.read_depth = depth * std::max(1u, rank.intermediate_disks);
             plan.write_depth = depth;
-            plan.write_bytes = whole_units(
-                pick(config.io.write_size_bytes,
-                     format.fills_blocks() ? comfort.write_bytes : std::max(comfort.write_bytes, kLeastWriteBytes)),
-                unit);
+            plan.write_bytes = write_bytes_for(config, format, comfort);
             plan.write_buffers = std::size_t{depth} * std::max(1u, rank.output_disks) + sorters;
             // Best: every sorter busy, one partition ready and one being read; at worst one partition at a time.
             const std::size_t spare_slots = comfort.max_workers >= 8 ? 2 : comfort.max_workers >= 2 ? 1 : 0;
@@ -159,17 +168,18 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
     return std::nullopt;
 }
 
-std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, const RankResources& rank,
-                                  std::size_t ranks, std::uint32_t partitions, std::uint64_t planned_bytes,
-                                  std::uint64_t budget_bytes, bool several_hosts) {
+std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, const std::vector<RankResources>& all,
+                                  std::uint32_t number, std::uint32_t partitions, std::uint64_t planned_bytes,
+                                  std::uint64_t budget_bytes) {
+    const RankResources& rank = all[number];
     // Loaded as it was written, padding included, of which tight chunks have most.
     const std::uint64_t loaded_bytes =
         padded_bytes(format, chunk_bytes_for(format, chunk_limit(config, format, false)), planned_bytes);
     const auto two = fit_phase_two(config, format, rank, loaded_bytes, budget_bytes);
     if (!two) return std::nullopt;
-    for (Comfort comfort : kComforts) {
-        if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
-        const auto one = plan_phase_one(config, format, rank, ranks, partitions, comfort, budget_bytes);
+    for (const Comfort& comfort : kComforts) {
+        const auto one =
+            plan_phase_one(config, format, rank, all.size(), partitions, between(comfort, all), budget_bytes);
         if (!one) continue;
         if (one->window_bytes() == 0) return RankPlan{partitions, *one, *two};
         // The arena is mapped for both phases before the window is, so phase two has to leave room for it.
@@ -180,7 +190,8 @@ std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, con
     return std::nullopt;
 }
 
-/// Contiguous partition ranges in proportion to the ranks' weights (largest remainder).
+}  // namespace
+
 Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResources>& ranks) {
     const double total = std::accumulate(ranks.begin(), ranks.end(), 0.0,
                                          [](double sum, const RankResources& r) { return sum + r.weight; });
@@ -194,6 +205,8 @@ Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResource
     return ownership;
 }
 
+namespace {
+
 /// The plan with `partitions` partitions, if it fits within each rank's budget (or, when given, within `budget_bytes`).
 std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format,
                                        const std::vector<RankResources>& ranks, std::uint32_t partitions,
@@ -205,19 +218,13 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     plan.ownership = own_by_weight(partitions, ranks);
     plan.mean_partition_bytes = input_bytes / partitions;
     plan.planned_partition_bytes = planned_partition_bytes(plan.mean_partition_bytes, format.record_bytes);
-    const bool several_hosts =
-        std::any_of(ranks.begin(), ranks.end(), [&](const RankResources& r) { return r.host != ranks.front().host; });
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
-        const auto fitted =
-            plan_rank(config, format, ranks[r], ranks.size(), plan.ownership.count(r), plan.planned_partition_bytes,
-                      budget_bytes.value_or(ranks[r].budget_bytes), several_hosts);
+        const auto fitted = plan_rank(config, format, ranks, r, plan.ownership.count(r), plan.planned_partition_bytes,
+                                      budget_bytes.value_or(ranks[r].budget_bytes));
         if (!fitted) return std::nullopt;
         plan.ranks.push_back(*fitted);
     }
-    // A host with little memory plans smaller messages, and a sender must not send what does not fit there.
-    std::uint64_t message_bytes = plan.ranks.front().one.message_bytes;
-    for (const RankPlan& rank : plan.ranks) message_bytes = std::min(message_bytes, rank.one.message_bytes);
-    for (RankPlan& rank : plan.ranks) rank.one.message_bytes = message_bytes;
+    agree_on_messages(plan);
     return plan;
 }
 
@@ -227,7 +234,7 @@ std::uint32_t partitions_of_size(std::uint64_t input_bytes, std::uint64_t partit
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(per_rank * ranks, 1u << 20));
 }
 
-/// Partition counts to try: the wanted size first, then larger and smaller ones in turn.
+/// The wanted size first, then larger and smaller ones in turn.
 std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t wanted_bytes, std::size_t ranks) {
     std::vector<std::uint32_t> counts;
     for (double factor = 1; factor < 2000; factor *= 1.25) {
@@ -240,26 +247,43 @@ std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t w
     return counts;
 }
 
-/// The counts that a rank budget leads to, in the order of preference.
-std::vector<std::uint32_t> partition_counts(const Config& config, std::uint64_t budget_bytes, std::uint64_t input_bytes,
-                                            std::size_t ranks) {
-    if (config.partitions.count != 0) return {config.partitions.count};
-    if (config.partitions.size_bytes != 0)
-        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks)};
-    const std::uint64_t wanted = std::clamp(budget_bytes / 16, kSmallestPartition, kLargestPartition);
-    return candidates(input_bytes, wanted, ranks);
+std::uint64_t wanted_partition_bytes(std::uint64_t budget_bytes) {
+    return std::clamp(budget_bytes / 16, kSmallestPartition, kLargestPartition);
 }
 
 std::uint64_t smallest_budget(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                               std::uint64_t input_bytes) {
-    std::uint64_t low = 0, high = 1;
     // As with that budget in the config: it also decides which partition counts are tried.
-    const auto works = [&](std::uint64_t budget) {
-        const auto counts = partition_counts(config, budget, input_bytes, ranks.size());
+    return smallest_working([&](std::uint64_t budget_bytes) {
+        const auto counts = partition_counts(config, input_bytes, wanted_partition_bytes(budget_bytes), ranks.size());
         return std::any_of(counts.begin(), counts.end(), [&](std::uint32_t count) {
-            return try_partitions(config, format, ranks, count, input_bytes, budget).has_value();
+            return try_partitions(config, format, ranks, count, input_bytes, budget_bytes).has_value();
         });
-    };
+    });
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> partition_counts(const Config& config, std::uint64_t input_bytes, std::uint64_t wanted_bytes,
+                                            std::size_t ranks) {
+    if (config.partitions.count != 0) return {config.partitions.count};
+    if (config.partitions.size_bytes != 0)
+        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks)};
+    return candidates(input_bytes, wanted_bytes, ranks);
+}
+
+std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks) {
+    return std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });
+}
+
+const RankResources& tightest_of(const std::vector<RankResources>& ranks) {
+    return *std::min_element(ranks.begin(), ranks.end(),
+                             [](const auto& a, const auto& b) { return a.budget_bytes < b.budget_bytes; });
+}
+
+std::uint64_t smallest_working(const std::function<bool(std::uint64_t)>& works) {
+    std::uint64_t low = 0, high = 1;
     while (!works(high * kMiB)) {
         low = high;
         high *= 2;
@@ -272,7 +296,34 @@ std::uint64_t smallest_budget(const Config& config, RecordFormat format, const s
     return high * kMiB;
 }
 
+namespace {
+
+/// Two passes, or an error with the numbers.
+SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
+                       bool with_smallest_budget) {
+    const std::uint64_t input_bytes = total_input_bytes(ranks);
+    const RankResources& tightest = tightest_of(ranks);
+    const auto counts =
+        partition_counts(config, input_bytes, wanted_partition_bytes(tightest.budget_bytes), ranks.size());
+    for (const std::uint32_t count : counts) {
+        if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
+            if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, input_bytes);
+            return *plan;
+        }
+    }
+    const std::uint64_t smallest = smallest_budget(config, format, ranks, input_bytes);
+    throw Error(Errc::config, "memory.budget: " + format_bytes(tightest.budget_bytes) + " for a rank of host " +
+                                  tightest.host + " is too small to sort " +
+                                  human_bytes(static_cast<double>(input_bytes)) + " on " +
+                                  std::to_string(ranks.size()) + " ranks; the smallest that works is " +
+                                  format_bytes(smallest) + " for each rank, so set memory.budget of each host >= \"" +
+                                  format_bytes(smallest) + "\" times its ranks");
+}
+
 }  // namespace
+}  // namespace planning
+
+using namespace planning;
 
 std::uint64_t PhaseOnePlan::memory_bytes() const { return fixed_bytes(*this) + chunks * chunk_bytes; }
 
@@ -280,6 +331,11 @@ std::uint64_t PhaseOnePlan::window_bytes() const { return receive_in_window ? re
 
 std::uint64_t PhaseTwoPlan::memory_bytes() const {
     return partition_slots * partition_bytes + sorters * scratch_bytes + write_buffers * write_bytes;
+}
+
+std::uint64_t RankPlan::arena_bytes() const {
+    if (one.chunk_records == 0) return std::max(one.arena_bytes(), two.memory_bytes());
+    return one.chunk_memory_bytes() + std::max(fixed_bytes(one) - one.window_bytes(), two.memory_bytes());
 }
 
 std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t record_bytes) {
@@ -330,32 +386,54 @@ MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks) {
 
 std::optional<PhaseOnePlan> plan_phase_one_alone(const Config& config, RecordFormat format, const RankResources& rank,
                                                  std::uint32_t partitions, std::uint64_t budget_bytes) {
-    for (const Comfort& comfort : kComforts) {
+    for (const Comfort& comfort : comforts()) {
         if (auto one = plan_phase_one(config, format, rank, 1, partitions, comfort, budget_bytes)) return one;
     }
     return std::nullopt;
 }
 
+namespace {
+
+/// "one" or "auto": one pass where it fits.
+SortPlan plan_by_memory(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
+                        bool with_smallest_budget) {
+    const std::string input = human_bytes(static_cast<double>(total_input_bytes(ranks)));
+    const std::string place = input + " of input on " + std::to_string(ranks.size()) + " rank(s)";
+    if (auto plan = plan_one_pass(config, format, ranks)) {
+        if (with_smallest_budget) plan->smallest_budget_bytes = smallest_one_pass_budget(config, format, ranks);
+        std::size_t fullest = 0;
+        for (std::size_t r = 1; r < ranks.size(); ++r) {
+            if (plan->ranks[r].memory_bytes() > plan->ranks[fullest].memory_bytes()) fullest = r;
+        }
+        plan->passes_reason = "passes = \"" + config.passes + "\": one pass, since " + place + " fits in memory, " +
+                              human_bytes(static_cast<double>(plan->ranks[fullest].memory_bytes())) + " of " +
+                              human_bytes(static_cast<double>(ranks[fullest].budget_bytes)) + " on rank " +
+                              std::to_string(fullest);
+        return *plan;
+    }
+    const std::uint64_t smallest = smallest_one_pass_budget(config, format, ranks);
+    const std::string numbers = place + " needs a budget of " + format_bytes(smallest) + " for each rank, host " +
+                                tightest_of(ranks).host + " has " + format_bytes(tightest_of(ranks).budget_bytes);
+    if (config.passes == "one") {
+        throw Error(Errc::config, "passes = \"one\": does not fit in memory: " + numbers +
+                                      "; set memory.budget of each host >= \"" + format_bytes(smallest) +
+                                      "\" times its ranks, add hosts, or set passes = \"two\"");
+    }
+    SortPlan plan = plan_two_pass(config, format, ranks, with_smallest_budget);
+    plan.passes_reason = "passes = \"auto\": two passes, since one pass over " + numbers;
+    return plan;
+}
+
+}  // namespace
+
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget) {
-    const std::uint64_t input_bytes =
-        std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0},
-                        [](std::uint64_t sum, const RankResources& r) { return sum + r.input_bytes; });
-    const auto tightest = std::min_element(
-        ranks.begin(), ranks.end(), [](const auto& a, const auto& b) { return a.budget_bytes < b.budget_bytes; });
-    for (const std::uint32_t count : partition_counts(config, tightest->budget_bytes, input_bytes, ranks.size())) {
-        if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
-            if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, input_bytes);
-            return *plan;
-        }
+    if (config.passes == "two") {
+        SortPlan plan = plan_two_pass(config, format, ranks, with_smallest_budget);
+        plan.passes_reason = "passes = \"two\"";
+        return plan;
     }
-    const std::uint64_t smallest = smallest_budget(config, format, ranks, input_bytes);
-    throw Error(Errc::config, "memory.budget: " + format_bytes(tightest->budget_bytes) + " for a rank of host " +
-                                  tightest->host + " is too small to sort " +
-                                  human_bytes(static_cast<double>(input_bytes)) + " on " +
-                                  std::to_string(ranks.size()) + " ranks; the smallest that works is " +
-                                  format_bytes(smallest) + " for each rank, so set memory.budget of each host >= \"" +
-                                  format_bytes(smallest) + "\" times its ranks");
+    return plan_by_memory(config, format, ranks, with_smallest_budget);
 }
 
 }  // namespace sluice

@@ -29,13 +29,15 @@ struct PhaseOnePlan {
     unsigned read_depth = 4;       ///< reads in flight per reader
     std::size_t read_buffers = 0;
     std::uint64_t chunk_bytes = 0;
+    std::uint64_t chunk_records = 0;  ///< one pass: records a chunk holds, a power of two; 0 in two passes
     std::size_t chunks = 0;           ///< >= (distributors + logical_disk_distributors) * partitions
     std::uint64_t message_bytes = 0;  ///< send and receive buffers, header included
     std::size_t send_buffers = 0;     ///< >= distributors * (ranks - 1)
     std::size_t receive_buffers = 0;  ///< >= least_receive_buffers() of the transport
     std::size_t target_chunks = 1, max_chunks = 1, low_water_chunks = 0;
-    unsigned write_depth = 4;            ///< chained writes in flight per intermediate disk
-    bool receive_in_window = false;      ///< rma: receive buffers are MPI's memory, beside the arena, during phase one
+    unsigned write_depth = 4;        ///< chained writes in flight per intermediate disk
+    bool receive_in_window = false;  ///< rma: receive buffers are MPI's memory, beside the arena, during phase one
+    std::uint64_t chunk_memory_bytes() const { return chunks * chunk_bytes; }
     std::uint64_t memory_bytes() const;  ///< all of it, the window included
     std::uint64_t window_bytes() const;
     std::uint64_t arena_bytes() const { return memory_bytes() - window_bytes(); }
@@ -59,6 +61,9 @@ struct RankPlan {
     std::uint32_t partitions = 0;
     PhaseOnePlan one;
     PhaseTwoPlan two;
+    /// What the arena must hold: the larger phase; in one pass, where the chunks stay, they and the larger rest.
+    std::uint64_t arena_bytes() const;
+    std::uint64_t memory_bytes() const { return arena_bytes() + one.window_bytes(); }  ///< of a one-pass plan
 };
 
 struct SortPlan {
@@ -66,6 +71,8 @@ struct SortPlan {
     Ownership ownership;
     std::uint64_t input_bytes = 0, mean_partition_bytes = 0, planned_partition_bytes = 0;
     std::uint64_t smallest_budget_bytes = 0;  ///< of the rank that needs most, for this input on this cluster
+    unsigned passes = 2;                      ///< 1: partitions stay in memory between the phases
+    std::string passes_reason;                ///< one line: why so many
     std::vector<RankPlan> ranks;
 };
 
@@ -73,7 +80,8 @@ struct SortPlan {
 /// partitions get six standard deviations of a uniform draw on top.
 std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t record_bytes);
 
-/// Throws Error(config) saying which rank needs how much, and the smallest budget that works, when nothing fits.
+/// One pass or two, as config.passes says. Throws Error(config) saying which rank needs how much, and the smallest
+/// budget that works, when nothing fits.
 /// @param with_smallest_budget  also search the smallest budget that works (some milliseconds; for `config check`).
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget = false);
@@ -97,6 +105,12 @@ MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks);
 /// the least comfortable plan fits.
 std::optional<PhaseOnePlan> plan_phase_one_alone(const Config& config, RecordFormat format, const RankResources& rank,
                                                  std::uint32_t partitions, std::uint64_t budget_bytes);
+
+/// One pass: phase two for one rank, once the records of its largest partition are known, in the `memory_bytes` beside
+/// the chunks; nullopt when not even one sorter's tags fit.
+std::optional<PhaseTwoPlan> plan_phase_two_in_memory(const Config& config, RecordFormat format,
+                                                     const RankResources& rank, std::uint64_t largest_records,
+                                                     std::uint64_t memory_bytes);
 
 /// What `config check` prints: partitions, buffers per stage, threads, bytes per disk, floors and the smallest budget.
 std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks);

@@ -21,21 +21,23 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
     std::string text;
     text += line("reads", fmt::format("{} of input on {} disk(s)", human_bytes(static_cast<double>(rank.input_bytes)),
                                       rank.input_disks));
-    text += line("sorts", fmt::format("{} in {} partitions, {} per intermediate disk, {} per output disk",
-                                      human_bytes(share_bytes), plan.partitions,
-                                      human_bytes(share_bytes / rank.intermediate_disks),
-                                      human_bytes(share_bytes / rank.output_disks)));
+    const std::string logs =
+        sort.passes == 1 ? "in memory" : human_bytes(share_bytes / rank.intermediate_disks) + " per intermediate disk";
+    text += line("sorts", fmt::format("{} in {} partitions, {}, {} per output disk", human_bytes(share_bytes),
+                                      plan.partitions, logs, human_bytes(share_bytes / rank.output_disks)));
     text += line("cores", fmt::format("{}", rank.cores));
     text += line("phase one workers",
-                 fmt::format("{} reader, {} node distributor, {} logical-disk distributor, {} writer, 1 network",
-                             one.readers, one.distributors, one.logical_disk_distributors, one.writers));
+                 fmt::format("{} reader, {} node distributor, {} logical-disk distributor, {}, 1 network", one.readers,
+                             one.distributors, one.logical_disk_distributors,
+                             sort.passes == 1 ? "1 keeper" : std::to_string(one.writers) + " writer"));
     text += line("  read buffers",
                  pool(one.read_buffers, one.read_bytes) + fmt::format(", {} in flight per reader", one.read_depth));
+    const std::size_t open = std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions;
     text += line("  chunks",
                  pool(one.chunks, one.chunk_bytes) +
-                     fmt::format(", at least {} needed; written in chains of {} to {}",
-                                 std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions,
-                                 one.target_chunks, one.max_chunks));
+                     (sort.passes == 1 ? fmt::format(", of {} records; {} may be open at once", one.chunk_records, open)
+                                       : fmt::format(", at least {} needed; written in chains of {} to {}", open,
+                                                     one.target_chunks, one.max_chunks)));
     if (one.send_buffers > 0) {
         text += line("  send buffers", pool(one.send_buffers, one.message_bytes));
         text +=
@@ -45,12 +47,21 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
                                               "all ranks are on one host; phase two leaves room for them"
                                             : ""));
     }
-    text += line("phase two workers", fmt::format("1 reader, {} sorter, {} writer", two.sorters, rank.output_disks));
-    text += line("  partition slots", pool(two.partition_slots, two.partition_bytes));
+    text += line("phase two workers", fmt::format("{} reader, {} sorter, {} writer", sort.passes == 1 ? 0 : 1,
+                                                  two.sorters, rank.output_disks));
+    if (sort.passes == 2) text += line("  partition slots", pool(two.partition_slots, two.partition_bytes));
     text += line("  tags", pool(two.sorters, two.scratch_bytes));
     text += line("  write buffers",
                  pool(two.write_buffers, two.write_bytes) + fmt::format(", {} in flight per disk", two.write_depth));
     const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+    if (sort.passes == 1) {
+        text += line("memory",
+                     fmt::format("chunks {} + the larger of phase one's rest {} and phase two's {} = {}, "
+                                 "budget {}",
+                                 size(one.chunk_memory_bytes()), size(one.memory_bytes() - one.chunk_memory_bytes()),
+                                 size(two.memory_bytes()), size(plan.memory_bytes()), size(rank.budget_bytes)));
+        return text;
+    }
     text += line("memory", fmt::format("phase one {}, phase two {}, budget {}", size(one.memory_bytes()),
                                        size(two.memory_bytes()), size(rank.budget_bytes)));
     const MemoryFloors floors = memory_floors(plan, sort.ranks.size());
@@ -81,6 +92,7 @@ std::string describe(const SortPlan& plan, const std::vector<RankResources>& ran
                     human_bytes(static_cast<double>(plan.input_bytes)), ranks.size(), plan.ownership.partitions(),
                     human_bytes(static_cast<double>(plan.mean_partition_bytes)),
                     human_bytes(static_cast<double>(plan.planned_partition_bytes)));
+    text += plan.passes_reason + "\n";
     // Racks have many equal ranks: those with the same plan share one paragraph.
     std::vector<std::pair<std::string, std::vector<std::size_t>>> plans;
     for (std::size_t rank = 0; rank < ranks.size(); ++rank) {

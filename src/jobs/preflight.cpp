@@ -25,7 +25,9 @@ void check_disks(JobContext& job, Problems& problems) {
     for (const auto& [role, name] :
          {std::pair(DiskRole::input, "input"), std::pair(DiskRole::intermediate, "intermediate"),
           std::pair(DiskRole::output, "output")}) {
+        if (role == DiskRole::intermediate && job.config.passes == "one") continue;  // never touched
         const auto paths = disk_paths(job, role);
+        if (role == DiskRole::intermediate && paths.empty() && job.config.passes == "auto") continue;
         if (paths.empty() && !(role == DiskRole::input && !job.config.input.paths.empty())) {
             problems.push_back("[2] disks: none has role = \"" + std::string(name) +
                                "\"; add a [[disks]] table with it");
@@ -68,7 +70,12 @@ void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
         std::string path;
     };
     std::map<std::uint64_t, Need> needs;
+    if (plan.passes == 2 && disk_paths(job, DiskRole::intermediate).empty()) {
+        problems.push_back("[2] disks: none has role = \"intermediate\", and " + plan.passes_reason +
+                           "; add a [[disks]] table with it");
+    }
     for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
+        if (role == DiskRole::intermediate && plan.passes == 1) continue;
         const auto paths = disk_paths(job, role);
         for (const std::string& path : paths) {
             const auto info = job.files.info(path);

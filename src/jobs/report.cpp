@@ -56,7 +56,8 @@ nlohmann::json rank_json(const RankReport& r) {
             {"sent_bytes", r.sent_bytes},
             {"received_bytes", r.received_bytes},
             {"links_sent_bytes_busy_ns", links_json(r.links)},
-            {"first_arrival_input_fraction", r.first_arrival_input_fraction}};
+            {"first_arrival_input_fraction", r.first_arrival_input_fraction},
+            {"startup_s", r.startup_s}};
 }
 
 RankReport rank_from(const nlohmann::json& j) {
@@ -80,6 +81,7 @@ RankReport rank_from(const nlohmann::json& j) {
     r.sent_bytes = j.at("sent_bytes");
     r.received_bytes = j.at("received_bytes");
     r.first_arrival_input_fraction = j.at("first_arrival_input_fraction");
+    r.startup_s = j.at("startup_s");
     for (const auto& link : j.at("links_sent_bytes_busy_ns")) r.links.push_back({link.at(0), link.at(1)});
     return r;
 }
@@ -94,6 +96,11 @@ std::vector<RankReport> gather_reports(Communicator& communicator, const RankRep
 }
 
 std::uint64_t RunReport::input_bytes() const { return result->input.count * prepared->plan.format.record_bytes; }
+double RunReport::startup_s() const {
+    double last = 0;
+    for (const RankReport& rank : ranks) last = std::max(last, rank.startup_s);
+    return last;
+}
 double RunReport::per_tuple(std::uint64_t (*bytes)(const PhaseReport&)) const {
     return sum_of(
                ranks,
@@ -162,6 +169,8 @@ std::string tables(const RunReport& report) {
         "reads and writes per tuple: {:.4f} and {:.4f} by our completed requests, {:.4f} and {:.4f} by the kernel\n",
         report.reads_per_tuple(), report.writes_per_tuple(), report.kernel_reads_per_tuple(),
         report.kernel_writes_per_tuple());
+    text += report.prepared->plan.passes_reason +
+            fmt::format("; {:.2f} s from program start to first read\n", report.startup_s());
     text += fmt::format("records: {} in, {} out, checksum {}, {}\n", report.result->input.count,
                         report.result->output.count, to_hex(report.result->output.sum),
                         report.result->verified ? "equal" : "not compared (run.verify = false)");
@@ -192,10 +201,10 @@ std::string tables(const RunReport& report) {
     text += stragglers_text(find_stragglers(report.ranks));
     if (report.copy) {
         text += fmt::format(
-            "speed of light: the bare two-pass copy of the same bytes takes {:.2f} + {:.2f} = {:.2f} s here; the sort "
+            "speed of light: the bare {}-pass copy of the same bytes takes {:.2f} + {:.2f} = {:.2f} s here; the sort "
             "took {:.2f} s: {} of the limit\n",
-            report.copy->pass_one_s, report.copy->pass_two_s, report.copy->elapsed_s(), report.elapsed_s,
-            report.of_limit());
+            report.copy->passes == 1 ? "one" : "two", report.copy->pass_one_s, report.copy->pass_two_s,
+            report.copy->elapsed_s(), report.elapsed_s, report.of_limit());
     }
     return text;
 }
@@ -226,6 +235,9 @@ std::string result_json(const RunReport& report) {
         {"writes_per_tuple", report.writes_per_tuple()},
         {"kernel_reads_per_tuple", report.kernel_reads_per_tuple()},
         {"kernel_writes_per_tuple", report.kernel_writes_per_tuple()},
+        {"startup_s", report.startup_s()},
+        {"passes", report.prepared->plan.passes},
+        {"passes_reason", report.prepared->plan.passes_reason},
         {"partitions", report.prepared->plan.ownership.partitions()},
         {"mean_partition_bytes", report.prepared->plan.mean_partition_bytes},
         {"passes_exceeded", report.split_partitions() != 0},
@@ -237,7 +249,7 @@ std::string result_json(const RunReport& report) {
         {"stragglers", nlohmann::json::parse(stragglers_json(find_stragglers(report.ranks)))},
         {"ranks", ranks}};
     if (report.copy) {
-        document["limit"] = {{"kind", "two-pass-copy"},
+        document["limit"] = {{"kind", report.copy->passes == 1 ? "one-pass-copy" : "two-pass-copy"},
                              {"pass_one_s", report.copy->pass_one_s},
                              {"pass_two_s", report.copy->pass_two_s},
                              {"of_limit", report.copy->elapsed_s() / std::max(1e-9, report.elapsed_s)}};

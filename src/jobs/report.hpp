@@ -25,6 +25,7 @@ struct RankReport {
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;
     std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
     double first_arrival_input_fraction = -1;
+    double startup_s = 0;           ///< from this rank's main to its first read; 0: it read nothing
     std::vector<LinkReport> links;  ///< by destination; empty with one rank
 };
 std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine);
@@ -40,6 +41,7 @@ struct RunReport {
 
     std::uint64_t input_bytes() const;
     double per_tuple(std::uint64_t (*bytes)(const PhaseReport&)) const;  ///< over all phases and ranks
+    double startup_s() const;                                            ///< of the rank that began to read last
     double reads_per_tuple() const;  ///< bytes our completed reads moved / input bytes
     double writes_per_tuple() const;
     double kernel_reads_per_tuple() const;

@@ -12,9 +12,7 @@
 namespace sluice {
 namespace {
 
-std::uint64_t arena_bytes(const RankPlan& rank) {
-    return std::max(rank.one.arena_bytes(), rank.two.memory_bytes()) + kMiB;
-}
+std::uint64_t arena_bytes(const RankPlan& rank) { return rank.arena_bytes() + kMiB; }
 
 /// Names order as keys do: the pieces of a split partition come where it would have been.
 std::string part_name(std::uint32_t first_partition, const PartLabel& label) {
@@ -132,6 +130,22 @@ private:
     std::vector<std::shared_ptr<void>> held_;
 };
 
+/// One pass: the chunks of the whole share, at the end of the arena, where the phases' own memory does not reach.
+std::unique_ptr<KeptPartitions> keep_in_memory(JobContext& job, Arena& arena, const SortPlan& plan,
+                                               const RankPlan& mine) {
+    arena.reset();
+    return std::make_unique<KeptPartitions>(
+        job.executor, arena.take_from_end(mine.one.chunk_memory_bytes(), kDirectIoAlign, "chunks"),
+        mine.one.chunk_bytes, mine.one.chunks, mine.one.chunk_records, plan.format.record_bytes, mine.partitions);
+}
+
+/// As many extents as a logical disk has when every chunk is written alone, within 8 MiB for all of them: longer chains
+/// are the rule, and what comes beyond costs one reallocation for each doubling.
+std::size_t extents_to_expect(const SortPlan& plan, const RankPlan& mine) {
+    const std::uint64_t most = plan.planned_partition_bytes / mine.one.chunk_bytes + 2;
+    return std::min<std::uint64_t>(most, 8 * kMiB / sizeof(Extent) / std::max(1u, mine.partitions));
+}
+
 /// Readers take the rank's slices in turn, so that several input disks work at once.
 std::vector<std::vector<ReadRange>> ranges_by_reader(const std::vector<InputSlice>& slices, unsigned readers) {
     std::map<std::string, unsigned> reader_of_directory;
@@ -246,14 +260,40 @@ PhaseTwoWork prepare_phase_two(JobContext& job, Arena& arena, const PreparedSort
     return work;
 }
 
+/// One pass: what is left beside the chunks, for the partitions as they are. There is no log to split a partition
+/// into, so one whose tags do not fit ends the sort.
+PhaseTwoWork prepare_in_memory(JobContext& job, const Arena& arena, const PreparedSort& prepared,
+                               const KeptPartitions& kept, SortResult& result) {
+    const SortPlan& plan = prepared.plan;
+    result.largest_partition_bytes = kept.largest_bytes();
+    const auto two = plan_phase_two_in_memory(job.config, plan.format, prepared.resources[job.rank()],
+                                              result.largest_partition_bytes / plan.format.record_bytes,
+                                              arena.phase_bytes() - kMiB / 2);
+    if (!two) {
+        throw Error(Errc::space, "one pass: a partition of rank " + std::to_string(job.rank()) + " has " +
+                                     format_bytes(result.largest_partition_bytes) + ", planned were up to " +
+                                     format_bytes(plan.planned_partition_bytes) +
+                                     ": sorting it does not fit in memory because the keys are not distributed as was "
+                                     "promised; sample them (keys.distribution), or sort with passes = \"two\"");
+    }
+    PhaseTwoWork work;
+    work.plan = *two;
+    for (std::uint32_t partition = 0; partition < kept.partitions(); ++partition)
+        work.parts.push_back({partition, 0, false});
+    return work;
+}
+
 /// Phase two over the parts. A disk that is full although the plan had room for this rank's share: says why.
-PhaseTwoResult sort_parts(JobContext& job, Arena& arena, const PreparedSort& prepared, const Logs& logs,
-                          const Output& output, const PhaseTwoWork& work, const Partitioner& partitioner,
-                          const ExtentIndex& index, LiveCounters& live) {
+PhaseTwoResult sort_parts(JobContext& job, Arena& arena, const PreparedSort& prepared, std::vector<IoFile*> logs,
+                          KeptPartitions* kept, const Output& output, const PhaseTwoWork& work,
+                          const Partitioner& partitioner, const ExtentIndex& index, LiveCounters& live) {
     const SortPlan& plan = prepared.plan;
     const std::uint32_t base = plan.ownership.first(job.rank());
     const PhaseTwoInput input{
-        logs.files(), plan.ranks[job.rank()].one.chunk_bytes, output.disks(),
+        std::move(logs),
+        plan.ranks[job.rank()].one.chunk_bytes,
+        kept,
+        output.disks(),
         [&](std::uint32_t local) { return output.disk_of_part(local); },
         [&](std::uint32_t local) { return output.partial_path(local, part_name(base, work.parts[local])); }};
     const PrefixRanges* ranges = &partitioner;
@@ -287,6 +327,7 @@ std::unique_ptr<Partitioner> make_partitioner(JobContext& job, Arena& arena, con
         disks += prepared.resources[rank].output_disks;
     }
     const SamplePlan sample = plan_sample(job.config, plan, input_bytes, memory_bytes, disks);
+    result.first_read_ns = job.executor.now_ns();
     PhaseZeroResult zero = run_phase_zero(job, arena, plan, sample, ranges, shares, live);
     result.zero = std::move(zero.report);
     result.samples = zero.samples;
@@ -346,14 +387,24 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
             : partition_shares(plan.ownership, prepared.resources);
     const auto partitioner = make_partitioner(job, *arena, prepared, ranges, shares, result, live);
     ExtentIndex index(job.executor, mine.partitions);
+    if (plan.passes == 2) index.reserve(extents_to_expect(plan, mine));
     Output output(job, prepared.run_id);
-    const Logs logs(job, prepared.run_id,
-                    padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
+    const auto kept = plan.passes == 1 ? keep_in_memory(job, *arena, plan, mine) : nullptr;
+    const auto logs =
+        kept ? nullptr
+             : std::make_unique<Logs>(
+                   job, prepared.run_id,
+                   padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
 
-    const PhaseOneInput one{ranges, logs.files(), logs.space(), std::stoull(prepared.run_id.substr(16), nullptr, 16),
-                            options.mutant};
+    const PhaseOneInput one{ranges,
+                            logs ? logs->files() : std::vector<IoFile*>{},
+                            logs ? logs->space() : std::vector<ExtentLog*>{},
+                            std::stoull(prepared.run_id.substr(16), nullptr, 16),
+                            options.mutant,
+                            kept.get()};
     PhaseOneResult first = run_phase_one(job, *arena, mine, plan, *partitioner, one, index, live);
     result.one = std::move(first.report);
+    if (result.first_read_ns == 0) result.first_read_ns = first.first_read_ns;
     result.peers = std::move(first.peers);
     result.first_arrival_input_fraction = first.first_arrival_input_fraction;
     wait_until_touched(job, *arena);
@@ -362,8 +413,10 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     result.extents = index.extent_count();
     check_pairs(job, result.peers);
 
-    const PhaseTwoWork work = prepare_phase_two(job, *arena, prepared, logs, *partitioner, index, result, live);
-    PhaseTwoResult second = sort_parts(job, *arena, prepared, logs, output, work, *partitioner, index, live);
+    const PhaseTwoWork work = kept ? prepare_in_memory(job, *arena, prepared, *kept, result)
+                                   : prepare_phase_two(job, *arena, prepared, *logs, *partitioner, index, result, live);
+    PhaseTwoResult second =
+        sort_parts(job, *arena, prepared, one.logs, kept.get(), output, work, *partitioner, index, live);
     result.two = std::move(second.report);
 
     RecordSum written;

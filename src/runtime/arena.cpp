@@ -64,6 +64,7 @@ std::uint64_t huge_bytes_at(const std::byte* address) {
 
 Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
     : capacity_(round_up(std::clamp<std::uint64_t>(bytes, 1, kMostBytes), kHugePage)),
+      end_(capacity_),
       survives_failure_(options.survives_failure) {
     map(options.huge_pages);
     try {
@@ -173,15 +174,22 @@ void Arena::name_pages_got() {
 }
 
 std::span<std::byte> Arena::take(std::uint64_t bytes, std::uint64_t align, std::string_view what) {
-    const std::uint64_t begin = std::min(round_up(used_, align), capacity_);
-    if (bytes > capacity_ - begin) {
-        throw Error(Errc::internal, "arena: pool '" + std::string(what) + "' wants " + format_bytes(bytes) +
-                                        ", but only " + format_bytes(capacity_ - begin) + " of " +
-                                        format_bytes(capacity_) +
-                                        " are left; the plan and the phase disagree, please report this");
-    }
+    const std::uint64_t begin = std::min(round_up(used_, align), end_);
+    if (bytes > end_ - begin) fail_to_take(bytes, end_ - begin, what);
     used_ = begin + bytes;
     return {memory_ + begin, bytes};
+}
+
+std::span<std::byte> Arena::take_from_end(std::uint64_t bytes, std::uint64_t align, std::string_view what) {
+    if (bytes > end_ - used_ || round_down(end_ - bytes, align) < used_) fail_to_take(bytes, end_ - used_, what);
+    end_ = round_down(end_ - bytes, align);
+    return {memory_ + end_, bytes};
+}
+
+void Arena::fail_to_take(std::uint64_t bytes, std::uint64_t left_bytes, std::string_view what) const {
+    throw Error(Errc::internal, "arena: pool '" + std::string(what) + "' wants " + format_bytes(bytes) + ", but only " +
+                                    format_bytes(left_bytes) + " of " + format_bytes(capacity_) +
+                                    " are left; the plan and the phase disagree, please report this");
 }
 
 }  // namespace sluice

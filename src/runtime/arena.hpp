@@ -40,9 +40,13 @@ public:
     /// The next `bytes`, aligned; throws Error(internal) naming `what` when the plan asks for more than it was made
     /// for. The bytes hold whatever the phase before left there.
     std::span<std::byte> take(std::uint64_t bytes, std::uint64_t align, std::string_view what);
-    /// All spans are void, the memory stays mapped and touched.
+    /// The last `bytes` of the memory, which reset() leaves alone: for what lives longer than a phase. Aligned to
+    /// `align`; throws as take().
+    std::span<std::byte> take_from_end(std::uint64_t bytes, std::uint64_t align, std::string_view what);
+    /// All spans of take() are void, the memory stays mapped and touched.
     void reset() noexcept { used_ = 0; }
     std::uint64_t capacity_bytes() const noexcept { return capacity_; }
+    std::uint64_t phase_bytes() const noexcept { return end_; }  ///< what take() has in all
     std::uint64_t used_bytes() const noexcept { return used_; }
     /// What was got, not what was asked for: "2 MiB pages (reserved)", "2 MiB pages (madvise)", "4 KiB pages (no 2 MiB
     /// pages free)", ...
@@ -56,9 +60,10 @@ private:
     void touch(std::uint64_t from, std::uint64_t to, unsigned threads);
     void fail_if_short() const;
     void name_pages_got();
+    [[noreturn]] void fail_to_take(std::uint64_t bytes, std::uint64_t left_bytes, std::string_view what) const;
 
     std::byte* memory_ = nullptr;
-    std::uint64_t capacity_ = 0, used_ = 0;
+    std::uint64_t capacity_ = 0, used_ = 0, end_ = 0;  // end_: where take_from_end() begins
     std::string page_kind_;
     std::atomic<int> touch_error_{0};
     std::atomic<bool> stop_{false}, touching_{false};

@@ -101,6 +101,7 @@ public:
     std::size_t count() const noexcept { return count_; }
     std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
     const std::string& name() const noexcept { return name_; }
+    Executor& executor() const noexcept { return executor_; }
 
 private:
     friend struct GiveBack;

@@ -85,7 +85,8 @@ struct Config {
     PlacementConfig placement;
     RunConfig run;
     ResultsConfig results;
-    double weight = 1.0;  ///< share of this host's ranks in the output, relative to other hosts
+    std::string passes = "two";  ///< one, two or auto
+    double weight = 1.0;         ///< share of this host's ranks in the output, relative to other hosts
 
     std::vector<DiskConfig> disks_of(DiskRole role) const;
 };

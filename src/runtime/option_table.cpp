@@ -195,6 +195,10 @@ void add_memory_and_data(std::vector<Option>& t) {
                             SLUICE_FIELD(partitions.size_bytes)));
     t.push_back(integer_option("partitions.count", 0, 1 << 20, "partitions over all ranks; 0: planned",
                                SLUICE_FIELD(partitions.count)));
+    t.push_back(choice_option("passes", {"two", "one", "auto"},
+                              "reads and writes of each record: two; one, when the data fits in the memory of all "
+                              "ranks; auto: one where it fits",
+                              SLUICE_FIELD(passes)));
     t.push_back(
         name_option("input.name", "directory of the input data set on each input disk", SLUICE_FIELD(input.name)));
     t.push_back(
@@ -254,8 +258,11 @@ void add_run(std::vector<Option>& t) {
                                SLUICE_FIELD(run.overwrite)));
     t.push_back(boolean_option("run.allow_duplicate_input", "accept the same input file twice",
                                SLUICE_FIELD(run.allow_duplicate_input)));
-    t.push_back(choice_option("run.limit", {"none", "two-pass-copy"}, "speed of light to measure after the sort",
-                              SLUICE_FIELD(run.limit)));
+    t.push_back(
+        choice_option("run.limit", {"none", "copy", "two-pass-copy"},
+                      "speed of light to measure after the sort: copy is the bare copy in as many passes as the "
+                      "sort took, two-pass-copy only serves two",
+                      SLUICE_FIELD(run.limit)));
     t.push_back(
         choice_option("run.progress", {"auto", "line", "none"}, "live figures on stderr", SLUICE_FIELD(run.progress)));
     t.push_back(duration_option("run.watchdog", 500'000'000, 86'400'000'000'000,

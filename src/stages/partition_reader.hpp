@@ -3,19 +3,23 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "io/extent_log.hpp"
 #include "io/io_backend.hpp"
 #include "runtime/buffer_pool.hpp"
 #include "runtime/work_queue.hpp"
+#include "stages/kept_partitions.hpp"
 
 namespace sluice {
 
-/// All records of one partition, contiguous, in no particular order.
+/// All records of one partition in no particular order: contiguous, or, in a one-pass sort, in the chunks they came in.
 struct LoadedPartition {
     std::uint32_t partition = 0;  ///< local number
     Buffer records;
+    std::optional<KeptPartition> kept{};  ///< then `records` is empty
+    std::uint64_t bytes() const { return kept ? kept->record_bytes : records.size(); }
 };
 
 /// Chunks of `bytes` of which the first `record_bytes` are records; equal where chunks have no padding.

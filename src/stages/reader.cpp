@@ -59,6 +59,7 @@ bool Reader::submit_next() {
     slots_[slot] = {std::move(buffer), head_bytes, bytes, range_};
     queue_->read(*files_[range_], from - head_bytes,
                  slots_[slot].buffer.storage().first(round_up(head_bytes + bytes, kDirectIoAlign)), slot);
+    if (first_read_ns_ == 0) first_read_ns_ = pool_.executor().now_ns();
     position_ += bytes;
     return true;
 }

@@ -31,6 +31,8 @@ public:
     void run();
     /// From completed reads only. Any thread, exact after run().
     IoCounters counters() const { return queue_->counters(); }
+    /// When the first read was submitted, by the executor's clock; 0 when there was none. Exact after run().
+    std::uint64_t first_read_ns() const noexcept { return first_read_ns_; }
 
 private:
     bool submit_next();
@@ -52,6 +54,7 @@ private:
     // By range; opened when the first read of the range is submitted, once for neighbours in the same file.
     std::vector<std::shared_ptr<IoFile>> files_;
     std::size_t range_ = 0;
+    std::uint64_t first_read_ns_ = 0;
     std::uint64_t position_ = 0;      // within the range
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };

@@ -11,29 +11,40 @@ Sorter::Sorter(Ports ports, RecordFormat format, const PrefixRanges& ranges, std
       ranges_(ranges),
       first_partition_(first_partition),
       sorter_(format, scratch),
+      chunked_sorter_(format, scratch),
       stream_(format.record_bytes, ports_.write_buffers.buffer_bytes()),
       verify_(verify),
       parts_(parts) {}
 
 void Sorter::run() {
     while (auto loaded = ports_.input.pop()) {
-        this_worker().input_bytes.add(loaded->records.size());
-        const auto [low, high] = ranges_.prefix_range(first_partition_ + loaded->partition);
-        sorter_.sort(loaded->records.data(), PrefixRange{low, high});
+        this_worker().input_bytes.add(loaded->bytes());
+        sort(*loaded);
         emit(*loaded);
+        if (loaded->kept) loaded->kept->give_back();
         this_worker().units.add(1);
     }
     ports_.done();
 }
 
+void Sorter::sort(const LoadedPartition& loaded) {
+    const auto [low, high] = ranges_.prefix_range(first_partition_ + loaded.partition);
+    if (loaded.kept) {
+        chunked_sorter_.sort(loaded.kept->records, loaded.bytes() / format_.record_bytes, PrefixRange{low, high});
+    } else {
+        sorter_.sort(loaded.records.data(), PrefixRange{low, high});
+    }
+}
+
 void Sorter::emit(const LoadedPartition& loaded) {
-    const std::uint64_t total_bytes = loaded.records.size();
+    const std::uint64_t total_bytes = loaded.bytes();
     WorkQueue<SortedPiece>& output = ports_.output(loaded.partition);
     RecordChecker checker(format_);
     if (total_bytes == 0) output.push({loaded.partition, 0, 0, Buffer()});
     std::uint64_t next = 0;  // record to gather
     const auto make = [&](std::span<std::byte> records) {
-        sorter_.gather_out(next, records, verify_ ? &checker : nullptr);
+        RecordChecker* const looking = verify_ ? &checker : nullptr;
+        loaded.kept ? chunked_sorter_.gather_out(next, records, looking) : sorter_.gather_out(next, records, looking);
         next += records.size() / format_.record_bytes;
     };
     stream_.begin(total_bytes / format_.record_bytes);

@@ -10,6 +10,7 @@
 #include "record/record_checker.hpp"
 #include "record/record_stream.hpp"
 #include "runtime/work_queue.hpp"
+#include "sort/chunked_sort.hpp"
 #include "sort/sort_partition.hpp"
 #include "stages/partition_reader.hpp"
 
@@ -42,6 +43,7 @@ public:
     void run();
 
 private:
+    void sort(const LoadedPartition& loaded);
     void emit(const LoadedPartition& loaded);
 
     Ports ports_;
@@ -49,6 +51,7 @@ private:
     const PrefixRanges& ranges_;
     std::uint32_t first_partition_;
     PartitionSorter sorter_;
+    ChunkedSorter chunked_sorter_;  // over the same scratch: a partition is either contiguous or in chunks
     RecordStream stream_;
     bool verify_;
     std::vector<SortSummary>& parts_;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,9 @@ struct ClusterShape {
     unsigned depth = 1;
     bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
     std::string transport = "p2p";
+    unsigned passes = 2;
+    std::size_t chunks_short = 0;  ///< one pass: taken from the minimum, which must show
+    bool narrow_keys = false;      ///< all keys in the lowest 256th, against what was promised
     PhaseOneMutant mutant;
     std::uint64_t input_seed = 0;  ///< 0: as seed
     WireFault wire_fault;
@@ -128,14 +132,26 @@ inline std::vector<std::byte> sorted_copy(const std::vector<std::byte>& data, Re
     return out;
 }
 
-/// Pools cut to the preflight minimum (DESIGN.md chapter 6).
-inline void cut_to_minimum(SortPlan& plan, const std::string& transport) {
+/// Pools cut to the preflight minimum (DESIGN.md chapter 6). One pass: the chunks that the records of each partition
+/// (`counts`, by global partition; empty: as planned) can fill, and one open for each worker and partition, not one
+/// more.
+inline void cut_to_minimum(SortPlan& plan, const std::string& transport,
+                           const std::vector<std::uint64_t>& counts = {}) {
     const std::size_t peers = plan.ranks.size() - 1;
-    for (RankPlan& rank : plan.ranks) {
+    for (std::uint32_t r = 0; r < plan.ranks.size(); ++r) {
+        RankPlan& rank = plan.ranks[r];
         PhaseOnePlan& one = rank.one;
         one.read_buffers = one.readers;
         one.read_depth = 1;
-        one.chunks = std::size_t{one.distributors + one.logical_disk_distributors} * std::max(1u, rank.partitions);
+        const std::size_t open =
+            std::size_t{one.distributors + one.logical_disk_distributors} * std::max(1u, rank.partitions);
+        if (plan.passes == 2) {
+            one.chunks = open;
+        } else if (!counts.empty()) {
+            const auto first = counts.begin() + plan.ownership.first(r);
+            const std::uint64_t share = std::accumulate(first, first + plan.ownership.count(r), std::uint64_t{0});
+            one.chunks = open + share / one.chunk_records;
+        }
         one.send_buffers = one.distributors * peers;
         one.receive_buffers = least_receive_buffers(transport, plan.ranks.size());
         one.low_water_chunks = 0;
@@ -204,6 +220,8 @@ private:
             Rng rng(seed);
             for (auto& b : data) b = static_cast<std::byte>(rng.next() >> 32);
             spread_keys(data, shape_.record_bytes, shape_.keys, rng);
+            for (std::size_t at = 0; shape_.narrow_keys && at < data.size(); at += shape_.record_bytes)
+                data[at + shape_.key_offset] = std::byte{0};
             return data;
         }
         GeneratedData described;
@@ -217,7 +235,9 @@ private:
 
     Config make_config() const {
         Config config;
-        config.disks = {{"/disk", DiskRole::input}, {"/disk", DiskRole::intermediate}, {"/disk", DiskRole::output}};
+        config.disks = {{"/disk", DiskRole::input}, {"/disk", DiskRole::output}};
+        if (shape_.passes == 2) config.disks.push_back({"/disk", DiskRole::intermediate});
+        config.passes = shape_.passes == 1 ? "one" : "two";
         config.record = {shape_.record_bytes, shape_.key_offset, shape_.key_bytes};
         config.memory.budget_bytes = 64 << 20;
         config.partitions.count = shape_.partitions;
@@ -270,7 +290,12 @@ private:
             options.memory_available_bytes = std::uint64_t{1} << 40;
             options.mutant = shape_.mutant;
             PreparedSort prepared = prepare_sort(job, options);
-            if (shape_.minimal_pools) cut_to_minimum(prepared.plan, shape_.transport);
+            if (shape_.minimal_pools) {
+                cut_to_minimum(
+                    prepared.plan, shape_.transport,
+                    shape_.promised_uniform ? partition_counts(prepared.plan) : std::vector<std::uint64_t>{});
+            }
+            for (RankPlan& each : prepared.plan.ranks) each.one.chunks -= shape_.chunks_short;
             LiveCounters live;
             const SortResult result = run_sort(job, prepared, options, live);
             outcome_.published = true;
@@ -290,6 +315,16 @@ private:
             outcome_.codes.push_back(known != nullptr ? known->exit_code() : 1);
             communicator.announce_failure({rank, outcome_.codes.back(), error.what()});
         }
+    }
+
+    /// Records of each partition of the whole input.
+    std::vector<std::uint64_t> partition_counts(const SortPlan& plan) const {
+        std::vector<std::uint64_t> counts(plan.ownership.partitions());
+        std::vector<std::uint32_t> partition(outcome_.expected.size() / shape_.record_bytes);
+        make_uniform_partitioner(plan.format, plan.ownership.partitions())
+            ->classify(outcome_.expected.data(), partition);
+        for (const std::uint32_t p : partition) ++counts[p];
+        return counts;
     }
 
     void collect(const DataSet& set) {

@@ -148,5 +148,22 @@ TEST(Arena, NodeOfAMachineWithOneIsNothingToBindTo) {
     EXPECT_EQ(resident_bytes(arena.take(4 * kMiB, 4096, "all")), 4 * kMiB);
 }
 
+TEST(Arena, WhatIsTakenFromTheEndOutlivesResetAndIsNeverHandedOutAgain) {
+    Arena arena(4 * kMiB, ArenaOptions{"off", nullptr, -1, 1, false});
+    const auto kept = arena.take_from_end(kMiB + 1, 4096, "kept");
+    ASSERT_EQ(kept.size(), kMiB + 1);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(kept.data()) % 4096, 0u);
+    kept.front() = kept.back() = std::byte{7};
+    for (int phase = 0; phase < 2; ++phase) {
+        arena.reset();
+        const auto rest = arena.take(arena.phase_bytes(), 1, "rest");
+        EXPECT_TRUE(rest.data() + rest.size() <= kept.data());
+        std::fill(rest.begin(), rest.end(), std::byte{1});
+        EXPECT_THROW(arena.take(1, 1, "more"), Error);
+        EXPECT_THROW(arena.take_from_end(1, 1, "more"), Error);
+    }
+    EXPECT_TRUE(kept.front() == std::byte{7} && kept.back() == std::byte{7});
+}
+
 }  // namespace
 }  // namespace sluice

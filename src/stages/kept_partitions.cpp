@@ -1,0 +1,82 @@
+#include "stages/kept_partitions.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "runtime/metrics.hpp"
+
+namespace sluice {
+
+KeptPartitions::KeptPartitions(Executor& executor, std::span<std::byte> memory, std::size_t chunk_bytes,
+                               std::size_t chunks, std::uint64_t chunk_records, std::uint32_t record_bytes,
+                               std::uint32_t partitions)
+    : shift_(static_cast<unsigned>(std::countr_zero(chunk_records))),
+      record_bytes_(record_bytes),
+      pool_(executor, "chunks", memory, chunk_bytes, chunks),
+      lists_(partitions),
+      nodes_(chunks),
+      chunks_(chunks),
+      begins_(chunks) {
+    SLUICE_CHECK(std::has_single_bit(chunk_records) && chunk_bytes / record_bytes == chunk_records);
+}
+
+void KeptPartitions::keep(Chain& chain) {
+    List& list = lists_[chain.partition];
+    for (Buffer& chunk : chain.chunks) {
+        const std::uint32_t node = used_nodes_++;
+        list.record_bytes += chunk.size();
+        nodes_[node].chunk = std::move(chunk);
+        (list.chunks++ == 0 ? list.first : nodes_[list.last].next) = node;
+        list.last = node;
+    }
+    chain.chunks.clear();
+}
+
+void KeptPartitions::seal() {
+    std::size_t filled = 0;
+    const std::size_t full_bytes = (std::size_t{1} << shift_) * record_bytes_;
+    for (List& list : lists_) {
+        list.first_chunk = filled;
+        for (std::uint32_t node = list.first; node != kNone; node = nodes_[node].next) {
+            SLUICE_CHECK(node == list.last || nodes_[node].chunk.size() == full_bytes);
+            begins_[filled] = nodes_[node].chunk.data().data();
+            chunks_[filled++] = std::move(nodes_[node].chunk);
+        }
+    }
+}
+
+KeptPartition KeptPartitions::partition(std::uint32_t partition) {
+    const List& list = lists_[partition];
+    return {std::span(chunks_).subspan(list.first_chunk, list.chunks),
+            {begins_.data() + list.first_chunk, shift_},
+            list.record_bytes};
+}
+
+std::uint64_t KeptPartitions::total_bytes() const {
+    return std::accumulate(lists_.begin(), lists_.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const List& list) { return sum + list.record_bytes; });
+}
+
+std::uint64_t KeptPartitions::largest_bytes() const {
+    std::uint64_t largest = 0;
+    for (const List& list : lists_) largest = std::max(largest, list.record_bytes);
+    return largest;
+}
+
+void Keeper::run() {
+    for (;;) {
+        if (!chains_.take(chain_, true)) {
+            if (chains_.drained()) return;
+            continue;
+        }
+        const std::uint64_t bytes = chain_.record_bytes();
+        this_worker().input_bytes.add(bytes);
+        this_worker().output_bytes.add(bytes);
+        this_worker().records.add(bytes / kept_.record_bytes());
+        this_worker().units.add(1);
+        kept_.keep(chain_);
+    }
+}
+
+}  // namespace sluice
