@@ -17,6 +17,7 @@
 #include "net/rma_transport.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/binding_check.hpp"
+#include "runtime/host_sections.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/option_table.hpp"
 
@@ -209,11 +210,13 @@ void Application::place_workers() {
     if (!disks.empty()) request.disk_numa_node = topology_->numa_node_of_path(disks.front());
     // The launcher may have given each rank cores of its own already: ranks tell each other what they may use.
     const auto all = communicator_->all_gather(host_ + "\n" + format_core_list(topology_->core_indices()));
+    std::vector<std::string> hosts;
     for (const std::string& text : all) {
         const std::size_t line_end = text.find('\n');
-        if (text.substr(0, line_end) == host_)
-            request.usable_cores.push_back(parse_core_list(text.substr(line_end + 1)));
+        hosts.push_back(text.substr(0, line_end));
+        if (hosts.back() == host_) request.usable_cores.push_back(parse_core_list(text.substr(line_end + 1)));
     }
+    warn_of_host_sections(hosts);
     meet_processes(all);
     placement_ = plan_placement(*topology_, request);
     topology_->bind_this_thread(placement_.cores_of("network", 0));
@@ -240,6 +243,14 @@ void Application::meet_processes(const std::vector<std::string>& host_and_cores)
     watchdog_.set_processes(std::move(processes));
     if (!mpi_ || rank_ != 0) return;
     if (const auto advice = binding_advice(bindings)) std::fprintf(stderr, "%s\n", advice->c_str());
+}
+
+void Application::warn_of_host_sections(const std::vector<std::string>& host_by_rank) const {
+    // `config show` and plans for described machines are not about the hosts they run on.
+    const bool is_described = line_.input_bytes != 0 || line_.hosts != 0;
+    if (rank_ != 0 || (line_.verb == "config" && (line_.subverb != "check" || is_described))) return;
+    for (const std::string& text : unmatched_host_sections(loaded_->host_names(), host_by_rank))
+        std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 unsigned Application::cores() const {

@@ -58,6 +58,8 @@ private:
     void open_status();
     void place_workers();
     void meet_processes(const std::vector<std::string>& host_and_cores);
+    /// Rank 0: [hosts."name"] sections for nobody.
+    void warn_of_host_sections(const std::vector<std::string>& host_by_rank) const;
 
     CommandLine line_;
     std::uint64_t main_begin_ns_, main_begin_epoch_ns_;

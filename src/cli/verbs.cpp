@@ -14,6 +14,7 @@
 #include "cli/shuffle_command.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/leftovers.hpp"
+#include "jobs/old_data_set.hpp"
 #include "jobs/report.hpp"
 #include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
@@ -104,6 +105,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.switches = cpu.voluntary_switches + cpu.involuntary_switches;
     mine.padding_bytes = result.padding_bytes;
     mine.extents = result.extents;
+    mine.cached_disks = prepared.cached_disks;
     mine.first_arrival_input_fraction = result.first_arrival_input_fraction;
     if (result.first_read_ns != 0) mine.startup_s = app.since_main_s(result.first_read_ns);
     for (const PeerCounters& peer : result.peers) {
@@ -168,7 +170,7 @@ int clean(Application& app) {
     JobContext& job = app.job();
     const bool everything = app.line().run_id.empty();
     const Leftovers left = remove_leftovers(job, everything ? "all" : app.line().run_id);
-    if (everything && job.place.local_rank == 0) {
+    if (everything) {
         remove_data_set(job, DiskRole::output, job.config.output.name);
         remove_data_set(job, DiskRole::input, job.config.input.name);
     }

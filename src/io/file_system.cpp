@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <glob.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -145,10 +147,14 @@ public:
         // Asked of a nameless file, since the answer is the file system's and the directory may be empty.
         const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
         if (fd < 0) return errno == EINVAL ? 0 : kDirectIoAlign;  // nobody says; opening the first file will
-        std::uint32_t alignment = kDirectIoAlign;
+        // tmpfs takes O_DIRECT (Linux 6.6) and is memory all the same, outside of our budget.
+        struct statfs where {};
+        const bool is_memory =
+            ::fstatfs(fd, &where) == 0 && (where.f_type == TMPFS_MAGIC || where.f_type == RAMFS_MAGIC);
+        std::uint32_t alignment = is_memory ? 0 : kDirectIoAlign;
 #ifdef STATX_DIOALIGN
         struct statx s {};
-        if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 &&
+        if (!is_memory && ::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 &&
             (s.stx_mask & STATX_DIOALIGN) != 0) {
             alignment = std::max(s.stx_dio_offset_align, s.stx_dio_mem_align);
         }

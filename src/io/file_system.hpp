@@ -40,7 +40,8 @@ public:
     virtual std::uint64_t free_bytes(const std::string& directory) = 0;
     virtual bool is_writable(const std::string& directory) = 0;
     virtual std::string real_path(const std::string& path) = 0;
-    /// Alignment in bytes that direct I/O on files of this directory wants; 0 = the file system has no direct I/O.
+    /// Alignment in bytes that direct I/O on files of this directory wants; 0 = the file system has no direct I/O, or
+    /// is memory (tmpfs), where it means nothing.
     /// kDirectIoAlign where it does not say.
     virtual std::uint32_t direct_io_alignment(const std::string& directory) = 0;
     /// Marks a file or directory as in use by this process (a shared flock) while the handle lives; nullptr where that

@@ -1,7 +1,6 @@
 #include "jobs/cluster.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -121,6 +120,23 @@ DataSet find_input(JobContext& job, std::vector<std::string>& problems) {
     return set;
 }
 
+DirectIoCheck check_direct_io(JobContext& job, const std::string& path) {
+    DirectIoCheck check;
+    const std::string& direct = job.config.io.direct;
+    const std::uint32_t alignment = job.files.direct_io_alignment(path);
+    if (alignment == 0 && direct == "on") {
+        check.problem =
+            "its file system has no direct I/O (tmpfs is memory); use a directory on a disk, or io.direct = "
+            "\"attempt\" for a result that is marked as cached";
+    } else if (alignment > kDirectIoAlign && direct != "off") {
+        check.problem = "direct I/O wants " + std::to_string(alignment) + "-byte alignment, more than our " +
+                        std::to_string(kDirectIoAlign);
+    } else {
+        check.is_cached = alignment == 0 || direct == "off";
+    }
+    return check;
+}
+
 RecordSum sum_over_ranks(Communicator& communicator, const RecordSum& mine) {
     RecordSum total;
     for (const std::string& text : communicator.all_gather(std::to_string(mine.count) + " " + to_hex(mine.sum))) {
@@ -152,15 +168,6 @@ std::string make_run_id(JobContext& job) {
     char text[33];
     std::snprintf(text, sizeof text, "%08x%08x%08x%08x", device(), device(), device(), device());
     return job.communicator.broadcast(text, 0);
-}
-
-std::string utc_now() {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
 }
 
 std::string hex_of(const std::vector<std::byte>& bytes) {

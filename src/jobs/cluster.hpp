@@ -35,6 +35,13 @@ DataSet find_input(JobContext& job, std::vector<std::string>& problems);
 /// it looked.
 DataSet read_manifest(JobContext& job, DiskRole role, const std::string& name);
 
+/// Whether direct I/O is to be had below `path`, a directory.
+struct DirectIoCheck {
+    bool is_cached = false;  ///< what is read and written there goes through the page cache, as io.direct allows
+    std::string problem;     ///< what io.direct = "on" has against it; empty: nothing
+};
+DirectIoCheck check_direct_io(JobContext& job, const std::string& path);
+
 /// Sum over all ranks. Collective.
 RecordSum sum_over_ranks(Communicator& communicator, const RecordSum& mine);
 std::uint64_t sum_over_ranks(Communicator& communicator, std::uint64_t mine);
@@ -45,7 +52,6 @@ void wait_until_touched(JobContext& job, const Arena& arena);
 
 /// 128 random bits from rank 0, as 32 hex digits, the same on all ranks. Collective.
 std::string make_run_id(JobContext& job);
-std::string utc_now();
 std::string hex_of(const std::vector<std::byte>& bytes);
 std::vector<std::byte> bytes_of_hex(const std::string& hex);
 

@@ -1,12 +1,14 @@
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/sort_job.hpp"
+#include "jobs/old_data_set.hpp"
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
+#include "runtime/wall_clock.hpp"
 #include "stages/copy_writer.hpp"
 #include "stages/network.hpp"
 
@@ -109,15 +111,10 @@ std::string describe(const GeneratedData& data) {
     return seeded ? text + ", seed " + std::to_string(data.seed) : text;
 }
 
-}  // namespace
-
-GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live) {
-    job.enter("generate");
-    const std::uint64_t begin_ns = job.executor.now_ns();
+/// What can be known before the first byte, as refuse_if_any() takes it.
+std::vector<std::string> generate_problems(JobContext& job, const GenerateOptions& options,
+                                           const std::vector<std::string>& disks, RecordFormat format) {
     std::vector<std::string> problems;
-    const auto disks = disk_paths(job, DiskRole::input);
-    const auto mine = disks_of_rank(job.place, disks.size());
-    const RecordFormat format = configured_format(job.config);
     const std::uint64_t share = options.records * format.record_bytes / job.ranks() + 1;
     if (options.ascii && format.record_bytes != kGensortRecordBytes) {
         problems.push_back("[2] --ascii: printable records have 100 bytes, record.size is " +
@@ -128,6 +125,12 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
                            format_bytes(format.record_bytes) + " each are more than 4 EiB; make fewer");
     }
     if (disks.empty()) problems.push_back("[2] disks: none has role = \"input\"; add a [[disks]] table with it");
+    std::map<std::uint64_t, std::uint64_t> removable;  // by device; run.overwrite removes the old set first
+    if (job.config.run.overwrite) {
+        const auto found = overwrite_problems(job, DiskRole::input, job.config.input.name);
+        problems.insert(problems.end(), found.begin(), found.end());
+        removable = removable_bytes(job, DiskRole::input, job.config.input.name);
+    }
     for (const std::string& disk : disks) {
         const auto info = job.files.info(disk);
         const std::string data = disk + "/" + job.config.input.name;
@@ -141,16 +144,30 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
             problems.push_back(
                 "[2] data set '" + data +
                 "': is there already; remove it, choose another input.name, or set run.overwrite = true");
-        } else if (job.files.free_bytes(disk) < share * job.place.local_ranks / disks.size()) {
+        } else if (const auto direct = check_direct_io(job, disk); !direct.problem.empty()) {
+            problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " + direct.problem);
+        } else if (job.files.free_bytes(disk) + removable[info->device] <
+                   share * job.place.local_ranks / disks.size()) {
             problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " +
                                human_bytes(static_cast<double>(job.files.free_bytes(disk))) +
                                " free are not enough for " +
-                               human_bytes(static_cast<double>(share * job.place.local_ranks / disks.size())));
+                               human_bytes(static_cast<double>(share * job.place.local_ranks / disks.size())) +
+                               "; free space or add disks");
         }
     }
-    refuse_if_any(job, problems);
-    if (job.config.run.overwrite && job.place.local_rank == 0)
-        remove_data_set(job, DiskRole::input, job.config.input.name);
+    return problems;
+}
+
+}  // namespace
+
+GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live) {
+    job.enter("generate");
+    const std::uint64_t begin_ns = job.executor.now_ns();
+    const auto disks = disk_paths(job, DiskRole::input);
+    const auto mine = disks_of_rank(job.place, disks.size());
+    const RecordFormat format = configured_format(job.config);
+    refuse_if_any(job, generate_problems(job, options, disks, format));
+    if (job.config.run.overwrite) remove_data_set(job, DiskRole::input, job.config.input.name);
     job.communicator.barrier_or_failure();
     for (const std::string& disk : disks) job.files.make_directories(disk + "/" + job.config.input.name);
 

@@ -96,8 +96,9 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
         const std::size_t spare = comfort.spare_buffers ? std::max<std::size_t>(4, peers / 4) : 0;
         plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
         const std::string& transport = config.net.transport;
-        const std::size_t planned = comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors
-                                                          : least_receive_buffers(transport, ranks);
+        plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
+        const std::size_t planned =
+            comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors : plan.least_receive_buffers;
         plan.receive_in_window = transport == "rma";
         plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
     }
@@ -377,11 +378,13 @@ std::vector<std::string> pool_problems(const Config& config, const RankPlan& pla
 MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks) {
     const PhaseOnePlan& one = plan.one;
     const PhaseTwoPlan& two = plan.two;
-    const std::size_t peers = ranks - 1,
-                      chunks = std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions;
-    return {one.readers * one.read_bytes + chunks * one.chunk_bytes +
-                (one.distributors * peers + peers) * one.message_bytes,
-            3 * two.partition_bytes + two.scratch_bytes + 2 * two.write_bytes};
+    const bool keeps_chunks = one.chunk_records != 0;
+    const std::size_t chunks =
+        keeps_chunks ? one.chunks : std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions;
+    const std::uint64_t chunk_bytes = chunks * one.chunk_bytes,
+                        messages = one.distributors * (ranks - 1) + one.least_receive_buffers;
+    return {one.readers * one.read_bytes + chunk_bytes + messages * one.message_bytes,
+            (keeps_chunks ? chunk_bytes : 3 * two.partition_bytes) + two.scratch_bytes + 2 * two.write_bytes};
 }
 
 std::optional<PhaseOnePlan> plan_phase_one_alone(const Config& config, RecordFormat format, const RankResources& rank,

@@ -8,6 +8,7 @@
 
 #include "record/record_format.hpp"
 #include "runtime/config.hpp"
+#include "runtime/units.hpp"
 #include "stages/node_distributor.hpp"
 
 namespace sluice {
@@ -29,11 +30,12 @@ struct PhaseOnePlan {
     unsigned read_depth = 4;       ///< reads in flight per reader
     std::size_t read_buffers = 0;
     std::uint64_t chunk_bytes = 0;
-    std::uint64_t chunk_records = 0;  ///< one pass: records a chunk holds, a power of two; 0 in two passes
-    std::size_t chunks = 0;           ///< >= (distributors + logical_disk_distributors) * partitions
-    std::uint64_t message_bytes = 0;  ///< send and receive buffers, header included
-    std::size_t send_buffers = 0;     ///< >= distributors * (ranks - 1)
-    std::size_t receive_buffers = 0;  ///< >= least_receive_buffers() of the transport
+    std::uint64_t chunk_records = 0;        ///< one pass: records a chunk holds, a power of two; 0 in two passes
+    std::size_t chunks = 0;                 ///< >= (distributors + logical_disk_distributors) * partitions
+    std::uint64_t message_bytes = 0;        ///< send and receive buffers, header included
+    std::size_t send_buffers = 0;           ///< >= distributors * (ranks - 1)
+    std::size_t receive_buffers = 0;        ///< >= least_receive_buffers
+    std::size_t least_receive_buffers = 0;  ///< that the transport cannot do without
     std::size_t target_chunks = 1, max_chunks = 1, low_water_chunks = 0;
     unsigned write_depth = 4;        ///< chained writes in flight per intermediate disk
     bool receive_in_window = false;  ///< rma: receive buffers are MPI's memory, beside the arena, during phase one
@@ -64,6 +66,8 @@ struct RankPlan {
     /// What the arena must hold: the larger phase; in one pass, where the chunks stay, they and the larger rest.
     std::uint64_t arena_bytes() const;
     std::uint64_t memory_bytes() const { return arena_bytes() + one.window_bytes(); }  ///< of a one-pass plan
+    /// The arena of a run: its pools, and 1 MiB for their alignment.
+    std::uint64_t mapped_bytes() const { return arena_bytes() + kMiB; }
 };
 
 struct SortPlan {
@@ -95,7 +99,8 @@ std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat fo
 std::vector<std::string> pool_problems(const Config& config, const RankPlan& plan, std::size_t ranks);
 
 /// Least memory of each phase for this many partitions of this size, with the workers of the plan: readers, chunks,
-/// send and receive buffers at their minimum; three partitions, tags and write buffers.
+/// send and receive buffers (as few as the transport can do with) at their minimum; three partitions, tags and write
+/// buffers. In one pass all of its chunks are needed in both phases, and phase two has no partitions beside them.
 struct MemoryFloors {
     std::uint64_t phase_one_bytes = 0, phase_two_bytes = 0;
 };
@@ -111,6 +116,9 @@ std::optional<PhaseOnePlan> plan_phase_one_alone(const Config& config, RecordFor
 std::optional<PhaseTwoPlan> plan_phase_two_in_memory(const Config& config, RecordFormat format,
                                                      const RankResources& rank, std::uint64_t largest_records,
                                                      std::uint64_t memory_bytes);
+
+/// The pools that were planned from the budget, for a message: they are what could be smaller.
+std::string pools_text(const RankPlan& plan);
 
 /// What `config check` prints: partitions, buffers per stage, threads, bytes per disk, floors and the smallest budget.
 std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks);

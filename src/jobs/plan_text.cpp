@@ -10,6 +10,8 @@ namespace {
 
 std::string line(const char* name, const std::string& text) { return fmt::format("  {:<26} {}\n", name, text); }
 
+std::string size_of(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
+
 std::string pool(std::size_t count, std::uint64_t bytes) {
     return fmt::format("{} x {} = {}", count, format_bytes(bytes), human_bytes(static_cast<double>(count * bytes)));
 }
@@ -53,21 +55,26 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
     text += line("  tags", pool(two.sorters, two.scratch_bytes));
     text += line("  write buffers",
                  pool(two.write_buffers, two.write_bytes) + fmt::format(", {} in flight per disk", two.write_depth));
-    const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
     if (sort.passes == 1) {
-        text += line("memory",
-                     fmt::format("chunks {} + the larger of phase one's rest {} and phase two's {} = {}, "
-                                 "budget {}",
-                                 size(one.chunk_memory_bytes()), size(one.memory_bytes() - one.chunk_memory_bytes()),
-                                 size(two.memory_bytes()), size(plan.memory_bytes()), size(rank.budget_bytes)));
-        return text;
+        text +=
+            line("memory",
+                 fmt::format("chunks {} + the larger of phase one's rest {} and phase two's {} = {}, "
+                             "budget {}",
+                             size_of(one.chunk_memory_bytes()), size_of(one.memory_bytes() - one.chunk_memory_bytes()),
+                             size_of(two.memory_bytes()), size_of(plan.memory_bytes()), size_of(rank.budget_bytes)));
+    } else {
+        text += line("memory", fmt::format("phase one {}, phase two {}, budget {}", size_of(one.memory_bytes()),
+                                           size_of(two.memory_bytes()), size_of(rank.budget_bytes)));
     }
-    text += line("memory", fmt::format("phase one {}, phase two {}, budget {}", size(one.memory_bytes()),
-                                       size(two.memory_bytes()), size(rank.budget_bytes)));
+    text +=
+        line("mapped at start",
+             format_bytes(plan.mapped_bytes()) + ", the larger phase and 1 MiB for alignment" +
+                 (one.window_bytes() == 0 ? "" : "; beside it the MPI window, " + format_bytes(one.window_bytes())));
     const MemoryFloors floors = memory_floors(plan, sort.ranks.size());
-    text += line("floors", fmt::format("phase one {} (readers, chunks, send, receive), phase two {} (three partitions, "
-                                       "tags, write buffers)",
-                                       size(floors.phase_one_bytes), size(floors.phase_two_bytes)));
+    text += line("floors", fmt::format("phase one {} (readers, chunks, send, receive), phase two {} ({}, tags, write "
+                                       "buffers)",
+                                       size_of(floors.phase_one_bytes), size_of(floors.phase_two_bytes),
+                                       sort.passes == 1 ? "chunks" : "three partitions"));
     return text;
 }
 
@@ -85,6 +92,26 @@ std::string ranges_of(const std::vector<std::size_t>& ranks) {
 }
 
 }  // namespace
+
+std::string pools_text(const RankPlan& plan) {
+    const PhaseOnePlan& one = plan.one;
+    const PhaseTwoPlan& two = plan.two;
+    const std::string chunks = "chunks " + size_of(one.chunk_memory_bytes());
+    const bool keeps_chunks = one.chunk_records != 0;  // one pass
+    std::string text = "; each rank plans, ";
+    if (keeps_chunks) text += "in both phases, " + chunks + ", ";
+    text += "in phase one, read " + size_of(one.read_buffers * one.read_bytes);
+    if (!keeps_chunks) text += " + " + chunks;
+    if (one.send_buffers != 0) {
+        text += " + send " + size_of(one.send_buffers * one.message_bytes) + " + receive " +
+                size_of(one.receive_buffers * one.message_bytes);
+        if (one.receive_in_window) text += " (an MPI window, which phase two leaves room for)";
+    }
+    text += ", in phase two, ";
+    if (!keeps_chunks) text += "partitions " + size_of(two.partition_slots * two.partition_bytes) + " + ";
+    return text + "tags " + size_of(two.sorters * two.scratch_bytes) + " + write " +
+           size_of(two.write_buffers * two.write_bytes);
+}
 
 std::string describe(const SortPlan& plan, const std::vector<RankResources>& ranks) {
     std::string text =

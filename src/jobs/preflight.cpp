@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "jobs/old_data_set.hpp"
 #include "jobs/preflight.hpp"
 #include "jobs/preflight_paths.hpp"
 #include "record/chunk_layout.hpp"
@@ -20,8 +21,17 @@ namespace {
 
 using Problems = std::vector<std::string>;
 
+void note_direct_io(JobContext& job, const std::string& path, const std::string& where, Problems& problems,
+                    std::vector<std::string>& cached_disks) {
+    const DirectIoCheck check = check_direct_io(job, path);
+    if (!check.problem.empty()) problems.push_back("[3] " + where + check.problem);
+    if (check.is_cached && std::count(cached_disks.begin(), cached_disks.end(), path) == 0)
+        cached_disks.push_back(path);
+}
+
 /// Each disk must be a directory that we may write to (inputs: read), on a file system with direct I/O.
-void check_disks(JobContext& job, Problems& problems) {
+/// @param cached_disks  gets those that will go through the page cache, as io.direct allows
+void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& cached_disks) {
     for (const auto& [role, name] :
          {std::pair(DiskRole::input, "input"), std::pair(DiskRole::intermediate, "intermediate"),
           std::pair(DiskRole::output, "output")}) {
@@ -40,16 +50,24 @@ void check_disks(JobContext& job, Problems& problems) {
                                    "; mount it or make the directory");
             } else if (role != DiskRole::input && !job.files.is_writable(path)) {
                 problems.push_back("[3] " + where + "is not writable by this user");
-            } else if (job.config.io.direct == "on") {
-                const std::uint32_t alignment = job.files.direct_io_alignment(path);
-                if (alignment == 0)
-                    problems.push_back("[3] " + where +
-                                       "its file system has no direct I/O; use another or io.direct = \"attempt\"");
-                if (alignment > kDirectIoAlign) {
-                    problems.push_back("[3] " + where + "direct I/O wants " + std::to_string(alignment) +
-                                       "-byte alignment, more than our " + std::to_string(kDirectIoAlign));
-                }
+            } else {
+                note_direct_io(job, path, where, problems, cached_disks);
             }
+        }
+    }
+}
+
+/// The directories of input.paths, each once.
+void check_input_directories(JobContext& job, const DataSet& input, Problems& problems,
+                             std::vector<std::string>& cached_disks) {
+    std::set<std::string> directories;
+    for (const DataFile& file : input.files) {
+        const auto info = look(job, file.path);
+        if (!info || !info->is_regular) continue;  // said already
+        const std::string directory = file.path.substr(0, file.path.rfind('/'));
+        if (!directory.empty() && directories.insert(directory).second) {
+            note_direct_io(job, directory, "input '" + directory + "' on host " + job.place.host + ": ", problems,
+                           cached_disks);
         }
     }
 }
@@ -88,13 +106,18 @@ void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
             need.path = path;
         }
     }
+    const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+    const auto removable = removable_bytes(job, DiskRole::output, job.config.output.name);
     for (const auto& [device, need] : needs) {
         const std::uint64_t free_bytes = job.files.free_bytes(need.path);
-        if (free_bytes < need.bytes) {
-            problems.push_back("[3] disk '" + need.path + "' on host " + job.place.host + ": " +
-                               human_bytes(static_cast<double>(need.bytes)) + " needed for logs and output, " +
-                               human_bytes(static_cast<double>(free_bytes)) + " free; free space or add disks");
-        }
+        const auto old = removable.find(device);
+        // run.overwrite removes the old output before the first log is made.
+        const std::uint64_t freed = job.config.run.overwrite && old != removable.end() ? old->second : 0;
+        if (free_bytes + freed >= need.bytes) continue;
+        problems.push_back("[3] disk '" + need.path + "' on host " + job.place.host + ": " + size(need.bytes) +
+                           " needed for logs and output, " + size(free_bytes) + " free" +
+                           (freed != 0 ? " and " + size(freed) + " of the old output that run.overwrite removes" : "") +
+                           "; free space or add disks");
     }
 }
 
@@ -130,18 +153,6 @@ void check_windows(JobContext& job, const SortPlan& plan, Problems& problems) {
                        human_bytes(static_cast<double>(job.files.free_bytes(shm))) +
                        " free; enlarge it (mount -o remount,size=...), lower net.receive_buffers or net.buffer_size, "
                        "or use \"p2p\"");
-}
-
-/// The pools that were planned from the budget, for a message: they are what could be smaller.
-std::string pools_text(const RankPlan& plan) {
-    const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
-    const PhaseOnePlan& one = plan.one;
-    const PhaseTwoPlan& two = plan.two;
-    return "; each rank plans, in phase one, read " + size(one.read_buffers * one.read_bytes) + " + chunks " +
-           size(one.chunks * one.chunk_bytes) + " + send " + size(one.send_buffers * one.message_bytes) +
-           " + receive " + size(one.receive_buffers * one.message_bytes) + ", in phase two, partitions " +
-           size(two.partition_slots * two.partition_bytes) + " + tags " + size(two.sorters * two.scratch_bytes) +
-           " + write " + size(two.write_buffers * two.write_bytes);
 }
 
 }  // namespace
@@ -189,12 +200,13 @@ void check_same_plan(JobContext& job, const SortPlan& plan) {
 PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     PreparedSort prepared;
     Problems problems;
-    check_disks(job, problems);
+    check_disks(job, problems, prepared.cached_disks);
     try {
         prepared.input = find_input(job, problems);
     } catch (const Error& error) {
         problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
     }
+    if (!job.config.input.paths.empty()) check_input_directories(job, prepared.input, problems, prepared.cached_disks);
     check_paths(job, prepared.input, problems);
 
     RankResources mine;

@@ -1,9 +1,11 @@
 #include "jobs/preflight_paths.hpp"
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "jobs/cluster.hpp"
+#include "jobs/old_data_set.hpp"
 
 namespace sluice {
 namespace {
@@ -17,14 +19,6 @@ std::string parent_of(const std::string& path) {
 
 const char* name_of(DiskRole role) {
     return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
-}
-
-std::optional<FileInfo> look(JobContext& job, const std::string& path) {
-    try {
-        return job.files.info(path);
-    } catch (const Error&) {  // not ours to search; the check of the disk itself says so
-        return std::nullopt;
-    }
 }
 
 /// `path` is `directory` or lies below it, also through links and bind mounts: some directory on the way up is it.
@@ -108,10 +102,22 @@ void check_results(JobContext& job, Problems& problems) {
 
 }  // namespace
 
+std::optional<FileInfo> look(JobContext& job, const std::string& path) {
+    try {
+        return job.files.info(path);
+    } catch (const Error&) {  // not ours to search; the check of the disk itself says so
+        return std::nullopt;
+    }
+}
+
 void check_paths(JobContext& job, const DataSet& input, std::vector<std::string>& problems) {
     for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output})
         check_same_directory(job, role, problems);
     for (const std::string& disk : disk_paths(job, DiskRole::output)) check_output(job, input, disk, problems);
+    if (job.config.run.overwrite) {
+        const auto found = overwrite_problems(job, DiskRole::output, job.config.output.name);
+        problems.insert(problems.end(), found.begin(), found.end());
+    }
     check_results(job, problems);
 }
 

@@ -56,6 +56,7 @@ nlohmann::json rank_json(const RankReport& r) {
             {"sent_bytes", r.sent_bytes},
             {"received_bytes", r.received_bytes},
             {"links_sent_bytes_busy_ns", links_json(r.links)},
+            {"cached_disks", r.cached_disks},
             {"first_arrival_input_fraction", r.first_arrival_input_fraction},
             {"startup_s", r.startup_s}};
 }
@@ -82,6 +83,7 @@ RankReport rank_from(const nlohmann::json& j) {
     r.received_bytes = j.at("received_bytes");
     r.first_arrival_input_fraction = j.at("first_arrival_input_fraction");
     r.startup_s = j.at("startup_s");
+    r.cached_disks = j.at("cached_disks");
     for (const auto& link : j.at("links_sent_bytes_busy_ns")) r.links.push_back({link.at(0), link.at(1)});
     return r;
 }
@@ -126,6 +128,9 @@ double RunReport::sampled_share() const {
     return sum_of(ranks, [](const RankReport& r) { return r.zero.io.read_bytes; }) /
            std::max<double>(1, static_cast<double>(input_bytes()));
 }
+bool RunReport::is_cached() const {
+    return std::any_of(ranks.begin(), ranks.end(), [](const RankReport& r) { return !r.cached_disks.empty(); });
+}
 const char* RunReport::status() const { return result->verified ? "VALID" : "UNCHECKED"; }
 std::string RunReport::of_limit() const {
     return copy && elapsed_s > 0 ? fmt::format("{:.2f}", copy->elapsed_s() / elapsed_s) : "unmeasured";
@@ -160,6 +165,21 @@ std::string overflow_line(const RunReport& report) {
         report.result->zero.phase.empty() ? "; the keys are not uniform: sample (keys.distribution = \"sample\")" : "");
 }
 
+/// Each disk of each host once, not for each of its ranks.
+std::string cached_lines(const RunReport& report) {
+    std::string text;
+    for (const RankReport& rank : report.ranks) {
+        for (const std::string& disk : rank.cached_disks) {
+            const std::string line = fmt::format(
+                "NOTE cached: disk '{}' on host {} was read and written through the page cache, not by "
+                "direct I/O; the figures are the memory's as much as the disk's\n",
+                disk, rank.host);
+            if (text.find(line) == std::string::npos) text += line;
+        }
+    }
+    return text;
+}
+
 std::string tables(const RunReport& report) {
     std::string text = phase_zero_line(report) + phase_table(report, "phase one (distribute)", &RankReport::one) +
                        overflow_line(report) + phase_table(report, "phase two (sort)", &RankReport::two);
@@ -174,7 +194,7 @@ std::string tables(const RunReport& report) {
     text += fmt::format("records: {} in, {} out, checksum {}, {}\n", report.result->input.count,
                         report.result->output.count, to_hex(report.result->output.sum),
                         report.result->verified ? "equal" : "not compared (run.verify = false)");
-    text += report.result->balance.text();
+    text += cached_lines(report) + report.result->balance.text();
     for (std::size_t rank = 0; rank < report.ranks.size(); ++rank) {
         const RankReport& r = report.ranks[rank];
         text += fmt::format(
@@ -212,11 +232,11 @@ std::string tables(const RunReport& report) {
 std::string result_line(const RunReport& report) {
     return fmt::format(
         "RESULT status={} records={} bytes={} elapsed_s={:.3f} sort_mb_per_s={:.1f} of_limit={} reads_per_tuple={:.2f} "
-        "writes_per_tuple={:.2f}{}",
+        "writes_per_tuple={:.2f}{}{}",
         report.status(), report.result->output.count, report.input_bytes(), report.elapsed_s,
         static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s), report.of_limit(),
         report.reads_per_tuple(), report.writes_per_tuple(),
-        report.split_partitions() == 0 ? "" : " note=two-pass-exceeded");
+        report.split_partitions() == 0 ? "" : " note=two-pass-exceeded", report.is_cached() ? " note=cached" : "");
 }
 
 std::string result_json(const RunReport& report) {
@@ -242,6 +262,7 @@ std::string result_json(const RunReport& report) {
         {"mean_partition_bytes", report.prepared->plan.mean_partition_bytes},
         {"passes_exceeded", report.split_partitions() != 0},
         {"split_partitions", report.split_partitions()},
+        {"cached", report.is_cached()},
         {"samples", report.result->samples},
         {"sampled_share", report.sampled_share()},
         {"balance", nlohmann::json::parse(report.result->balance.to_json())},

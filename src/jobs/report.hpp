@@ -25,8 +25,9 @@ struct RankReport {
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;
     std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
     double first_arrival_input_fraction = -1;
-    double startup_s = 0;           ///< from this rank's main to its first read; 0: it read nothing
-    std::vector<LinkReport> links;  ///< by destination; empty with one rank
+    double startup_s = 0;                   ///< from this rank's main to its first read; 0: it read nothing
+    std::vector<LinkReport> links;          ///< by destination; empty with one rank
+    std::vector<std::string> cached_disks;  ///< read and written through the page cache; see PreparedSort
 };
 std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine);
 
@@ -50,6 +51,7 @@ struct RunReport {
     std::string of_limit() const;            ///< "0.93", "unmeasured"
     std::uint64_t split_partitions() const;  ///< not 0: two-pass was exceeded
     double sampled_share() const;            ///< of the input's bytes, read in phase zero
+    bool is_cached() const;                  ///< some disk was not by-passing the page cache
 };
 
 std::string tables(const RunReport& report);

@@ -5,14 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "jobs/old_data_set.hpp"
 #include "record/chunk_layout.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
+#include "runtime/wall_clock.hpp"
 
 namespace sluice {
 namespace {
-
-std::uint64_t arena_bytes(const RankPlan& rank) { return rank.arena_bytes() + kMiB; }
 
 /// Names order as keys do: the pieces of a split partition come where it would have been.
 std::string part_name(std::uint32_t first_partition, const PartLabel& label) {
@@ -323,7 +323,7 @@ std::unique_ptr<Partitioner> make_partitioner(JobContext& job, Arena& arena, con
     std::size_t disks = 0;
     for (std::size_t rank = 0; rank < plan.ranks.size(); ++rank) {
         input_bytes.push_back(prepared.resources[rank].input_bytes);
-        memory_bytes.push_back(arena_bytes(plan.ranks[rank]));
+        memory_bytes.push_back(plan.ranks[rank].mapped_bytes());
         disks += prepared.resources[rank].output_disks;
     }
     const SamplePlan sample = plan_sample(job.config, plan, input_bytes, memory_bytes, disks);
@@ -350,24 +350,6 @@ void check_conservation(const SortResult& result, const DataSet& input, bool ver
 
 }  // namespace
 
-void remove_data_set(JobContext& job, DiskRole role, const std::string& name) {
-    std::optional<DataSet> set;
-    for (const std::string& disk : disk_paths(job, role)) {
-        const std::string path = disk + "/" + name + "/" + kManifestName;
-        if (job.files.info(path)) set = DataSet::from_text(job.files.read_text(path), path);
-    }
-    if (!set) return;
-    for (const DataFile& file : set->files) {
-        if ((file.host == job.place.host || file.host == "*") && job.files.info(file.path))
-            job.files.remove_file(file.path);
-    }
-    for (const std::string& disk : disk_paths(job, role)) {
-        const std::string directory = disk + "/" + name;
-        if (job.files.info(directory + "/" + kManifestName)) job.files.remove_file(directory + "/" + kManifestName);
-        if (job.files.info(directory)) job.files.remove_empty_directory(directory);
-    }
-}
-
 SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOptions& options, LiveCounters& live) {
     const SortPlan& plan = prepared.plan;
     const RankPlan& mine = plan.ranks[job.rank()];
@@ -375,11 +357,10 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     result.run_id = prepared.run_id;
     job.enter("prepare", prepared.run_id);
     result.verified = job.config.run.verify;
-    if (job.config.run.overwrite && job.place.local_rank == 0)
-        remove_data_set(job, DiskRole::output, job.config.output.name);
+    if (job.config.run.overwrite) remove_data_set(job, DiskRole::output, job.config.output.name);
     job.communicator.barrier_or_failure();
 
-    const std::unique_ptr<Arena> arena = job.make_arena(arena_bytes(mine));
+    const std::unique_ptr<Arena> arena = job.make_arena(mine.mapped_bytes());
     const auto ranges = ranges_by_reader(prepared.slices, mine.one.readers);
     const std::vector<double> shares =
         job.config.keys.distribution == "uniform"

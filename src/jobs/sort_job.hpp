@@ -23,6 +23,7 @@ struct PreparedSort {
     std::vector<RankResources> resources;  ///< by rank
     SortPlan plan;
     std::string run_id;
+    std::vector<std::string> cached_disks;  ///< of this host, that are not by-passing the page cache (io.direct)
 };
 
 struct SortOptions {
@@ -60,8 +61,5 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options);
 /// Sorts and publishes. Collective. Throws; what was written then stays in OUT/.partial-RUNID and the logs, never
 /// published.
 SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOptions& options, LiveCounters& live);
-
-/// Removes an earlier output that its own MANIFEST lists, and nothing else. Local: one rank a host.
-void remove_data_set(JobContext& job, DiskRole role, const std::string& name);
 
 }  // namespace sluice

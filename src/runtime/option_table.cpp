@@ -254,7 +254,8 @@ void add_network_and_workers(std::vector<Option>& t) {
 void add_run(std::vector<Option>& t) {
     t.push_back(boolean_option("run.verify", "check sums and order while sorting; without it the result is UNCHECKED",
                                SLUICE_FIELD(run.verify)));
-    t.push_back(boolean_option("run.overwrite", "remove an earlier output, only what its MANIFEST lists",
+    t.push_back(boolean_option("run.overwrite",
+                               "remove an earlier data set before this one is begun, only what its MANIFEST lists",
                                SLUICE_FIELD(run.overwrite)));
     t.push_back(boolean_option("run.allow_duplicate_input", "accept the same input file twice",
                                SLUICE_FIELD(run.allow_duplicate_input)));

@@ -7,21 +7,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "runtime/wall_clock.hpp"
+
 namespace sluice {
 namespace {
-
-std::string utc_text() {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
 
 std::string rank_text(std::uint32_t rank) {
     char text[16];
@@ -68,7 +60,7 @@ std::string job_name() {
     return "pid-" + std::to_string(::getpid());
 }
 
-RunStatus::RunStatus() : since_(utc_text()) {}
+RunStatus::RunStatus() : since_(utc_now()) {}
 
 RunStatus::~RunStatus() {
     {
@@ -96,7 +88,7 @@ void RunStatus::change(std::string state, std::string step, std::string run_id) 
     state_ = std::move(state);
     step_ = std::move(step);
     if (!run_id.empty()) run_id_ = std::move(run_id);
-    since_ = utc_text();
+    since_ = utc_now();
     ++wanted_;
     changed_.notify_all();
 }
@@ -105,7 +97,7 @@ void RunStatus::fail(const std::string& state, Failure failure) {
     const std::lock_guard lock(mutex_);
     if (!error_.empty()) return;  // the first cause
     state_ = state;
-    since_ = utc_text();
+    since_ = utc_now();
     error_ = dump({{"rank", identity_.rank},
                    {"host", identity_.host},
                    {"job", identity_.job},

@@ -45,8 +45,21 @@ def output_that_is_there_is_never_touched():
         refused(w, 2, ["is there already", "run.overwrite"], [*w.options, "--set", "memory.budget=32MiB"], 2)
         stranger = w.data / "sorted" / "notes.txt"
         stranger.write_text("not ours")
-        code, _, err = h.sluice(["sort", *w.options, "--set", "memory.budget=32MiB", "--set", "run.overwrite=true"])
-        h.check(code != 0 and stranger.read_text() == "not ours", f"overwrite touched a file that no manifest lists: {err}")
+        overwrite = [*w.options, "--set", "memory.budget=32MiB", "--set", "run.overwrite=true"]
+        refused(w, 2, ["holds 'notes.txt'", "MANIFEST does not list", "output.name"], overwrite, 2)
+        stranger.unlink()
+        manifest = w.data / "sorted" / "MANIFEST.json"
+        kept = manifest.read_text()
+        manifest.unlink()
+        refused(w, 2, ["is there already, without a MANIFEST.json"], overwrite)
+        manifest.write_text(kept.replace('"sorted"', '"sorter"'))
+        refused(w, 4, [str(manifest), "damaged", "remove the data set yourself"], overwrite)
+        manifest.write_text(kept)
+        h.must(h.sluice(["sort", *overwrite], ranks=2), "sort over the old output")
+        h.must(h.sluice(["validate", *w.options]), "validate")
+        (w.data / "input" / "stranger").write_text("not ours")
+        code, _, err = h.sluice(["gen", *overwrite, "--records", 100])
+        h.check(code == 2 and "holds 'stranger'" in err and len(w.inputs()) == 1, f"gen over a stranger: exit {code}: {err}")
 
 
 def changed_input_is_noticed():

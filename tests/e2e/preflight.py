@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import harness as h
 
@@ -150,6 +151,73 @@ def small_file_systems_are_refused_by_space_or_by_what_they_cannot_do():
             h.run(["umount", disk])
 
 
+def overwriting_counts_the_space_it_frees():
+    if not ROOT or h.run(["sh", "-c", "command -v mkfs.ext4"])[0] != 0:
+        print("skipped: needs root and mkfs.ext4")
+        return
+    with h.Workspace() as w:
+        generated(w, 200000)   # 20 MB; 38 MB are asked for
+        image, disk = w.path / "image", w.path / "small"
+        disk.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(60 << 20)
+        h.must(h.run(["mkfs.ext4", "-q", "-m", "0", image]), "mkfs")
+        if h.run(["mount", "-o", "loop", image, disk])[0] != 0:
+            print("skipped: no loop devices here")
+            return
+        try:
+            config = config_file(w, "c.toml", [(w.data, "input"), (w.data, "intermediate"), (disk, "output")])
+            overwrite = [config, "--set", "run.overwrite=true"]
+            h.must(h.sluice(["sort", config], ranks=2), "first sort")
+            refused(w, 2, ["is there already"], [config], ranks=2)
+            free = shutil.disk_usage(disk).free
+            h.check(free < 38_000_000, f"{free} bytes free: the second sort would fit without removing anything")
+            h.must(h.sluice(["sort", *overwrite], ranks=2), "sort over the first output")
+            with open(disk / "filler", "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - (4 << 20))
+            refused(w, 3, ["needed for logs and output", "20.0 MB of the old output that run.overwrite removes"], overwrite, ranks=2)
+            h.must(h.sluice(["validate", config]), "validate the output that stayed")
+        finally:
+            h.run(["umount", disk])
+
+
+def memory_is_no_disk_unless_it_is_said():
+    if h.run(["stat", "-f", "-c", "%T", "/dev/shm"])[1].strip() != "tmpfs":
+        print("skipped: /dev/shm is no tmpfs here")
+        return
+    with h.Workspace() as w, tempfile.TemporaryDirectory(prefix="sluice-test.", dir="/dev/shm") as memory:
+        generated(w)
+        config = config_file(w, "c.toml", [(w.data, "input"), (memory, "intermediate"), (w.data, "output")])
+        refused(w, 3, [memory, "no direct I/O (tmpfs is memory)", 'io.direct = "attempt"'], [config], ranks=2)
+        refused(w, 3, [memory, "tmpfs is memory"], ["--records", 100, "--set", f"disks.path={memory}"], verb="gen")
+        in_memory = shutil.copy(w.inputs()[0], memory)
+        plain = config_file(w, "p.toml", [(w.data, "intermediate"), (w.data, "output")])
+        refused(w, 3, [memory, "tmpfs is memory"], [plain, "--set", f"input.paths={in_memory}"])
+        for words, cached in ((["io.direct=attempt"], [memory]), (["io.direct=off"], [w.data, memory])):
+            out = h.must(h.sluice(["sort", config, "--set", "run.overwrite=true", *(x for word in words for x in ("--set", word))], ranks=2), "sort")
+            h.check(h.result_line(out).get("note") == "cached" and h.newest_result(w)["cached"], f"not marked as cached:\n{out}")
+            for disk in cached:
+                h.check(out.count(f"NOTE cached: disk '{disk}'") == 1, f"'{disk}' is not named once:\n{out}")
+            h.check(out.count("NOTE cached") == len(cached), out)
+        out = h.must(h.sluice(["sort", *w.options, *SMALL, "--set", "run.overwrite=true"]), "sort by direct I/O")
+        h.check("cached" not in out and not h.newest_result(w)["cached"], out)
+
+
+def sections_of_hosts_that_are_not_there_are_reported():
+    with h.Workspace() as w:
+        generated(w)
+        name = os.uname().nodename
+        disks = [(w.data, role) for role in ("input", "intermediate", "output")]
+        config = config_file(w, "c.toml", disks, f'[hosts."{name}"]\nweight = 2.0\n[hosts."{name}x"]\nweight = 0.5\n')
+        for words in (["config", "check", config], ["sort", config]):
+            code, out, err = h.sluice(words, ranks=2)
+            h.check(code == 0 and err.count("warning: [hosts.") == 1 and f'[hosts."{name}x"]: no rank runs' in err, f"exit {code}: {err}")
+            h.check(f'did you mean [hosts."{name}"]?' in err, err)
+        for words in (["config", "show", config], ["config", "check", config, "--hosts", 2, "--input", "1GB", "--memory", "1GiB", "--cores", 2]):
+            code, out, err = h.sluice(words)
+            h.check(code == 0 and "warning" not in err, f"not about this host: exit {code}: {err}")
+
+
 def unwritable_results_are_found_before_and_not_after_the_sort():
     with h.Workspace() as w:
         generated(w)
@@ -208,5 +276,6 @@ def all_empty_input_sorts_to_an_empty_output():
 
 h.main([all_problems_of_all_ranks_come_in_one_message, paths_that_overlap_are_refused, input_that_is_no_file_is_refused, limits_of_the_machine_are_named_with_numbers,
         directories_that_cannot_be_written_are_refused, small_file_systems_are_refused_by_space_or_by_what_they_cannot_do,
+        overwriting_counts_the_space_it_frees, memory_is_no_disk_unless_it_is_said, sections_of_hosts_that_are_not_there_are_reported,
         unwritable_results_are_found_before_and_not_after_the_sort, ranks_that_differ_are_refused_with_a_table,
         config_check_prints_the_plan_and_a_smallest_budget_that_is_one, all_empty_input_sorts_to_an_empty_output])

@@ -1,7 +1,29 @@
 # End-to-end tests: the programs, under mpirun, on a real disk. Each makes and removes a directory of its own in /var/tmp.
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
-  foreach(name golden sort_ranks one_pass shuffle bad_input preflight system_calls scripts netns transports any_data generate record_shapes distributions faults launching stragglers quickstart progress overflow)
+  set(names
+    golden
+    sort_ranks
+    one_pass
+    shuffle
+    bad_input
+    preflight
+    system_calls
+    scripts
+    netns
+    transports
+    any_data
+    generate
+    record_shapes
+    distributions
+    faults
+    launching
+    stragglers
+    quickstart
+    progress
+    overflow
+  )
+  foreach(name ${names})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)
     set_tests_properties(e2e.${name} PROPERTIES LABELS "e2e" TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
       "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")

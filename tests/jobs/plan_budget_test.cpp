@@ -91,6 +91,37 @@ TEST(PlanBudget, RefusalNamesABudgetThatWorks) {
     }
 }
 
+TEST(PlanBudget, FloorsCountTheReceiveBuffersThatTheTransportNeeds) {
+    const auto ranks = cluster(5, kGiB, 2, 5 * kGB);
+    const auto floor_of = [&](const std::string& transport) {
+        Config config;
+        config.net.transport = transport;
+        const RankPlan rank = plan_sort(config, {}, ranks).ranks[0];
+        const std::uint64_t beside = memory_floors(rank, 5).phase_one_bytes - rank.one.readers * rank.one.read_bytes -
+                                     (rank.one.distributors + rank.one.logical_disk_distributors) *
+                                         std::uint64_t{rank.partitions} * rank.one.chunk_bytes;
+        EXPECT_EQ(beside % rank.one.message_bytes, 0u);
+        return beside / rank.one.message_bytes - rank.one.distributors * 4;
+    };
+    EXPECT_EQ(floor_of("p2p"), 4u);
+    EXPECT_EQ(floor_of("rma"), 4u);
+    EXPECT_EQ(floor_of("alltoallv"), 1u);
+}
+
+TEST(PlanBudget, FloorsOfOnePassHoldTheChunksInBothPhasesAndNoPartitions) {
+    Config config;
+    config.passes = "one";
+    const auto ranks = cluster(2, 4 * kGiB, 2, 2 * kGB);
+    const RankPlan rank = plan_sort(config, {}, ranks).ranks[0];
+    const MemoryFloors floors = memory_floors(rank, 2);
+    const std::uint64_t chunks = rank.one.chunk_memory_bytes();
+    EXPECT_EQ(floors.phase_two_bytes, chunks + rank.two.scratch_bytes + 2 * rank.two.write_bytes);
+    EXPECT_EQ(floors.phase_one_bytes,
+              chunks + rank.one.readers * rank.one.read_bytes + (rank.one.distributors + 1) * rank.one.message_bytes);
+    EXPECT_LE(std::max(floors.phase_one_bytes, floors.phase_two_bytes), rank.memory_bytes());
+    EXPECT_THAT(pools_text(rank), AllOf(HasSubstr("in both phases, chunks"), ::testing::Not(HasSubstr("partitions"))));
+}
+
 TEST(PlanPools, ConfiguredPoolBelowTheRuleIsRefusedWithTheNumbers) {
     Config config;
     config.net.send_buffers = 1;

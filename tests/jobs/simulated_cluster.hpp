@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -99,6 +100,8 @@ struct ClusterOutcome {
     bool fault_fired = false, published = false;
     std::vector<ValidateResult> validations;  ///< by rank, of shape.validate
     Balance balance;
+    std::string plan_text;                 ///< as `sluice config check` prints it, before pools were cut
+    std::set<std::uint64_t> mapped_bytes;  ///< arenas that ranks asked for
     std::uint64_t split_partitions = 0, overflow_read_bytes = 0, overflow_written_bytes = 0;  ///< over all ranks
     bool good() const { return errors.empty() && output == expected; }
 };
@@ -283,13 +286,15 @@ private:
                     return make_alltoallv_transport(cluster_.rounds(rank), pool, run_id);
                 return make_p2p_transport(cluster_.wire(rank), pool, run_id);
             };
-            job.make_arena = [](std::uint64_t bytes) {
+            job.make_arena = [this](std::uint64_t bytes) {
+                outcome_.mapped_bytes.insert(bytes);
                 return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1});
             };
             SortOptions options;
             options.memory_available_bytes = std::uint64_t{1} << 40;
             options.mutant = shape_.mutant;
             PreparedSort prepared = prepare_sort(job, options);
+            if (rank == 0) outcome_.plan_text = describe(prepared.plan, prepared.resources);
             if (shape_.minimal_pools) {
                 cut_to_minimum(
                     prepared.plan, shape_.transport,
