@@ -11,8 +11,7 @@
 namespace sluice {
 namespace {
 
-constexpr double kPieceFill = 0.7;  // of what fits, so that a sampled boundary may be a third off
-constexpr std::uint32_t kMostPieces = 1024;
+constexpr double kPieceFill = 0.7;   // of what fits, so that a sampled boundary may be a third off
 constexpr unsigned kMostDepth = 16;  // each level divides by two at the least; more means a bug
 
 /// One rank by itself: collectives are its own, but a failure of another rank still ends it.
@@ -115,7 +114,7 @@ private:
         const auto wanted = static_cast<std::uint64_t>(static_cast<double>(bytes) /
                                                        (kPieceFill * static_cast<double>(input_.most_bytes))) +
                             1;
-        auto pieces = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(wanted, 2, kMostPieces));
+        auto pieces = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(wanted, 2, input_.most_pieces));
         RankResources rank = input_.resources;
         rank.input_bytes = bytes;
         rank.input_disks = static_cast<unsigned>(input_.logs.size());

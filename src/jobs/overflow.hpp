@@ -24,9 +24,10 @@ struct PartLabel {
 struct OverflowInput {
     std::vector<IoFile*> logs;  ///< by disk number of the extent index
     std::vector<ExtentLog*> log_space;
-    std::uint64_t most_bytes = 0;   ///< that a part may have, padding included
-    std::uint64_t chunk_bytes = 0;  ///< of phase one: how the extents are padded
-    RankResources resources;        ///< of this rank
+    std::uint64_t most_bytes = 0;      ///< that a part may have, padding included
+    std::uint64_t chunk_bytes = 0;     ///< of phase one: how the extents are padded
+    RankResources resources;           ///< of this rank
+    std::uint32_t most_pieces = 1024;  ///< of one pass over a partition
 };
 
 /// What phase two works on in place of the partitions: the parts of this rank, in key order.

@@ -229,20 +229,26 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     return plan;
 }
 
-std::uint32_t partitions_of_size(std::uint64_t input_bytes, std::uint64_t partition_bytes, std::size_t ranks) {
+/// @param multiple  of which each rank's partitions are one.
+std::uint32_t partitions_of_size(std::uint64_t input_bytes, std::uint64_t partition_bytes, std::size_t ranks,
+                                 std::uint64_t multiple) {
     const std::uint64_t per_rank =
         std::max<std::uint64_t>(1, ceil_div(ceil_div(input_bytes, ranks), std::max<std::uint64_t>(partition_bytes, 1)));
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(per_rank * ranks, 1u << 20));
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(round_up(per_rank, multiple) * ranks, 1u << 20));
 }
 
-/// The wanted size first, then larger and smaller ones in turn.
-std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t wanted_bytes, std::size_t ranks) {
+/// The wanted size first, then larger and smaller ones in turn. Equally many for each output disk, since parts go round
+/// the disks and one more on some of them is 5 % too much below twenty; where memory has no room for that, any number.
+std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t wanted_bytes, std::size_t ranks,
+                                      std::uint64_t output_disks) {
     std::vector<std::uint32_t> counts;
-    for (double factor = 1; factor < 2000; factor *= 1.25) {
-        for (const double size :
-             {static_cast<double>(wanted_bytes) * factor, static_cast<double>(wanted_bytes) / factor}) {
-            const auto count = partitions_of_size(input_bytes, static_cast<std::uint64_t>(size), ranks);
-            if (std::find(counts.begin(), counts.end(), count) == counts.end()) counts.push_back(count);
+    for (const std::uint64_t multiple : {output_disks, std::uint64_t{1}}) {
+        for (double factor = 1; factor < 2000; factor *= 1.25) {
+            for (const double size :
+                 {static_cast<double>(wanted_bytes) * factor, static_cast<double>(wanted_bytes) / factor}) {
+                const auto count = partitions_of_size(input_bytes, static_cast<std::uint64_t>(size), ranks, multiple);
+                if (std::find(counts.begin(), counts.end(), count) == counts.end()) counts.push_back(count);
+            }
         }
     }
     return counts;
@@ -256,7 +262,7 @@ std::uint64_t smallest_budget(const Config& config, RecordFormat format, const s
                               std::uint64_t input_bytes) {
     // As with that budget in the config: it also decides which partition counts are tried.
     return smallest_working([&](std::uint64_t budget_bytes) {
-        const auto counts = partition_counts(config, input_bytes, wanted_partition_bytes(budget_bytes), ranks.size());
+        const auto counts = partition_counts(config, ranks, wanted_partition_bytes(budget_bytes));
         return std::any_of(counts.begin(), counts.end(), [&](std::uint32_t count) {
             return try_partitions(config, format, ranks, count, input_bytes, budget_bytes).has_value();
         });
@@ -265,12 +271,15 @@ std::uint64_t smallest_budget(const Config& config, RecordFormat format, const s
 
 }  // namespace
 
-std::vector<std::uint32_t> partition_counts(const Config& config, std::uint64_t input_bytes, std::uint64_t wanted_bytes,
-                                            std::size_t ranks) {
+std::vector<std::uint32_t> partition_counts(const Config& config, const std::vector<RankResources>& ranks,
+                                            std::uint64_t wanted_bytes) {
     if (config.partitions.count != 0) return {config.partitions.count};
+    const std::uint64_t input_bytes = total_input_bytes(ranks);
     if (config.partitions.size_bytes != 0)
-        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks)};
-    return candidates(input_bytes, wanted_bytes, ranks);
+        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), 1)};
+    const auto most_disks = std::max_element(
+        ranks.begin(), ranks.end(), [](const auto& a, const auto& b) { return a.output_disks < b.output_disks; });
+    return candidates(input_bytes, wanted_bytes, ranks.size(), std::max(1u, most_disks->output_disks));
 }
 
 std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks) {
@@ -304,8 +313,7 @@ SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vec
                        bool with_smallest_budget) {
     const std::uint64_t input_bytes = total_input_bytes(ranks);
     const RankResources& tightest = tightest_of(ranks);
-    const auto counts =
-        partition_counts(config, input_bytes, wanted_partition_bytes(tightest.budget_bytes), ranks.size());
+    const auto counts = partition_counts(config, ranks, wanted_partition_bytes(tightest.budget_bytes));
     for (const std::uint32_t count : counts) {
         if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
             if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, input_bytes);

@@ -44,8 +44,8 @@ std::uint64_t fixed_bytes(const PhaseOnePlan& plan);
 /// Contiguous partition ranges in proportion to the ranks' weights (largest remainder).
 Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResources>& ranks);
 /// Partition counts to try: as configured, or the wanted size first, then larger and smaller ones in turn.
-std::vector<std::uint32_t> partition_counts(const Config& config, std::uint64_t input_bytes, std::uint64_t wanted_bytes,
-                                            std::size_t ranks);
+std::vector<std::uint32_t> partition_counts(const Config& config, const std::vector<RankResources>& ranks,
+                                            std::uint64_t wanted_bytes);
 std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks);
 const RankResources& tightest_of(const std::vector<RankResources>& ranks);
 /// The smallest multiple of 1 MiB with which `works` is true, which it is for all larger ones; 0 when none up to a

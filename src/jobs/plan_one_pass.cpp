@@ -128,7 +128,7 @@ std::optional<SortPlan> plan_one_pass(const Config& config, RecordFormat format,
                                       std::optional<std::uint64_t> budget_bytes) {
     const std::uint64_t wanted = std::clamp(budget_bytes.value_or(tightest_of(ranks).budget_bytes) / 64,
                                             kSmallestPartition, kLargestKeptPartition);
-    for (const std::uint32_t count : partition_counts(config, total_input_bytes(ranks), wanted, ranks.size())) {
+    for (const std::uint32_t count : partition_counts(config, ranks, wanted)) {
         if (auto plan = try_one_pass(config, format, ranks, count, budget_bytes)) return plan;
     }
     return std::nullopt;

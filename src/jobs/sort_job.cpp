@@ -230,8 +230,8 @@ struct PhaseTwoWork {
 };
 
 PhaseTwoWork prepare_phase_two(JobContext& job, Arena& arena, const PreparedSort& prepared, const Logs& logs,
-                               const Partitioner& partitioner, const ExtentIndex& index, SortResult& result,
-                               LiveCounters& live) {
+                               const Partitioner& partitioner, const ExtentIndex& index, const SortOptions& options,
+                               SortResult& result, LiveCounters& live) {
     const SortPlan& plan = prepared.plan;
     const RankPlan& mine = plan.ranks[job.rank()];
     const RankResources& resources = prepared.resources[job.rank()];
@@ -252,11 +252,13 @@ PhaseTwoWork prepare_phase_two(JobContext& job, Arena& arena, const PreparedSort
         return work;
     }
     work.plan = mine.two;
-    const OverflowInput input{logs.files(), logs.space(), mine.two.partition_bytes, mine.one.chunk_bytes, resources};
+    const OverflowInput input{logs.files(),         logs.space(), mine.two.partition_bytes,
+                              mine.one.chunk_bytes, resources,    options.most_split_pieces};
     work.overflow = split_overflow(job, arena, plan, partitioner, index, input, live);
     work.parts = work.overflow->parts;
     result.overflow = work.overflow->report;
     result.split_partitions = work.overflow->split_partitions;
+    result.split_passes = work.overflow->passes;
     return work;
 }
 
@@ -394,8 +396,9 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     result.extents = index.extent_count();
     check_pairs(job, result.peers);
 
-    const PhaseTwoWork work = kept ? prepare_in_memory(job, *arena, prepared, *kept, result)
-                                   : prepare_phase_two(job, *arena, prepared, *logs, *partitioner, index, result, live);
+    const PhaseTwoWork work =
+        kept ? prepare_in_memory(job, *arena, prepared, *kept, result)
+             : prepare_phase_two(job, *arena, prepared, *logs, *partitioner, index, options, result, live);
     PhaseTwoResult second =
         sort_parts(job, *arena, prepared, one.logs, kept.get(), output, work, *partitioner, index, live);
     result.two = std::move(second.report);

@@ -29,6 +29,7 @@ struct PreparedSort {
 struct SortOptions {
     unsigned cores = 1;                        ///< that this rank may use
     std::uint64_t memory_available_bytes = 0;  ///< of the host, for the default budget
+    std::uint32_t most_split_pieces = 1024;    ///< of one more pass over a partition that is too large
     PhaseOneMutant mutant;
 };
 
@@ -42,6 +43,7 @@ struct SortResult {
     PhaseReport zero, one, two;                  ///< this rank's; zero is empty when nothing was sampled
     PhaseReport overflow;                        ///< this rank's; empty when every partition fitted
     std::uint64_t split_partitions = 0;          ///< this rank's that were split by one more pass
+    std::uint64_t split_passes = 0;              ///< over one of them or over a piece of it
     std::uint64_t samples = 0;                   ///< records sampled, over all ranks
     std::uint64_t padding_bytes = 0;             ///< this rank's, in the logs
     std::uint64_t extents = 0;

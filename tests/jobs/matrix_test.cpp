@@ -1,5 +1,5 @@
-// Every key distribution, on 1, 2 and 4 ranks, with as little memory as the plan allows and with plenty: the sorted
-// data validates and is byte for byte what an independent sort makes.
+// Every key distribution, on 1, 2 and 4 ranks, in two passes and in one, with as little memory as the plan allows and
+// with plenty: the sorted data validates and is byte for byte what an independent sort makes.
 #include <gtest/gtest.h>
 
 #include "jobs/simulated_cluster.hpp"
@@ -12,7 +12,7 @@ class Matrix : public ::testing::TestWithParam<const char*> {};
 TEST_P(Matrix, SortedDataIsValidAndTheSameBytesAsAnIndependentSort) {
     const char* keys = GetParam();
     for (const std::uint32_t ranks : {1u, 2u, 4u}) {
-        for (const bool minimal : {true, false}) {
+        for (const auto& [passes, minimal] : {std::pair{2u, true}, {2u, false}, {1u, true}, {1u, false}}) {
             ClusterShape shape;
             shape.seed = ranks;
             shape.input_seed = 7;
@@ -22,12 +22,15 @@ TEST_P(Matrix, SortedDataIsValidAndTheSameBytesAsAnIndependentSort) {
             shape.record_bytes = 100;
             shape.records = 20'000;
             shape.generated = keys;
+            shape.passes = passes;
             shape.minimal_pools = minimal;
             shape.validate = true;
             const ClusterOutcome outcome = SimulatedCluster(shape).run();
-            ASSERT_TRUE(outcome.errors.empty()) << ranks << " ranks: " << outcome.errors.front();
+            ASSERT_TRUE(outcome.errors.empty())
+                << ranks << " ranks, " << passes << " passes: " << outcome.errors.front();
             ASSERT_TRUE(outcome.published);
-            ASSERT_TRUE(outcome.output == outcome.expected) << ranks << " ranks, minimal " << minimal;
+            ASSERT_TRUE(outcome.output == outcome.expected)
+                << ranks << " ranks, " << passes << " passes, minimal " << minimal;
         }
     }
 }

@@ -52,6 +52,22 @@ TEST(Overflow, AnyScheduleSplitsRightly) {
     }
 }
 
+TEST(Overflow, PieceThatIsStillTooLargeIsSplitAgain) {
+    for (const Keys keys : {Keys::all_equal, Keys::hot_range}) {
+        for (const std::uint32_t ranks : {1u, 3u}) {
+            ClusterShape shape = broken_promise(keys, ranks);
+            shape.most_split_pieces = 2;
+            const ClusterOutcome outcome = SimulatedCluster(shape).run();
+            ASSERT_TRUE(outcome.errors.empty()) << outcome.errors.front();
+            EXPECT_TRUE(outcome.output == outcome.expected);
+            EXPECT_GE(outcome.split_passes, outcome.split_partitions + 2) << "both halves once more";
+            const std::uint64_t largest =
+                *std::max_element(outcome.balance.partition_bytes.begin(), outcome.balance.partition_bytes.end());
+            EXPECT_GE(outcome.overflow_written_bytes, 2 * largest) << "every level writes all of it";
+        }
+    }
+}
+
 TEST(Overflow, SampledKeysNeedNone) {
     ClusterShape shape = broken_promise(Keys::hot_range, 2);
     shape.promised_uniform = false;

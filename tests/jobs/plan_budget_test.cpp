@@ -58,6 +58,19 @@ TEST(PlanBudget, EveryPlanKeepsWithinItsBudgetAndTheDeadlockRule) {
     }
 }
 
+TEST(PlanBudget, EachOutputDiskGetsEquallyManyPartitions) {
+    for (const unsigned disks : {1u, 3u, 8u, 16u}) {
+        for (const std::uint64_t input_bytes : {kGB, 7 * kGB, 100 * kGB}) {
+            for (const std::string passes : {"two", "auto"}) {
+                Config config;
+                config.passes = passes;
+                const SortPlan plan = plan_sort(config, {}, cluster(3, 2 * kGiB, 4, input_bytes, disks));
+                for (std::uint32_t rank = 0; rank < 3; ++rank) EXPECT_EQ(plan.ownership.count(rank) % disks, 0u);
+            }
+        }
+    }
+}
+
 TEST(PlanBudget, SmallestBudgetWorksAndOneMebibyteLessDoesNot) {
     for (const Shape& shape : kShapes) {
         const auto with = [&](std::uint64_t budget) {

@@ -77,6 +77,7 @@ struct ClusterShape {
     bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
     std::string transport = "p2p";
     unsigned passes = 2;
+    std::uint32_t most_split_pieces = 1024;
     std::size_t chunks_short = 0;  ///< one pass: taken from the minimum, which must show
     bool narrow_keys = false;      ///< all keys in the lowest 256th, against what was promised
     PhaseOneMutant mutant;
@@ -102,7 +103,8 @@ struct ClusterOutcome {
     Balance balance;
     std::string plan_text;                 ///< as `sluice config check` prints it, before pools were cut
     std::set<std::uint64_t> mapped_bytes;  ///< arenas that ranks asked for
-    std::uint64_t split_partitions = 0, overflow_read_bytes = 0, overflow_written_bytes = 0;  ///< over all ranks
+    std::uint64_t split_partitions = 0, split_passes = 0, overflow_read_bytes = 0,
+                  overflow_written_bytes = 0;  ///< over all ranks
     bool good() const { return errors.empty() && output == expected; }
 };
 
@@ -293,6 +295,7 @@ private:
             SortOptions options;
             options.memory_available_bytes = std::uint64_t{1} << 40;
             options.mutant = shape_.mutant;
+            options.most_split_pieces = shape_.most_split_pieces;
             PreparedSort prepared = prepare_sort(job, options);
             if (rank == 0) outcome_.plan_text = describe(prepared.plan, prepared.resources);
             if (shape_.minimal_pools) {
@@ -305,6 +308,7 @@ private:
             const SortResult result = run_sort(job, prepared, options, live);
             outcome_.published = true;
             outcome_.split_partitions += result.split_partitions;
+            outcome_.split_passes += result.split_passes;
             outcome_.overflow_read_bytes += result.overflow.io.read_bytes;
             outcome_.overflow_written_bytes += result.overflow.io.written_bytes;
             if (rank == 0) collect(result.output_set);
