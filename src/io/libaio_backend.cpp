@@ -6,6 +6,9 @@
 #include <chrono>
 #include <exception>
 #include <fstream>
+#include <memory>
+#include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -33,12 +36,28 @@ std::string proc_number(const char* path) {
     return text;
 }
 
-class LibaioQueue final : public IoQueue {
+/// Contexts of queues that have ended, for the next ones: io_destroy waits 30 to 70 ms for all processors, once for
+/// each queue of a phase, before the next phase can begin. Any thread.
+class Contexts {
 public:
-    explicit LibaioQueue(unsigned depth) : slots_(depth), events_(depth) {
-        free_.reserve(depth);
-        on_the_spot_.reserve(depth);
-        const int rc = ::io_setup(static_cast<int>(depth), &context_);
+    Contexts() = default;
+    Contexts(const Contexts&) = delete;
+    ~Contexts() { destroy_idle(); }
+    io_context_t take(unsigned depth) {
+        const std::lock_guard lock(mutex_);
+        const auto found =
+            std::find_if(idle_.begin(), idle_.end(), [&](const auto& one) { return one.first == depth; });
+        if (found != idle_.end()) {
+            const io_context_t context = found->second;
+            idle_.erase(found);
+            return context;
+        }
+        io_context_t context{};
+        int rc = ::io_setup(static_cast<int>(depth), &context);
+        if (rc == -EAGAIN && !idle_.empty()) {  // the room may be what idle ones hold
+            destroy_idle();
+            rc = ::io_setup(static_cast<int>(depth), &context);
+        }
         if (rc == -EAGAIN) {
             throw Error(Errc::environment, "io_setup for " + std::to_string(depth) +
                                                " requests: the host has no room, aio-nr " +
@@ -47,6 +66,33 @@ public:
                                                "; raise it with `sysctl fs.aio-max-nr=1048576` or lower io.depth");
         }
         if (rc < 0) throw Error::from_errno(-rc, "io_setup", std::to_string(depth) + " requests", Errc::environment);
+        return context;
+    }
+    /// Nothing may be in flight in it.
+    void give_back(unsigned depth, io_context_t context) noexcept {
+        const std::lock_guard lock(mutex_);
+        try {
+            idle_.emplace_back(depth, context);
+        } catch (const std::bad_alloc&) {
+            ::io_destroy(context);
+        }
+    }
+
+private:
+    void destroy_idle() {
+        for (const auto& [depth, context] : idle_) ::io_destroy(context);
+        idle_.clear();
+    }
+    std::mutex mutex_;
+    std::vector<std::pair<unsigned, io_context_t>> idle_;
+};
+
+class LibaioQueue final : public IoQueue {
+public:
+    LibaioQueue(std::shared_ptr<Contexts> contexts, unsigned depth)
+        : contexts_(std::move(contexts)), context_(contexts_->take(depth)), slots_(depth), events_(depth) {
+        free_.reserve(depth);
+        on_the_spot_.reserve(depth);
         for (std::size_t i = depth; i > 0; --i) {
             slots_[i - 1].pieces.reserve(kMaxPieces);
             free_.push_back(i - 1);
@@ -56,10 +102,13 @@ public:
         std::size_t in_kernel = in_flight_ - on_the_spot_.size();
         while (in_kernel > 0) {
             const long got = ::io_getevents(context_, 1, static_cast<long>(events_.size()), events_.data(), nullptr);
-            if (got < 0 && got != -EINTR) break;
+            if (got < 0 && got != -EINTR) {
+                ::io_destroy(context_);  // waits for what is still in it
+                return;
+            }
             if (got > 0) in_kernel -= static_cast<std::size_t>(got);
         }
-        ::io_destroy(context_);
+        contexts_->give_back(depth(), context_);
     }
     LibaioQueue(const LibaioQueue&) = delete;
 
@@ -253,7 +302,8 @@ private:
         submit(slot);
     }
 
-    io_context_t context_{};
+    std::shared_ptr<Contexts> contexts_;
+    io_context_t context_;
     std::vector<Slot> slots_;
     std::vector<std::size_t> free_;
     std::vector<io_event> events_;
@@ -273,7 +323,9 @@ public:
     std::unique_ptr<IoFile> open_for_update(const std::string& path) override {
         return open(path, PosixFile::Mode::update);
     }
-    std::unique_ptr<IoQueue> make_queue(unsigned depth) override { return std::make_unique<LibaioQueue>(depth); }
+    std::unique_ptr<IoQueue> make_queue(unsigned depth) override {
+        return std::make_unique<LibaioQueue>(contexts_, depth);
+    }
     const char* name() const override { return "libaio"; }
 
 private:
@@ -281,6 +333,7 @@ private:
         return std::make_unique<PosixFile>(path, mode, direct_);
     }
     DirectIo direct_;
+    std::shared_ptr<Contexts> contexts_ = std::make_shared<Contexts>();
 };
 
 }  // namespace

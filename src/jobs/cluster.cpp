@@ -152,7 +152,8 @@ std::uint64_t sum_over_ranks(Communicator& communicator, std::uint64_t mine) {
                            [](std::uint64_t sum, const std::string& text) { return sum + std::stoull(text); });
 }
 
-void wait_until_touched(JobContext& job, const Arena& arena) {
+void wait_until_touched(JobContext& job, Arena& arena) {
+    arena.touch_rest();
     while (arena.touching()) {
         if (const auto failure = job.communicator.poll_failure()) {
             throw Error(static_cast<Errc>(failure->exit_code),

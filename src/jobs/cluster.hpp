@@ -48,7 +48,7 @@ std::uint64_t sum_over_ranks(Communicator& communicator, std::uint64_t mine);
 
 /// Waits for the arena's touch in the background and goes on answering peers and watchdog meanwhile: it may take longer
 /// than run.watchdog. Throws when a rank fails.
-void wait_until_touched(JobContext& job, const Arena& arena);
+void wait_until_touched(JobContext& job, Arena& arena);
 
 /// 128 random bits from rank 0, as 32 hex digits, the same on all ranks. Collective.
 std::string make_run_id(JobContext& job);

@@ -31,6 +31,7 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
     : job_(job),
       plan_(plan.one),
       options_(options),
+      arena_(arena),
       pools_(job, arena, plan.one, options),
       input_(job.executor, plan.one.read_buffers, options.producers),
       outgoing_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers)), plan.one.distributors),
@@ -109,6 +110,7 @@ void Exchange::run(Pipeline& pipeline, const std::function<void()>& first_arriva
     first_arrival_ = first_arrival;
     NetworkLoop network(job_.communicator, pipeline, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr);
     pipeline.start();
+    arena_.touch_rest();  // from here on nobody allocates
     if (transport_) {
         network.exchange(*sender_, *receiver_, *transport_, job_.executor);
     }

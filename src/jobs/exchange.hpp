@@ -83,6 +83,7 @@ private:
     JobContext& job_;
     const PhaseOnePlan& plan_;
     Options options_;
+    Arena& arena_;
     Pools pools_;
     WorkQueue<Buffer> input_;
     WorkQueue<OutgoingBuffer> outgoing_;

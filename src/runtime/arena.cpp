@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::uint64_t kHugePage = 2 * kMiB;
 constexpr std::uint64_t kSmallPage = 4 * kKiB;
-constexpr std::uint64_t kTouchPiece = 16 * kMiB;              // small enough that threads end together
+constexpr std::uint64_t kTouchPiece = kHugePage;              // small: it holds the lock that every mmap waits for
 constexpr std::uint64_t kForeground = 32 * kMiB;              // what a phase needs at once: its first reads
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;  // beyond any address space; keeps the sums below exact
 
@@ -65,6 +65,7 @@ std::uint64_t huge_bytes_at(const std::byte* address) {
 Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
     : capacity_(round_up(std::clamp<std::uint64_t>(bytes, 1, kMostBytes), kHugePage)),
       end_(capacity_),
+      untouched_(capacity_),
       survives_failure_(options.survives_failure) {
     map(options.huge_pages);
     try {
@@ -73,15 +74,8 @@ Arena::Arena(std::uint64_t bytes, const ArenaOptions& options)
             const std::uint64_t first = options.background ? std::min(capacity_, kForeground) : capacity_;
             touch(0, first, std::max(1u, options.touch_threads));
             fail_if_short();
-            if (first < capacity_) {
-                touching_ = true;
-                background_ = std::jthread([this, first] {
-                    touch(first, capacity_, 1);
-                    touching_ = false;
-                });
-            } else {
-                name_pages_got();
-            }
+            untouched_ = first;
+            if (first == capacity_) name_pages_got();
         }
     } catch (...) {
         ::munmap(memory_, capacity_);
@@ -96,7 +90,18 @@ Arena::~Arena() {
     ::munmap(memory_, capacity_);
 }
 
+void Arena::touch_rest() {
+    if (untouched_ == capacity_) return;
+    touching_ = true;
+    background_ = std::jthread([this, first = untouched_] {
+        touch(first, capacity_, 1);
+        touching_ = false;
+    });
+    untouched_ = capacity_;
+}
+
 const std::string& Arena::page_kind() {
+    touch_rest();
     if (background_.joinable()) {
         background_.join();
         fail_if_short();

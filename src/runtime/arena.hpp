@@ -21,8 +21,8 @@ struct ArenaOptions {
     int numa_node = -1;
     unsigned touch_threads = 1;
     bool touch = true;  ///< false: pages come with their first use, as suits a plan or a small test
-    /// Touch all but the first 32 MiB on a thread of its own while the phase begins, lowest addresses first, as pools
-    /// hand them out. Where the host itself brings memory in lazily (0.4 to 2.5 GB/s), the disks need not wait for it.
+    /// Touch only the first 32 MiB at once; touch_rest() does the others. Where the host itself brings memory in lazily
+    /// (0.4 to 2.5 GB/s), the disks need not wait for it.
     bool background = false;
     /// Stay mapped when an exception ends its owner: what a fabric still has in flight must not hit a hole.
     bool survives_failure = false;
@@ -48,9 +48,13 @@ public:
     std::uint64_t capacity_bytes() const noexcept { return capacity_; }
     std::uint64_t phase_bytes() const noexcept { return end_; }  ///< what take() has in all
     std::uint64_t used_bytes() const noexcept { return used_; }
+    /// Begins to touch what was left, on a thread of its own, lowest addresses first, as pools hand them out. Best once
+    /// all threads and buffers of a phase are there: each system call of it holds the lock of the address space, and
+    /// what the main thread allocates meanwhile waits for it, call after call. Once; later calls do nothing.
+    void touch_rest();
     /// What was got, not what was asked for: "2 MiB pages (reserved)", "2 MiB pages (madvise)", "4 KiB pages (no 2 MiB
     /// pages free)", ...
-    /// Waits for a touch in the background; throws what it met.
+    /// Touches what is left and waits for it; throws what that met.
     const std::string& page_kind();
     /// A touch in the background is under way: page_kind() and the destructor would wait for it.
     bool touching() const noexcept { return touching_; }
@@ -64,6 +68,7 @@ private:
 
     std::byte* memory_ = nullptr;
     std::uint64_t capacity_ = 0, used_ = 0, end_ = 0;  // end_: where take_from_end() begins
+    std::uint64_t untouched_ = 0;                      // from here on, until touch_rest()
     std::string page_kind_;
     std::atomic<int> touch_error_{0};
     std::atomic<bool> stop_{false}, touching_{false};

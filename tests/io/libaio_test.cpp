@@ -22,7 +22,8 @@ protected:
     Libaio() : backend_(make_libaio_backend(DirectIo::on)) { kernel_aio = {}; }
     ~Libaio() override {
         kernel_aio.on_event = nullptr;
-        EXPECT_EQ(kernel_aio.contexts, 0) << "a queue left its kernel context behind";
+        backend_.reset();
+        EXPECT_EQ(kernel_aio.contexts, 0) << "the back end left a kernel context behind";
     }
     std::string pattern_file(std::uint64_t bytes) const {
         write_pattern_file(directory_ / "data", bytes);
@@ -49,6 +50,21 @@ int flags_of_open_file(const std::string& path) {
         }
     }
     return -1;
+}
+
+TEST_F(Libaio, EndedQueueLeavesItsKernelContextToTheNextOfItsDepth) {
+    backend_->make_queue(4);
+    const auto first = backend_->make_queue(4);
+    EXPECT_EQ(kernel_aio.contexts, 1);
+    const auto second = backend_->make_queue(4), third = backend_->make_queue(8);
+    EXPECT_EQ(kernel_aio.contexts, 3);
+}
+
+TEST_F(Libaio, IdleContextsGiveWayWhenTheKernelHasNoRoom) {
+    backend_->make_queue(4);
+    kernel_aio.setup = {-EAGAIN};
+    const auto queue = backend_->make_queue(8);
+    EXPECT_EQ(kernel_aio.contexts, 1);
 }
 
 TEST_F(Libaio, DescriptorsOfAllModesAreDirectAndCloseOnExec) {

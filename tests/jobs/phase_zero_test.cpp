@@ -95,10 +95,15 @@ TEST(SamplePlan, LargeInputIsSampledUnderAThousandthWithMoreThanTwoHundredRecord
     EXPECT_GT(spans * 40 / (10'000'000'000 / 64'000'000), 400) << "40 records a block";
 }
 
-TEST(SamplePlan, SmallPartitionsGetTwoHundredSamplesEach) {
-    const std::uint64_t input = 1'000'000'000;
-    const SamplePlan sample = plan_sample(Config{}, plan_of(input, 8'000'000), {input}, {std::uint64_t{64} << 20}, 1);
-    EXPECT_NEAR(static_cast<double>(input) / static_cast<double>(sample.stratum_bytes) * 40, 200 * 125, 500);
+TEST(SamplePlan, SmallPartitionsGetTwelveStrataEachWhileThatReadsLittle) {
+    const auto strata_of = [](std::uint64_t input, std::uint64_t partition_bytes) {
+        const SamplePlan sample =
+            plan_sample(Config{}, plan_of(input, partition_bytes), {input}, {std::uint64_t{1} << 30}, 1);
+        return static_cast<double>(input) / static_cast<double>(sample.stratum_bytes);
+    };
+    EXPECT_NEAR(strata_of(1'000'000'000, 8'000'000), 12 * 125, 20);
+    EXPECT_NEAR(strata_of(10'000'000'000, 32'000'000), 9'800'000 / 4096, 20) << "312 partitions would need more";
+    EXPECT_LT(strata_of(20'000'000'000, 32'000'000) * 4096, 0.001 * 20e9);
 }
 
 TEST(SamplePlan, ManyRanksWithFewPartitionsGetEnoughForFivePercent) {

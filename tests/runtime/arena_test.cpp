@@ -165,5 +165,19 @@ TEST(Arena, WhatIsTakenFromTheEndOutlivesResetAndIsNeverHandedOutAgain) {
     EXPECT_TRUE(kept.front() == std::byte{7} && kept.back() == std::byte{7});
 }
 
+TEST(Arena, RestIsTouchedWhenAskedForOrWaitedFor) {
+    for (const bool asked : {true, false}) {
+        ArenaOptions options{"off", nullptr, -1, 1};
+        options.background = true;
+        Arena arena(64 * kMiB, options);
+        const auto memory = arena.take(64 * kMiB, 4096, "all");
+        EXPECT_EQ(resident_bytes(memory), 32 * kMiB);
+        if (asked) arena.touch_rest();
+        arena.page_kind();
+        EXPECT_EQ(resident_bytes(memory), 64 * kMiB);
+        EXPECT_FALSE(arena.touching());
+    }
+}
+
 }  // namespace
 }  // namespace sluice
