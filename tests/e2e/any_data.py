@@ -70,7 +70,7 @@ def sampling_reads_little_and_is_counted():
         words = ["sort", *w.options, "--set", "memory.budget=256MiB", "--set", "run.overwrite=true"]
         h.must(h.sluice(words), "sampled")
         sampled = h.newest_result(w)
-        h.check(sampled["samples"] > 0 and 0 < sampled["sampled_share"] < 0.002, f"sampled {sampled['sampled_share']}")
+        h.check(sampled["samples"] > 0 and 0 < sampled["sampled_share"] < 0.004, f"sampled {sampled['sampled_share']}")
         h.check(abs(sampled["reads_per_tuple"] - sampled["sampled_share"] - 2) < 0.001, f"{sampled['reads_per_tuple']} reads a tuple")
         out = h.must(h.sluice([*words, "--set", "keys.distribution=uniform"]), "promised uniform")
         promised = h.newest_result(w)

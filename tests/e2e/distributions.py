@@ -28,7 +28,7 @@ def every_distribution_sorts_on_any_ranks():
                     words = ["--set", f"passes={passes}", "--set", f"memory.budget={budget}", "--set", "run.overwrite=true"]
                     fields = h.result_line(h.must(h.sluice(["sort", *w.options, *words], ranks=ranks), what))
                     h.check(fields["status"] == "VALID", f"{what}: {fields}")
-                    h.check(fields["writes_per_tuple"] == ("1.00" if passes == "one" else "2.00"), f"{what}: {fields}")
+                    h.check(abs(float(fields["writes_per_tuple"]) - (1 if passes == "one" else 2)) < 0.02, f"{what}: {fields}")   # padding of 4 MB
                     h.check(h.sha_of_files(w.parts()) == expected, f"{what}: output differs from the independent sort")
             h.must(h.sluice(["validate", *w.options], ranks=2), f"validate {kind}")
 
