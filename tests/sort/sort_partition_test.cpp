@@ -60,7 +60,7 @@ Bytes sorted_by_us(RecordFormat format, const Bytes& data, bool wide, PrefixRang
             sorter.gather_out(first, {to + first * format.record_bytes, piece * format.record_bytes},
                               offset == 4 ? nullptr : &checker);
         }
-        EXPECT_EQ(std::memcmp(to, out.data(), out.size()), 0) << "streamed to +" << offset;
+        EXPECT_TRUE(std::equal(out.begin(), out.end(), to)) << "streamed to +" << offset;
         for (const std::byte* b = to + out.size(); b < memory.data() + memory.size(); ++b)
             EXPECT_EQ(*b, std::byte{0xA5});
         if (offset == 4) continue;
