@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "jobs/simulated_cluster.hpp"
 #include "runtime/units.hpp"
@@ -19,25 +20,28 @@ using testing::ClusterShape;
 using ::testing::HasSubstr;
 using testing::SimulatedCluster;
 
-/// Bytes of each pool of one paragraph of the plan, from its "COUNT x SIZE".
-std::map<std::string, std::uint64_t> pools_of(const std::string& paragraph) {
-    std::map<std::string, std::uint64_t> pools;
-    const std::regex line(R"(\n +([a-z ]+[a-z]) +(\d+) x (\S+) = )");
-    for (std::sregex_iterator at(paragraph.begin(), paragraph.end(), line), end; at != end; ++at)
-        pools[(*at)[1]] = std::stoull((*at)[2]) * parse_bytes((*at)[3].str()).value();
-    return pools;
+/// The plan's lines by rank or group of equal ranks: NAME in the first 26 columns after the indent -> bytes of its
+/// "COUNT x SIZE".
+std::vector<std::map<std::string, std::uint64_t>> pools_by_group(const std::string& plan) {
+    std::vector<std::map<std::string, std::uint64_t>> groups;
+    std::istringstream lines(plan);
+    for (std::string line; std::getline(lines, line);) {
+        if (line.rfind("rank", 0) == 0) groups.emplace_back();
+        std::istringstream name_words(line.substr(0, 28)), value_words(line.size() > 28 ? line.substr(28) : "");
+        std::string name, word, size;
+        while (name_words >> word) name += (name.empty() ? "" : " ") + word;
+        std::uint64_t count = 0;
+        if (!groups.empty() && value_words >> count >> word >> size && word == "x")
+            groups.back()[name] = count * parse_bytes(size).value();
+    }
+    return groups;
 }
 
 /// Arenas of the ranks, by the rules of ARCHITECTURE.md: the larger phase; in one pass the chunks stay beside it. The
 /// window of rma is MPI's memory.
 std::set<std::uint64_t> arenas_of(const std::string& plan, const ClusterShape& shape) {
     std::set<std::uint64_t> arenas;
-    const std::regex heading(R"(\nranks? [0-9,-]+ on )");
-    for (std::sregex_iterator at(plan.begin(), plan.end(), heading), end; at != end; ++at) {
-        const auto next = std::next(at);
-        const auto begin = static_cast<std::size_t>(at->position());
-        const std::size_t stop = next == end ? plan.size() : static_cast<std::size_t>(next->position());
-        auto pools = pools_of(plan.substr(begin, stop - begin));
+    for (auto& pools : pools_by_group(plan)) {
         EXPECT_NE(pools["read buffers"], 0u) << plan;
         EXPECT_EQ(pools["partition slots"] == 0, shape.passes == 1) << plan;
         const std::uint64_t received = shape.transport == "rma" ? 0 : pools["receive buffers"];
