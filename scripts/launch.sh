@@ -12,6 +12,8 @@
 # ties each of two ranks to one core). ob1 over shared memory and TCP starts ten times faster than the search for other
 # fabrics; set OMPI_MCA_pml yourself where you have one. A rank that waits yields its core to others on a crowded host. Keepalive
 # on mpirun's own connections lets it see within 20 s that a host is gone (its default is 8 minutes).
+# mpirun's hwloc, with its plugins installed, asks ten X servers on "localhost" for screens: HWLOC_COMPONENTS=-gl spares that, and
+# where neither /etc/hosts nor a name server knows localhost (a bare chroot) the 5 s that each question takes.
 # The exit code is sluice's own (docs/exit-codes.md), also where mpirun reports another: ranks leave theirs in a directory that
 # SLUICE_LAUNCH_STATUS names. SIGINT and SIGTERM are passed on; the run then ends with 8.
 set -euo pipefail
@@ -52,6 +54,7 @@ else
   [ -z "$per_host" ] || command+=(--map-by "ppr:$per_host:node")
   [ -z "$timeout" ] || command+=(--timeout "$timeout")
   for name in $(compgen -e SLUICE_ || true) SLUICE_LAUNCH_STATUS; do command+=(-x "$name"); done
+  export HWLOC_COMPONENTS=${HWLOC_COMPONENTS:--gl}
   if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 fi
 if [ -n "$dry" ]; then

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -84,5 +85,21 @@ def badly_bound_rank_is_told_once_with_the_fix():
         h.check(code == 0 and "note: the launcher has tied" not in err, err)
 
 
+def nobody_looks_for_screens_or_asks_name_servers_at_the_start():
+    if shutil.which("strace") is None:
+        print("skipped: needs strace")
+        return
+    with h.Workspace() as w:
+        def asked(env):
+            trace = w.path / "trace"
+            h.must(h.run(["strace", "-f", "-o", trace, "-e", "trace=connect", LAUNCH, "-n", "2", "--", h.BIN / "sluice", "config", "show"], env=env, timeout=90), "config show")
+            lines = trace.read_text().splitlines()
+            h.check(any("connect(" in line for line in lines), "mpirun and ranks did not even connect to each other: nothing was traced")
+            return [line for line in lines if "X11-unix" in line or "htons(53)" in line]
+        h.check(asked({}) == [], "X servers or name servers were asked")
+        if asked({"HWLOC_COMPONENTS": "linux"}) == []:
+            print("note: this mpirun has no hwloc plugin that looks for screens")
+
+
 h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
-        badly_bound_rank_is_told_once_with_the_fix])
+        badly_bound_rank_is_told_once_with_the_fix, nobody_looks_for_screens_or_asks_name_servers_at_the_start])
