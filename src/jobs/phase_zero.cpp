@@ -23,10 +23,11 @@ constexpr double kSamplesForTargets = 6400;  // for each rank or disk but one: 5
 // strata to a partition keep it below 1.17 of the mean. As far as 9.8 MB, or 0.098 % of more than 10 GB, go.
 constexpr double kLeastSpans = 12;
 constexpr double kMostShareForSpans = 0.00098, kSmallForSpans = 10e9;
-constexpr double kMostSamples = 1000;            // more does not pay
-constexpr std::uint64_t kLeastCap = 4 * kMiB;    // a little input may be read twice
-constexpr unsigned kDepth = 32;                  // small reads need many in flight
-constexpr std::uint64_t kRoundBytes = 8 * kMiB;  // of one gathering, outside the budget
+constexpr double kMostSamples = 1000;          // more does not pay
+constexpr std::uint64_t kLeastCap = 4 * kMiB;  // a little input may be read twice
+constexpr unsigned kDepth = 32;                // small reads need many in flight
+// Of one gathering, outside the budget: a sixteenth of rank 0's memory, but no more.
+constexpr std::uint64_t kMostRoundBytes = 8 * kMiB, kRoundDivisor = 16;
 
 /// Bytes that one span reads and records it brings, on average.
 struct SpanCost {
@@ -154,9 +155,12 @@ private:
 
 /// All ranks' records, on rank 0, in its arena; empty elsewhere. In rounds, so that little lies outside the budget.
 std::span<std::byte> gather_sample(JobContext& job, Arena& arena, std::span<const std::byte> mine,
-                                   const std::vector<std::uint64_t>& bytes_of_rank, std::uint32_t record_bytes) {
+                                   const std::vector<std::uint64_t>& bytes_of_rank, std::uint32_t record_bytes,
+                                   std::uint64_t round_bytes) {
     const std::uint64_t total = std::accumulate(bytes_of_rank.begin(), bytes_of_rank.end(), std::uint64_t{0});
-    const std::uint64_t piece = std::max<std::uint64_t>(record_bytes, kRoundBytes / job.ranks());
+    // Whole records: what follows a part in `all` is another rank's.
+    const std::uint64_t piece =
+        std::max<std::uint64_t>(record_bytes, round_down(round_bytes / job.ranks(), record_bytes));
     const std::uint64_t largest = *std::max_element(bytes_of_rank.begin(), bytes_of_rank.end());
     std::span<std::byte> all;
     if (job.rank() == 0) all = arena.take(round_up(total, kDirectIoAlign), kDirectIoAlign, "all samples").first(total);
@@ -208,6 +212,7 @@ SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::ve
     }
     const double gathered = kGatherRoom * static_cast<double>(memory_bytes[0]) / per_record;
     sample.gather_bytes = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(gathered)) * format.record_bytes;
+    sample.round_bytes = std::min(kMostRoundBytes, memory_bytes[0] / kRoundDivisor);
     const bool everything = spans * static_cast<double>(cost.read_bytes) >= total / 2 && all_fits;
     if (!everything)
         sample.stratum_bytes =
@@ -235,7 +240,7 @@ PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& pl
     // Ranks' remainders add at most one record each.
     const std::uint64_t step = result.samples <= most ? 1 : ceil_div(result.samples, most) + 1;
     for (std::uint64_t& count : records) count = ceil_div(count, step) * record_bytes;
-    const auto all = gather_sample(job, arena, sampler.sorted(step), records, record_bytes);
+    const auto all = gather_sample(job, arena, sampler.sorted(step), records, record_bytes, sample.round_bytes);
 
     std::string message;
     if (job.rank() == 0) {

@@ -18,6 +18,7 @@ struct SamplePlan {
     std::uint64_t stratum_bytes = 0;   ///< one block from each; 0: everything is sampled
     std::uint64_t gather_bytes = 0;    ///< rank 0 takes so much; when there is more, each rank sends every nth record
     std::uint64_t samples_wanted = 0;  ///< over all ranks
+    std::uint64_t round_bytes = 0;     ///< of all ranks' records that are gathered at once
 };
 
 /// At least 200 records a partition, more where that stays under 0.1 % of the bytes, bounded by 1 % of the input (or 4
