@@ -12,13 +12,16 @@ namespace sluice {
 
 inline constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 30;  ///< MPI-3 counts are int
 
-inline void check_mpi(int rc, const char* call) {
-    if (rc == MPI_SUCCESS) return;
+inline std::string mpi_text(int rc) {
     char text[MPI_MAX_ERROR_STRING] = {};
     int length = 0;
     MPI_Error_string(rc, text, &length);
-    throw Error(Errc::peer, std::string(call) + ": " + std::string(text, static_cast<std::size_t>(length)) +
-                                "; a rank or its network is gone");
+    return {text, static_cast<std::size_t>(length)};
+}
+
+inline void check_mpi(int rc, const char* call) {
+    if (rc == MPI_SUCCESS) return;
+    throw Error(Errc::peer, std::string(call) + ": " + mpi_text(rc) + "; a rank or its network is gone");
 }
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 // Memory of each rank that the others write into, by MPI's one-sided calls with passive target.
 #include <mpi.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -10,15 +11,26 @@
 namespace sluice {
 namespace {
 
+std::string osc_setting() {
+    const char* value = std::getenv("OMPI_MCA_osc");
+    return value != nullptr ? value : "not set";
+}
+
 class MpiWindow final : public ReceiveWindow {
 public:
     MpiWindow(MPI_Comm comm, std::uint64_t bytes) : bytes_(bytes) {
         MPI_Info info = MPI_INFO_NULL;
         MPI_Info_create(&info);
         MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each rank's part on pages, and a node, of its own
-        check_mpi(MPI_Win_allocate(static_cast<MPI_Aint>(bytes), 1, info, comm, &memory_, &window_),
-                  "MPI_Win_allocate");
+        const int rc = MPI_Win_allocate(static_cast<MPI_Aint>(bytes), 1, info, comm, &memory_, &window_);
         MPI_Info_free(&info);
+        if (rc != MPI_SUCCESS) {
+            throw Error(Errc::environment,
+                        "MPI_Win_allocate of " + std::to_string(bytes) + " bytes: " + mpi_text(rc) +
+                            "; where OMPI_MCA_osc is set (here: " + osc_setting() +
+                            ") it must allow a component for these hosts: \"^ucx\" allows sm, rdma and pt2pt; "
+                            "else there is too little shared memory (df /dev/shm); or set net.transport = \"p2p\"");
+        }
         MPI_Win_set_errhandler(window_, MPI_ERRORS_RETURN);
         std::memset(memory_, 0, bytes);  // pages come now, near this rank, not with the first put
         check_mpi(MPI_Win_lock_all(MPI_MODE_NOCHECK, window_), "MPI_Win_lock_all");
