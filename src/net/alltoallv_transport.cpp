@@ -113,7 +113,8 @@ private:
         BufferRing accepted;        // set aside for what it sends
         std::size_t promised = 0;   // accepted, in our last word
         std::uint64_t backlog = 0;  // buffers the sender holds for it
-        std::uint64_t wanted = 0;   // buffers it is known to hold for us
+        std::uint64_t offered = 0;  // buffers it has ready for us, which the next movement can take
+        std::uint64_t wanted = 0;   // these, and those it says will follow: a hint
         bool done = false;
     };
     struct Arrival {
@@ -126,23 +127,12 @@ private:
     };
     bool next_lane_is_free() const { return lanes_running_ < Rounds::kLanes; }
 
-    /// Sets receive buffers aside: first for sources that are known to hold some for us, one each in turn; what is left
-    /// then waits for those that may soon.
+    /// Sets receive buffers aside: for what sources offer, then for what they say will follow, one each in turn; what
+    /// is left waits for those that may have some soon. Only an offer is sure to be taken up, so all else yields to
+    /// offers: a source whose hint is wrong keeps no buffer from one that is ready to send.
     void set_aside() {
-        bool more = true;
-        while (more) {
-            more = false;
-            for (std::uint32_t shift = 0; shift < ranks_; ++shift) {
-                Peer& peer = peers_[(first_served_ + shift) % ranks_];
-                const std::uint64_t wanted = std::min<std::uint64_t>(peer.wanted, most_pieces_);
-                if (peer.accepted.size() >= wanted) continue;
-                auto buffer = pool_.try_take();
-                if (!buffer) buffer = take_back();
-                if (!buffer) return serve_next();
-                peer.accepted.push(std::move(*buffer));
-                more = true;
-            }
-        }
+        if (!set_aside_for(&Peer::offered, true)) return serve_next();
+        if (!set_aside_for(&Peer::wanted, false)) return serve_next();
         for (std::uint32_t peer = 0; peer < ranks_; ++peer) {
             while (peer != rank_ && !peers_[peer].done && peers_[peer].accepted.size() < share_) {
                 auto buffer = pool_.try_take();
@@ -151,13 +141,35 @@ private:
             }
         }
     }
-    void serve_next() { first_served_ = (first_served_ + 1) % ranks_; }
-    /// A buffer set aside for a source that is not known to need it.
-    std::optional<Buffer> take_back() {
-        for (Peer& peer : peers_) {
-            if (peer.accepted.size() > peer.wanted) return peer.accepted.pop();
+    /// Up to peer.*count buffers each, of the pool's or, if `may_take_back`, of those set aside for no offer; false
+    /// once there are none.
+    bool set_aside_for(std::uint64_t Peer::*count, bool may_take_back) {
+        for (bool more = true; more;) {
+            more = false;
+            for (std::uint32_t shift = 0; shift < ranks_; ++shift) {
+                Peer& peer = peers_[(first_served_ + shift) % ranks_];
+                if (peer.accepted.size() >= std::min<std::uint64_t>(peer.*count, most_pieces_)) continue;
+                auto buffer = pool_.try_take();
+                if (!buffer && may_take_back) buffer = take_back();
+                if (!buffer) return false;
+                peer.accepted.push(std::move(*buffer));
+                more = true;
+            }
         }
-        return std::nullopt;
+        return true;
+    }
+    void serve_next() { first_served_ = (first_served_ + 1) % ranks_; }
+    /// A buffer set aside beyond what its source offers, from where there are most of them.
+    std::optional<Buffer> take_back() {
+        Peer* richest = nullptr;
+        std::uint64_t most = 0;
+        for (Peer& peer : peers_) {
+            if (peer.accepted.size() <= peer.offered + most) continue;
+            most = peer.accepted.size() - peer.offered;
+            richest = &peer;
+        }
+        if (richest == nullptr) return std::nullopt;
+        return richest->accepted.pop();
     }
 
     bool begin_round() {
@@ -221,7 +233,8 @@ private:
         const std::uint32_t count = std::min(word.offered, mine_[source].accepted);
         if (count > kMostPieces) ledger_.refuse(source, "offers more buffers than a round has room for");
         peer.done = (word.flags & Word::kDone) != 0;
-        peer.wanted = std::uint64_t{word.offered} + word.waiting - count;
+        peer.offered = word.offered - count;
+        peer.wanted = peer.offered + word.waiting;
         peer.promised -= count;
         for (std::uint32_t i = 0; i < count; ++i) {
             Buffer buffer = peer.accepted.pop();

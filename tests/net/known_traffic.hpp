@@ -30,6 +30,9 @@ struct Traffic {
     bool full_buffers = false;              ///< else of any size, also of no records
     /// Messages that rank `from` of `ranks` sends to rank `to`.
     std::function<std::uint64_t(std::uint32_t from, std::uint32_t to, std::uint32_t ranks)> messages;
+    /// Each rank says at all times that many more buffers wait for every peer, and rank 0 answers only once it has got
+    /// everything, before which nobody ends: a receive buffer kept for a peer that was believed would hold up all.
+    bool lying_backlog = false;
 };
 inline std::ostream& operator<<(std::ostream& out, const Traffic& traffic) { return out << traffic.name; }
 
@@ -49,6 +52,9 @@ inline std::vector<Traffic> all_traffic() {
     const auto incast = [](std::uint32_t, std::uint32_t to, std::uint32_t) -> std::uint64_t {
         return to == 0 ? 60 : 0;
     };
+    const auto asked_and_answered = [](std::uint32_t from, std::uint32_t to, std::uint32_t) -> std::uint64_t {
+        return to == 0 ? 10 + 20 * from : from == 0 ? 3 : 0;
+    };
     return {
         {"Skewed", 4096, 4, false, false, skewed},
         {"SkewedWithTheLeastPoolAndASlowConsumer", 4096, 0, true, false, skewed},
@@ -57,6 +63,8 @@ inline std::vector<Traffic> all_traffic() {
         {"EmptyRanks", 4096, 2, false, false, even_to_odd},
         {"NothingAtAll", 4096, 0, false, false, all(0)},
         {"IncastWithTheLeastPoolAndASlowConsumer", 16384, 0, true, true, incast},
+        {"LyingBacklogWithTheLeastPool", 4096, 0, false, false, asked_and_answered, true},
+        {"LyingBacklog", 4096, 5, true, false, asked_and_answered, true},
         {"TinyBuffers", kHeaderBytes + 64, 9, false, false, all(150)},
         {"HugeBuffers", std::size_t{4} << 20, 1, false, true, all(2)},
     };
@@ -133,33 +141,43 @@ public:
     }
 
 private:
+    static constexpr std::uint64_t kLie = 1'000'000;  // buffers
+
     std::span<std::byte> own_memory(std::size_t bytes) {
         own_memory_.resize(bytes);
         return own_memory_;
     }
     bool send() {
         bool moved = false, all = true;
+        const bool held_back = traffic_.lying_backlog && !all_received();
         for (std::uint32_t shift = 1; shift < end_.ranks; ++shift) {
             const std::uint32_t to = (end_.rank + shift) % end_.ranks;
             const std::uint64_t count = traffic_.messages(end_.rank, to, end_.ranks);
-            while (next_sent_[to] < count || ready_[to].buffer) {
+            if (traffic_.lying_backlog) transport_->set_backlog(to, kLie);
+            while (!(held_back && end_.rank == 0) && (next_sent_[to] < count || ready_[to].buffer)) {
                 if (!ready_[to].buffer) {
                     auto buffer = send_pool_.try_take();
                     if (!buffer) break;
                     ready_[to] = {to, make_message(std::move(*buffer), to, next_sent_[to]++)};
                 }
-                transport_->set_backlog(to, count - next_sent_[to]);
+                if (!traffic_.lying_backlog) transport_->set_backlog(to, count - next_sent_[to]);
                 if (!transport_->try_send(ready_[to])) break;
                 EXPECT_FALSE(ready_[to].buffer) << "a buffer was taken and left";
                 moved = true;
             }
             all = all && next_sent_[to] == count && !ready_[to].buffer;
         }
-        if (all && !finished_sending_) {
+        if (all && !held_back && !finished_sending_) {
             transport_->finish_sending();
             finished_sending_ = moved = true;
         }
         return moved;
+    }
+    bool all_received() const {
+        for (std::uint32_t from = 0; from < end_.ranks; ++from) {
+            if (from != end_.rank && received_[from] < traffic_.messages(from, end_.rank, end_.ranks)) return false;
+        }
+        return true;
     }
     Buffer make_message(Buffer buffer, std::uint32_t to, std::uint64_t number) const {
         const std::uint64_t bytes = payload_bytes(traffic_, end_.rank, to, number);
