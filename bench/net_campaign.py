@@ -89,7 +89,8 @@ def link_bytes(hosts):
     def sent(namespace, device):
         return json.loads(run(["tc", "-n", namespace, "-s", "-j", "qdisc", "show", "dev", device]))[0]["bytes"]
 
-    return [(sent(f"sluice-rack-h{k}", "eth0"), sent("sluice-rack-sw", f"p-h{k}")) for k in range(1, hosts + 1)]
+    prefix = os.environ.get("RACK_PREFIX", "sluice-rack")
+    return [(sent(f"{prefix}-h{k}", "eth0"), sent(f"{prefix}-sw", f"p-h{k}")) for k in range(1, hosts + 1)]
 
 
 def rate_bytes(text):

@@ -219,6 +219,7 @@ void Application::place_workers() {
     warn_of_host_sections(hosts);
     meet_processes(all);
     placement_ = plan_placement(*topology_, request);
+    job_->place.cores = placement_.rank_cores;
     topology_->bind_this_thread(placement_.cores_of("network", 0));
     job_->bind = [this](const Worker& worker) {
         watchdog_.watch_this_thread(worker);

@@ -26,6 +26,7 @@ struct RankPlace {
     std::string host;
     std::uint32_t host_index = 0, hosts = 1;
     std::uint32_t local_rank = 0, local_ranks = 1;
+    std::vector<unsigned> cores = {};  ///< numbers of those this rank may count on; empty: not bound to any
 };
 
 struct JobContext {

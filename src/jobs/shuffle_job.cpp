@@ -7,6 +7,7 @@
 #include "jobs/cluster.hpp"
 #include "jobs/preflight.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
 #include "stages/record_sink.hpp"
 #include "stages/record_source.hpp"
@@ -80,7 +81,13 @@ public:
         pipeline_.add("source", 0, [this] { source_.run(); });
         exchange_.add_workers(pipeline_);
         unsigned index = 0;
-        for (auto& sink : sinks_) pipeline_.add("sink", index++, [&sink] { sink->run(); });
+        for (auto& sink : sinks_) {
+            pipeline_.add("sink", index++, [&sink] {
+                // A chunk is a few microseconds' work: one at a time, each would cost the distributors their caches.
+                wake_without_preempting();
+                sink->run();
+            });
+        }
     }
 
     void prepare() { source_.prepare(); }

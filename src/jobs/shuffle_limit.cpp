@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -12,6 +13,7 @@
 
 #include "jobs/cluster.hpp"
 #include "record/crc32c.hpp"
+#include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
 #include "stages/record_sink.hpp"
 #include "stages/record_source.hpp"
@@ -32,6 +34,19 @@ std::vector<std::span<std::byte>> take_buffers(Arena& arena, const char* name, s
 /// A pool of the plan's, empty.
 BufferPool make_pool(JobContext& job, Arena& arena, const char* name, std::size_t count, std::uint64_t bytes) {
     return {job.executor, name, arena.take(count * bytes, kDirectIoAlign, name), bytes, count};
+}
+
+/// Of one step on one rank, per byte of records.
+struct StepCost {
+    double cpu_s = 0;   ///< processor time, of all threads that did it
+    double wall_s = 0;  ///< by the clock, all threads at once
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StepCost, cpu_s, wall_s)
+
+StepCost cost(std::uint64_t bytes, std::uint64_t cpu_ns, std::uint64_t elapsed_ns) {
+    if (bytes == 0) return {};
+    const double per_byte = 1e-9 / static_cast<double>(bytes);
+    return {static_cast<double>(cpu_ns) * per_byte, static_cast<double>(elapsed_ns) * per_byte};
 }
 
 /// The four steps of one rank. A worker of a step calls the stage's own work on buffers that are there already, and
@@ -55,12 +70,12 @@ public:
                             plan_.distributors + plan_.logical_disk_distributors);
     }
 
-    /// Each returns bytes of records per second on this rank, 0 where there is nothing to do. Collective.
-    double distribute(bool idle);
+    /// Each returns what a byte of records cost this rank, nothing where there is nothing to do. Collective.
+    StepCost distribute(bool idle);
     /// @param exchange_id  the same on all ranks, another one each time.
-    double transport(std::uint64_t exchange_id);
-    double redistribute(bool idle);
-    double check(bool idle);
+    StepCost transport(std::uint64_t exchange_id);
+    StepCost redistribute(bool idle);
+    StepCost check(bool idle);
 
 private:
     std::uint64_t message_payload() const {
@@ -70,7 +85,8 @@ private:
     static void drop(Coalescer& chains, Chain& chain) {
         while (chains.take(chain, false)) chain.chunks.clear();
     }
-    double run(unsigned workers, const std::function<void(unsigned)>& one_round, std::uint64_t round_bytes);
+    StepCost run(unsigned workers, const std::function<void(unsigned)>& one_round, std::uint64_t round_bytes);
+    std::size_t that_fit(std::size_t wanted, std::uint64_t beside_bytes) const;
     void send_and_drop(Transport& transport, BufferPool& send, const std::vector<std::uint32_t>& destinations);
 
     JobContext& job_;
@@ -88,7 +104,7 @@ private:
 
 /// Workers that repeat `one_round`, each of `round_bytes`, until the time is over; all ranks start together.
 /// @param workers  0: this rank only waits for the others to start.
-double Steps::run(unsigned workers, const std::function<void(unsigned)>& one_round, std::uint64_t round_bytes) {
+StepCost Steps::run(unsigned workers, const std::function<void(unsigned)>& one_round, std::uint64_t round_bytes) {
     std::vector<std::uint64_t> rounds(workers);
     std::uint64_t begin_ns = 0;
     Pipeline pipeline(job_.executor, job_.bind);
@@ -103,15 +119,24 @@ double Steps::run(unsigned workers, const std::function<void(unsigned)>& one_rou
     pipeline.start();
     NetworkLoop(job_.communicator, pipeline, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr)
         .wait_for_workers();
-    const double elapsed_s = static_cast<double>(job_.executor.now_ns() - begin_ns) * 1e-9;
-    const std::uint64_t all = std::accumulate(rounds.begin(), rounds.end(), std::uint64_t{0});
-    return static_cast<double>(all * round_bytes) / std::max(1e-9, elapsed_s);
+    const std::uint64_t elapsed_ns = job_.executor.now_ns() - begin_ns;
+    std::uint64_t cpu_ns = 0;
+    for (const Worker& worker : pipeline.workers()) cpu_ns += worker.metrics->cpu_ns.get();
+    return cost(std::accumulate(rounds.begin(), rounds.end(), std::uint64_t{0}) * round_bytes, cpu_ns, elapsed_ns);
 }
 
-double Steps::distribute(bool idle) {
+/// As many message buffers as there is room for beside so many bytes: with rma the shuffle's own lay in its window.
+std::size_t Steps::that_fit(std::size_t wanted, std::uint64_t beside_bytes) const {
+    const std::uint64_t room = plan_.arena_bytes() - std::min(plan_.arena_bytes(), beside_bytes);
+    return std::min<std::size_t>(wanted, room / plan_.message_bytes);
+}
+
+StepCost Steps::distribute(bool idle) {
     arena_.reset();
     const std::size_t peers = job_.ranks() - 1;
-    const std::size_t sends = plan_.send_buffers + plan_.receive_buffers;  // nothing is received here
+    // Nothing is received here, so there is room for more of them.
+    const std::size_t sends = that_fit(plan_.send_buffers + plan_.receive_buffers,
+                                       plan_.read_buffers * plan_.read_bytes + plan_.chunk_memory_bytes());
     const auto workers =
         static_cast<unsigned>(peers == 0 ? workers_ : std::clamp<std::size_t>(sends / peers, 1, workers_));
     std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
@@ -166,11 +191,12 @@ double Steps::distribute(bool idle) {
         plan_.read_bytes);
 }
 
-double Steps::redistribute(bool idle) {
+StepCost Steps::redistribute(bool idle) {
     arena_.reset();
     const auto range = prefix_range_of(partitioner_, sort_.ownership, job_.rank());
     const bool works = !idle && range;
-    BufferPool receive = make_pool(job_, arena_, "receive", plan_.receive_buffers, plan_.message_bytes);
+    const std::size_t receives = that_fit(plan_.receive_buffers, plan_.chunk_memory_bytes());
+    BufferPool receive = make_pool(job_, arena_, "receive", receives, plan_.message_bytes);
     BufferPool chunks = make_pool(job_, arena_, "chunks", plan_.chunks, plan_.chunk_bytes);
     std::vector<ArrivedBuffer> arrived;
     while (auto buffer = works ? receive.try_take() : std::nullopt) {
@@ -209,7 +235,7 @@ double Steps::redistribute(bool idle) {
         message_payload());
 }
 
-double Steps::check(bool idle) {
+StepCost Steps::check(bool idle) {
     arena_.reset();
     const std::uint32_t partitions = mine_.partitions, first = sort_.ownership.first(job_.rank());
     const bool works = !idle && partitions > 0;
@@ -236,8 +262,8 @@ double Steps::check(bool idle) {
         plan_.chunk_bytes);
 }
 
-double Steps::transport(std::uint64_t exchange_id) {
-    if (job_.ranks() == 1) return 0;
+StepCost Steps::transport(std::uint64_t exchange_id) {
+    if (job_.ranks() == 1) return {};
     arena_.reset();
     BufferPool send = make_pool(job_, arena_, "send", plan_.send_buffers, plan_.message_bytes);
     const std::uint64_t receive_bytes = plan_.receive_buffers * plan_.message_bytes;
@@ -247,9 +273,9 @@ double Steps::transport(std::uint64_t exchange_id) {
                        plan_.message_bytes, plan_.receive_buffers);
     const auto transport = job_.make_transport(receive, exchange_id, window.get());
     job_.communicator.barrier_or_failure();
-    const std::uint64_t begin_ns = job_.executor.now_ns();
+    const std::uint64_t begin_ns = job_.executor.now_ns(), begin_cpu_ns = thread_cpu_ns();
     send_and_drop(*transport, send, destinations_of(pattern_, job_.rank(), job_.ranks()));
-    const double elapsed_s = static_cast<double>(job_.executor.now_ns() - begin_ns) * 1e-9;
+    const std::uint64_t cpu_ns = thread_cpu_ns() - begin_cpu_ns, elapsed_ns = job_.executor.now_ns() - begin_ns;
     std::uint64_t sent_bytes = 0, received_bytes = 0;
     for (const PeerCounters& peer : transport->counters()) {
         sent_bytes += peer.sent_bytes;
@@ -259,7 +285,7 @@ double Steps::transport(std::uint64_t exchange_id) {
         job_.communicator.barrier_or_failure();
         window->close();
     }
-    return static_cast<double>(std::max(sent_bytes, received_bytes)) / std::max(1e-9, elapsed_s);
+    return cost(std::max(sent_bytes, received_bytes), cpu_ns, elapsed_ns);
 }
 
 /// Full buffers to each destination in turn, as credits allow, and whatever arrives straight back to its pool.
@@ -300,29 +326,48 @@ void Steps::send_and_drop(Transport& transport, BufferPool& send, const std::vec
     }
 }
 
-/// What one rank had to do in the shuffle, and how fast each step did it alone, by round; as gathered from all ranks.
+enum Step : std::size_t { kDistribute, kTransport, kRedistribute, kCheck, kSteps };
+
+/// What one rank had to do in the shuffle, and what each step alone cost it, by round; as gathered from all ranks.
 struct RankSteps {
     std::string host;
-    std::array<std::uint64_t, 4> bytes{};
-    std::array<std::array<double, 4>, kRounds> bytes_per_s{};
+    std::vector<unsigned> cores;  // their numbers; empty: only how many is known
+    unsigned core_count = 1;
+    std::array<std::uint64_t, kSteps> bytes{};
+    std::array<std::array<StepCost, kSteps>, kRounds> cost{};
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankSteps, host, bytes, bytes_per_s)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankSteps, host, cores, core_count, bytes, cost)
 
-/// The bytes of a host's ranks over the best round of their rates together.
-ShuffleStepTimes times_of_host(const std::string& host, const std::vector<RankSteps>& ranks) {
-    std::array<double, 4> times{};
-    for (std::size_t step = 0; step < times.size(); ++step) {
-        std::uint64_t bytes = 0;
-        std::array<double, kRounds> rates{};
-        for (const RankSteps& rank : ranks) {
-            if (rank.host != host || rank.bytes[step] == 0) continue;
-            bytes += rank.bytes[step];
-            for (unsigned round = 0; round < kRounds; ++round) rates[round] += rank.bytes_per_s[round][step];
-        }
-        const double best = *std::max_element(rates.begin(), rates.end());
-        times[step] = bytes == 0 ? 0 : static_cast<double>(bytes) / std::max(1.0, best);
+/// The cores that these ranks of one host may use together.
+double cores_of_host(const std::vector<const RankSteps*>& ranks) {
+    std::set<unsigned> cores;
+    std::size_t counted = 0;
+    bool numbered = true;
+    for (const RankSteps* rank : ranks) {
+        cores.insert(rank->cores.begin(), rank->cores.end());
+        counted += rank->core_count;
+        numbered = numbered && !rank->cores.empty();
     }
-    return {times[0], times[1], times[2], times[3]};
+    return static_cast<double>(std::max<std::size_t>(1, numbered ? cores.size() : counted));
+}
+
+/// The shortest round of each step, for all that the ranks of this host had to do.
+ShuffleStepTimes times_of_host(const std::vector<const RankSteps*>& ranks, bool links) {
+    const double cores = cores_of_host(ranks);
+    std::array<double, kSteps> times{};
+    for (std::size_t step = 0; step < kSteps; ++step) {
+        for (unsigned round = 0; round < kRounds; ++round) {
+            double cpu_s = 0, wall_s = 0;
+            for (const RankSteps* rank : ranks) {
+                const auto bytes = static_cast<double>(rank->bytes[step]);
+                cpu_s += bytes * rank->cost[round][step].cpu_s;
+                wall_s = std::max(wall_s, bytes * rank->cost[round][step].wall_s);
+            }
+            const double time_s = std::max(cpu_s / cores, links && step == kTransport ? wall_s : 0);
+            times[step] = round == 0 ? time_s : std::min(times[step], time_s);
+        }
+    }
+    return {times[kDistribute], times[kTransport], times[kRedistribute], times[kCheck]};
 }
 
 }  // namespace
@@ -354,7 +399,7 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
         }
     }
     const std::uint64_t dropped = made - sent + received;
-    const auto arena = job.make_arena(prepared.plan.ranks[rank].one.memory_bytes() + kMiB);
+    const auto arena = job.make_arena(prepared.plan.ranks[rank].one.arena_bytes() + kMiB);
     wait_until_touched(job, *arena);
     arena->page_kind();  // all memory is touched
     const auto partitioner = make_uniform_partitioner(prepared.plan.format, prepared.plan.ownership.partitions());
@@ -362,19 +407,24 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
     const std::uint64_t exchange_id = std::stoull(make_run_id(job).substr(16), nullptr, 16);
     Steps steps(job, *arena, prepared, *partitioner, step_ns / kRounds);
     // Rounds, of which the best counts: what else the machine does slows one step of one round, not the light.
-    RankSteps mine{job.place.host, {made, std::max(sent, received), received, dropped}, {}};
+    RankSteps mine{job.place.host,
+                   job.place.cores,
+                   prepared.resources[rank].cores,
+                   {made, std::max(sent, received), received, dropped},
+                   {}};
     for (unsigned round = 0; round < kRounds; ++round) {
-        mine.bytes_per_s[round] = {steps.distribute(made == 0), steps.transport(exchange_id + round),
-                                   job.ranks() > 1 ? steps.redistribute(received == 0) : 0, steps.check(dropped == 0)};
+        mine.cost[round] = {steps.distribute(made == 0), steps.transport(exchange_id + round),
+                            job.ranks() > 1 ? steps.redistribute(received == 0) : StepCost{},
+                            steps.check(dropped == 0)};
     }
     std::vector<RankSteps> ranks;
     for (const std::string& text : job.communicator.all_gather(nlohmann::json(mine).dump()))
         ranks.push_back(nlohmann::json::parse(text).get<RankSteps>());
     ShuffleLimit limit;
     limit.bytes = all;
-    std::set<std::string> hosts;
-    for (const RankSteps& one : ranks) hosts.insert(one.host);
-    for (const std::string& host : hosts) limit.hosts.push_back(times_of_host(host, ranks));
+    std::map<std::string, std::vector<const RankSteps*>> hosts;
+    for (const RankSteps& one : ranks) hosts[one.host].push_back(&one);
+    for (const auto& [name, on_it] : hosts) limit.hosts.push_back(times_of_host(on_it, hosts.size() > 1));
     return limit;
 }
 

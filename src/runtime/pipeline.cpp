@@ -1,21 +1,12 @@
 #include "runtime/pipeline.hpp"
 
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/error.hpp"
+#include "runtime/thread_clock.hpp"
 
 namespace sluice {
-namespace {
-
-std::uint64_t thread_cpu_ns() {
-    timespec spent{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-    return static_cast<std::uint64_t>(spent.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(spent.tv_nsec);
-}
-
-}  // namespace
 
 Pipeline::Pipeline(Executor& executor, std::function<void(const Worker&)> bind)
     : executor_(executor), bind_(std::move(bind)), mutex_(executor), ended_(executor) {}
