@@ -8,6 +8,7 @@
 
 #include "net/mpi_check.hpp"
 #include "net/rounds.hpp"
+#include "runtime/watchdog.hpp"
 
 namespace sluice {
 namespace {
@@ -16,7 +17,8 @@ using Clock = std::chrono::steady_clock;
 
 class MpiRounds final : public Rounds {
 public:
-    MpiRounds(MPI_Comm words, MPI_Comm pieces) : words_(words), pieces_(pieces) {
+    MpiRounds(MPI_Comm words, MPI_Comm pieces, Watchdog* watchdog)
+        : words_(words), pieces_(pieces), watchdog_(watchdog) {
         int rank = 0, size = 1;
         check_mpi(MPI_Comm_rank(words, &rank), "MPI_Comm_rank");
         check_mpi(MPI_Comm_size(words, &size), "MPI_Comm_size");
@@ -45,6 +47,8 @@ public:
     bool words_arrived() override {
         if (!test(word_request_)) return false;
         arrived_at_ = Clock::now();
+        for (std::uint32_t peer = 0; watchdog_ != nullptr && peer < size_; ++peer)
+            watchdog_->lives(peer);  // all joined
         return true;
     }
     bool ought_to_join(unsigned idle_rounds) override {
@@ -129,6 +133,7 @@ private:
     }
 
     MPI_Comm words_, pieces_;
+    Watchdog* watchdog_;
     std::uint32_t rank_ = 0, size_ = 1;
     MPI_Request word_request_ = MPI_REQUEST_NULL;
     Clock::time_point arrived_at_{};
@@ -139,8 +144,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces) {
-    return std::make_unique<MpiRounds>(words, pieces);
+std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces, Watchdog* watchdog) {
+    return std::make_unique<MpiRounds>(words, pieces, watchdog);
 }
 
 }  // namespace sluice

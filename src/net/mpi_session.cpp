@@ -16,9 +16,9 @@
 
 namespace sluice {
 
-std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog);              // mpi_wire.cpp
-std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces);                    // mpi_rounds.cpp
-std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes);  // mpi_window.cpp
+std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog);                // mpi_wire.cpp
+std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces, Watchdog* watchdog);  // mpi_rounds.cpp
+std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes);    // mpi_window.cpp
 
 namespace {
 
@@ -222,7 +222,7 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
     communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog);
     if (watchdog != nullptr) watchdog->enter("start");
     wire_ = make_mpi_wire(state_->data, watchdog);
-    rounds_ = make_mpi_rounds(state_->words, state_->pieces);
+    rounds_ = make_mpi_rounds(state_->words, state_->pieces, watchdog);
 }
 
 MpiSession::~MpiSession() = default;

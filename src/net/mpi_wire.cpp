@@ -93,6 +93,7 @@ public:
         if (done == 0 || index == MPI_UNDEFINED) return false;
         source = static_cast<std::uint32_t>(index);
         word = words_[source];
+        if (watchdog_ != nullptr) watchdog_->lives(source);
         listen(source);
         return true;
     }

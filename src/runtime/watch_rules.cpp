@@ -61,6 +61,10 @@ void WatchRules::heard(const Heartbeat& beat, std::uint64_t now_ns) {
 
 void WatchRules::moved_data(std::uint32_t rank, std::uint64_t now_ns) {
     last_progress_ns_ = now_ns;
+    lives(rank, now_ns);
+}
+
+void WatchRules::lives(std::uint32_t rank, std::uint64_t now_ns) {
     if (const auto peer = peers_.find(rank); peer != peers_.end()) peer->second.heard_ns = now_ns;
 }
 

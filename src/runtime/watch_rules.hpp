@@ -55,6 +55,8 @@ public:
     void heard(const Heartbeat& beat, std::uint64_t now_ns);
     /// Data moved between this rank and that one: as good as a heartbeat, which on a slow link stands behind the data.
     void moved_data(std::uint32_t rank, std::uint64_t now_ns);
+    /// That rank said something that is neither: it lives, which does not mean that anything gets done.
+    void lives(std::uint32_t rank, std::uint64_t now_ns);
     /// The main thread gave a sign of life: it is in none of its calls for long. Once `needs_pulse`, it must go on so.
     void main_pulse(std::uint64_t now_ns) { last_pulse_ns_ = now_ns; }
     void require_pulse(bool required, std::uint64_t now_ns) {

@@ -143,6 +143,11 @@ void Watchdog::moved_data(std::uint32_t rank) {
     rules_.moved_data(rank, clock_ns_);
 }
 
+void Watchdog::lives(std::uint32_t rank) {
+    const std::lock_guard lock(mutex_);
+    rules_.lives(rank, clock_ns_);
+}
+
 void Watchdog::progress() {
     const std::lock_guard lock(mutex_);
     rules_.progress(clock_ns_);

@@ -50,6 +50,7 @@ public:
     Heartbeat pulse();
     void heard(const Heartbeat& beat);
     void moved_data(std::uint32_t rank);
+    void lives(std::uint32_t rank);  ///< see WatchRules
     void progress();
     /// The end has been decided: the main thread should tell the other ranks and then stay_until_the_end().
     bool leaving() const noexcept { return leaving_; }

@@ -57,6 +57,22 @@ TEST(WatchRules, SilentPeerIsNamedWithItsHostAndLastWordAfterTheLimit) {
     EXPECT_THAT(verdict->message, HasSubstr("its last word, 3.0 s ago: phase-one: writer-0 waits for the disk"));
 }
 
+TEST(WatchRules, PeerThatOnlyAnswersIsNotSilentButMovesNothing) {
+    Watched w;
+    w.rules.listen_to({1}, w.now_ns);
+    for (int second = 0; second < 20; ++second) {
+        ASSERT_FALSE(w.pass(kSecond)) << "after " << second << " s without a heartbeat behind the data";
+        w.rules.lives(1, w.now_ns);
+    }
+    std::optional<WatchVerdict> verdict;
+    for (int second = 0; second < 5 && !verdict; ++second) {
+        verdict = w.pass(kSecond, false);
+        w.rules.lives(1, w.now_ns);
+    }
+    ASSERT_TRUE(verdict);
+    EXPECT_THAT(verdict->message, HasSubstr("no rank has got anything done for 3."));
+}
+
 TEST(WatchRules, RankThatHearsNobodyBlamesItsOwnNetwork) {
     Watched w;
     w.rules.listen_to({0, 1, 2}, w.now_ns);
