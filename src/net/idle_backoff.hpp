@@ -14,9 +14,11 @@ namespace sluice {
 class IdleBackoff {
 public:
     enum class Mode { adaptive, spin };
+    static constexpr std::uint64_t kLongestSleepNs = 320'000;
     explicit IdleBackoff(Mode mode) : mode_(mode) {}
     void did_something() noexcept { idle_turns_ = 0; }
-    void idle(Doorbell& doorbell) {
+    /// @param longest_sleep_ns  how late a fabric event may be seen.
+    void idle(Doorbell& doorbell, std::uint64_t longest_sleep_ns = kLongestSleepNs) {
         ++idle_turns_;
         if (mode_ == Mode::spin || idle_turns_ < kHardTurns) return;
         if (idle_turns_ < kHardTurns + kYieldTurns) {
@@ -25,13 +27,13 @@ public:
         }
         // Fabric events do not ring the doorbell, so the sleep bounds how late one is seen.
         const std::uint64_t sleep_ns = std::min<std::uint64_t>(
-            kLongestSleepNs, kFirstSleepNs << std::min(8u, idle_turns_ - kHardTurns - kYieldTurns));
+            longest_sleep_ns, kFirstSleepNs << std::min(10u, idle_turns_ - kHardTurns - kYieldTurns));
         doorbell.wait_for_ns(sleep_ns);
     }
 
 private:
     static constexpr unsigned kHardTurns = 20, kYieldTurns = 4;
-    static constexpr std::uint64_t kFirstSleepNs = 5'000, kLongestSleepNs = 200'000;
+    static constexpr std::uint64_t kFirstSleepNs = 20'000;
     Mode mode_;
     unsigned idle_turns_ = 0;
 };

@@ -1,6 +1,10 @@
 #include "stages/network.hpp"
 
 namespace sluice {
+namespace {
+// While a phase works on its own disks the fabric brings heartbeats and failures only; workers that end ring.
+constexpr std::uint64_t kNothingExpectedSleepNs = 5'000'000;
+}  // namespace
 
 Sender::Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks,
                std::size_t capacity)
@@ -77,7 +81,7 @@ void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transp
         if (sent || received) {
             backoff_.did_something();
         } else {
-            idle();
+            idle(IdleBackoff::kLongestSleepNs);
         }
         // The two stages share this thread: each is busy in its own turns that moved something, and waits otherwise.
         const std::uint64_t end_ns = executor.now_ns();
@@ -96,7 +100,7 @@ void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transp
 }
 
 void NetworkLoop::wait_for_workers() {
-    while (!failed() && !pipeline_.finished()) idle();
+    while (!failed() && !pipeline_.finished()) idle(kNothingExpectedSleepNs);
     pipeline_.join();
 }
 
@@ -111,11 +115,11 @@ bool NetworkLoop::failed() {
     return false;
 }
 
-void NetworkLoop::idle() {
+void NetworkLoop::idle(std::uint64_t longest_sleep_ns) {
     if (rings_doorbell_) {
         doorbell_.wait();
     } else {
-        backoff_.idle(doorbell_);
+        backoff_.idle(doorbell_, longest_sleep_ns);
     }
 }
 

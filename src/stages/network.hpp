@@ -82,7 +82,7 @@ public:
 
 private:
     bool failed();
-    void idle();
+    void idle(std::uint64_t longest_sleep_ns);
 
     Communicator& communicator_;
     Pipeline& pipeline_;
