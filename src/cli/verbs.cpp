@@ -107,6 +107,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.extents = result.extents;
     mine.cached_disks = prepared.cached_disks;
     mine.first_arrival_input_fraction = result.first_arrival_input_fraction;
+    mine.boundary_s = static_cast<double>(result.boundary_ns) * 1e-9;
     if (result.first_read_ns != 0) mine.startup_s = app.since_main_s(result.first_read_ns);
     for (const PeerCounters& peer : result.peers) {
         mine.sent_bytes += peer.sent_bytes;

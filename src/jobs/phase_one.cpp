@@ -81,6 +81,9 @@ private:
         result.report.phase = "phase one";
         result.report.elapsed_ns = job_.executor.now_ns() - begin_ns;
         result.report.stages = report_stages(pipeline_, begin_ns);
+        for (const StageReport& stage : result.report.stages) {
+            if (stage.stage == "writer") result.last_write_ns = begin_ns + stage.last_done_ns;
+        }
         exchange_.add_reports(result.report);
         if (exchange_.anything_arrived() && goal_bytes() > 0) {
             result.first_arrival_input_fraction =

@@ -30,6 +30,7 @@ struct PhaseOneResult {
     std::vector<PeerCounters> peers;  ///< by rank; empty with one rank
     PhaseReport report;
     std::uint64_t first_read_ns = 0;  ///< when the first read was submitted, by the executor's clock; 0: none was
+    std::uint64_t last_write_ns = 0;  ///< when the last log writer ended; 0: there is none
     double first_arrival_input_fraction =
         -1;  ///< how much of its input this rank had read when a peer's first record came
 };

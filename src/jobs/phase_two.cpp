@@ -54,6 +54,7 @@ public:
         report.phase = "phase two";
         report.elapsed_ns = job_.executor.now_ns() - begin_ns;
         report.stages = report_stages(pipeline_, begin_ns);
+        if (reader_) result_.first_read_ns = reader_->first_read_ns();
         // One queue reads all logs: with several disks its time is none of theirs. One pass reads none.
         if (input_.logs.size() == 1) {
             add_disk(report, directory_of(input_.logs.front()->path()), reader_->counters());

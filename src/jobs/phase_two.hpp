@@ -27,6 +27,7 @@ struct PhaseTwoInput {
 struct PhaseTwoResult {
     std::vector<SortSummary> parts;  ///< by local partition: count, checksum, keys of the first and last record
     PhaseReport report;
+    std::uint64_t first_read_ns = 0;  ///< when the first read was submitted, by the executor's clock; 0: none was
 };
 
 /// Runs phase two on this rank: every logical disk becomes one sorted, durable part file.

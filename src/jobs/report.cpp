@@ -58,7 +58,8 @@ nlohmann::json rank_json(const RankReport& r) {
             {"links_sent_bytes_busy_ns", links_json(r.links)},
             {"cached_disks", r.cached_disks},
             {"first_arrival_input_fraction", r.first_arrival_input_fraction},
-            {"startup_s", r.startup_s}};
+            {"startup_s", r.startup_s},
+            {"phase_boundary_s", r.boundary_s}};
 }
 
 RankReport rank_from(const nlohmann::json& j) {
@@ -83,6 +84,7 @@ RankReport rank_from(const nlohmann::json& j) {
     r.received_bytes = j.at("received_bytes");
     r.first_arrival_input_fraction = j.at("first_arrival_input_fraction");
     r.startup_s = j.at("startup_s");
+    r.boundary_s = j.at("phase_boundary_s");
     r.cached_disks = j.at("cached_disks");
     for (const auto& link : j.at("links_sent_bytes_busy_ns")) r.links.push_back({link.at(0), link.at(1)});
     return r;
@@ -180,6 +182,21 @@ std::string cached_lines(const RunReport& report) {
     return text;
 }
 
+/// Where disks could stand still unseen: synchronous submission, and the change from one phase to the next.
+std::string idle_disks_line(const RunReport& report) {
+    const auto submit_s = [&](PhaseReport RankReport::*phase) {
+        return sum_of(report.ranks, [&](const RankReport& r) { return (r.*phase).io.submit_ns; }) * 1e-9;
+    };
+    double boundary_s = 0;
+    for (const RankReport& rank : report.ranks) boundary_s = std::max(boundary_s, rank.boundary_s);
+    return fmt::format("inside io_submit: {:.3f} s in phase one, {:.3f} s in phase two, over all threads{}\n",
+                       submit_s(&RankReport::one), submit_s(&RankReport::two),
+                       boundary_s == 0 ? ""  // one pass writes no log
+                                       : fmt::format("; {:.1f} ms from the last write of phase one to the first read "
+                                                     "of phase two",
+                                                     boundary_s * 1e3));
+}
+
 std::string tables(const RunReport& report) {
     std::string text = phase_zero_line(report) + phase_table(report, "phase one (distribute)", &RankReport::one) +
                        overflow_line(report) + phase_table(report, "phase two (sort)", &RankReport::two);
@@ -189,6 +206,7 @@ std::string tables(const RunReport& report) {
         "reads and writes per tuple: {:.4f} and {:.4f} by our completed requests, {:.4f} and {:.4f} by the kernel\n",
         report.reads_per_tuple(), report.writes_per_tuple(), report.kernel_reads_per_tuple(),
         report.kernel_writes_per_tuple());
+    text += idle_disks_line(report);
     text += report.prepared->plan.passes_reason +
             fmt::format("; {:.2f} s from program start to first read\n", report.startup_s());
     text += fmt::format("records: {} in, {} out, checksum {}, {}\n", report.result->input.count,

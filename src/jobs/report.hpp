@@ -26,6 +26,7 @@ struct RankReport {
     std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
     double first_arrival_input_fraction = -1;
     double startup_s = 0;                   ///< from this rank's main to its first read; 0: it read nothing
+    double boundary_s = 0;                  ///< from the last write of phase one to the first read of phase two
     std::vector<LinkReport> links;          ///< by destination; empty with one rank
     std::vector<std::string> cached_disks;  ///< read and written through the page cache; see PreparedSort
 };

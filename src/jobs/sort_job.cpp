@@ -402,6 +402,7 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     PhaseTwoResult second =
         sort_parts(job, *arena, prepared, one.logs, kept.get(), output, work, *partitioner, index, live);
     result.two = std::move(second.report);
+    if (second.first_read_ns > first.last_write_ns) result.boundary_ns = second.first_read_ns - first.last_write_ns;
 
     RecordSum written;
     for (const SortSummary& part : second.parts) {

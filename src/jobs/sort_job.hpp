@@ -39,6 +39,7 @@ struct SortResult {
     RecordSum input, output;                     ///< over all ranks
     std::uint64_t duplicate_keys = 0;            ///< within this rank's parts
     std::uint64_t begin_ns = 0, durable_ns = 0;  ///< this rank's clock: job begun, MANIFEST durable
+    std::uint64_t boundary_ns = 0;               ///< from phase one's last write to phase two's first read
     std::uint64_t first_read_ns = 0;             ///< this rank's clock: first read of input submitted; 0: none was
     PhaseReport zero, one, two;                  ///< this rank's; zero is empty when nothing was sampled
     PhaseReport overflow;                        ///< this rank's; empty when every partition fitted

@@ -85,6 +85,7 @@ void PartitionReader::read(std::size_t slot, const Extent& extent, std::uint64_t
         expected_[token] = bytes;
         slot_of_[token] = slot;
         ++loading_[slot].reads_left;
+        if (first_read_ns_ == 0) first_read_ns_ = slots_.executor().now_ns();
         queue_->read(*logs_[extent.disk], extent.offset + done,
                      loading_[slot].buffer.storage().subspan(at + done, bytes), token);
         done += bytes;

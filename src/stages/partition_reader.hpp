@@ -39,6 +39,8 @@ public:
                     std::uint64_t read_bytes, unsigned depth, PaddedChunks chunks, BufferPool& slots,
                     WorkQueue<LoadedPartition>& output);
     void run();
+    /// When the first read was submitted, by the executor's clock; 0: none was.
+    std::uint64_t first_read_ns() const { return first_read_ns_; }
     IoCounters counters() const { return queue_->counters(); }
 
 private:
@@ -67,6 +69,7 @@ private:
     std::vector<std::uint64_t> expected_;  // by request token: bytes the read must bring
     std::vector<std::size_t> slot_of_;     // by request token
     std::vector<std::size_t> free_tokens_;
+    std::uint64_t first_read_ns_ = 0;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 

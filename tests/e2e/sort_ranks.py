@@ -35,6 +35,8 @@ def check_accounts(w, ranks):
         h.check(sampled < 0.012, f"sampled {sampled} of the input")
         h.check(abs(kernel - ours) < 0.01 * ours, f"{kind} per tuple: kernel {kernel}, ours {ours}")
     for rank in result["ranks"]:
+        h.check(0 < rank["phase_boundary_s"] < 1, f"{rank['phase_boundary_s']} s between the phases")
+        h.check(0 < rank["phase_one"]["io"]["submit_ns"] < 1e9 * result["elapsed_s"], f"io_submit: {rank['phase_one']['io']['submit_ns']} ns")
         h.check(0 < rank["startup_s"] <= result["startup_s"] < result["elapsed_s"], f"start-up {rank['startup_s']} of {result['elapsed_s']} s")
         h.check(rank["peak_resident_bytes"] <= rank["budget_bytes"] + 64 * 2**20, f"peak memory {rank['peak_resident_bytes']} of budget {rank['budget_bytes']}")
         for phase in ("phase_one", "phase_two"):
