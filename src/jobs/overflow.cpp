@@ -119,17 +119,18 @@ private:
         rank.input_bytes = bytes;
         rank.input_disks = static_cast<unsigned>(input_.logs.size());
         const std::uint64_t budget_bytes = arena_.capacity_bytes() - kMiB / 2;
-        auto one = plan_phase_one_alone(job_.config, format_, rank, pieces, budget_bytes);
+        Config config = job_.config;
+        config.io.chunk_size_bytes = input_.chunk_bytes;  // phase two takes the padding out of chunks of one size
+        auto one = plan_phase_one_alone(config, format_, rank, pieces, budget_bytes);
         while (!one && pieces > 2) {
             pieces = std::max(2u, pieces / 2);
-            one = plan_phase_one_alone(job_.config, format_, rank, pieces, budget_bytes);
+            one = plan_phase_one_alone(config, format_, rank, pieces, budget_bytes);
         }
         if (!one) {
             throw Error(Errc::config, "a partition of " + format_bytes(bytes) + " does not fit in memory, and " +
                                           format_bytes(budget_bytes) +
                                           " are too little to split it; raise memory.budget");
         }
-        // Phase two takes the padding out of chunks of one size.
         SLUICE_CHECK(one->chunk_bytes == input_.chunk_bytes ||
                      chunk_record_bytes(input_.chunk_bytes, format_.record_bytes) == input_.chunk_bytes);
         SortPlan plan;

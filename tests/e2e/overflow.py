@@ -45,6 +45,18 @@ def a_hot_range_is_split_in_little_memory():
         broken_promise(w, raw, 4, budget_mib=16)
 
 
+def pieces_of_padded_records_have_chunks_of_the_first_size():
+    with h.Workspace() as w:
+        shape = ["--set", "record.size=65537B", "--set", "record.key_offset=65527B", "--set", "record.key_size=10B"]
+        h.must(h.sluice(["gen", *w.options, *shape, "--keys", "all-equal", "--records", 739]), "gen")
+        data = b"".join(path.read_bytes() for path in w.inputs())
+        records = sorted((data[i:i + 65537] for i in range(0, len(data), 65537)), key=lambda record: (record[65527:], record))
+        for ranks, budget in ((1, "4MiB"), (2, "8MiB")):
+            out = h.must(h.sluice(["sort", *w.options, *shape, "--set", f"memory.budget={budget}", "--set", "run.overwrite=true"], ranks=ranks), f"{ranks} ranks")
+            h.check(h.result_line(out)["status"] == "VALID", out)
+            h.check(b"".join(path.read_bytes() for path in w.parts()) == b"".join(records), f"{ranks} ranks: output differs from the independent sort")
+
+
 def a_disk_that_cannot_hold_the_share_ends_with_code_9():
     if os.geteuid() != 0:
         print("skip  needs root for a file system of its own")
@@ -73,5 +85,5 @@ def a_disk_that_cannot_hold_the_share_ends_with_code_9():
             h.must(h.run(["umount", mount]), "umount")
 
 
-h.main([equal_records_are_split_by_position, a_hot_range_is_split_in_little_memory,
+h.main([equal_records_are_split_by_position, a_hot_range_is_split_in_little_memory, pieces_of_padded_records_have_chunks_of_the_first_size,
         a_disk_that_cannot_hold_the_share_ends_with_code_9])
