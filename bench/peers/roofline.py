@@ -41,6 +41,26 @@ class Axis:
                     yield value
 
 
+class Labels:
+    """Texts that keep off each other and off the points."""
+
+    def __init__(self, points):
+        self.taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+
+    def place(self, text, candidates):
+        """The first of the candidates, each (x, y) of the text's left lower corner, that overlaps least."""
+        def box(at):
+            return at[0], at[1] - 12, at[0] + 7.5 * len(text), at[1] + 4
+
+        def overlap(at):
+            a = box(at)
+            outside = a[0] < LEFT or a[2] > WIDTH - RIGHT or a[1] < TOP or a[3] > HEIGHT - BOTTOM
+            return outside + sum(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in self.taken)
+        best = min(candidates, key=overlap)
+        self.taken.append(box(best))
+        return f'x="{best[0]:.1f}" y="{best[1]:.1f}"'
+
+
 def draw(points, cores):
     peers = [p for p in points if p[0] != "copy"]
     roof = next((rate for name, _, rate in points if name == "copy"), None)
@@ -61,16 +81,23 @@ def draw(points, cores):
     left, right = 10 ** x.low, 10 ** x.high
     out.append(f'<path clip-path="url(#area)" d="M{x.at(left):.1f} {y.at(cores * left * 1000):.1f}L{x.at(right):.1f} {y.at(cores * right * 1000):.1f}" '
                'stroke="#b5482a" stroke-width="2" fill="none"/>')
-    label = 10 ** (x.low + 0.05 * (x.high - x.low))
-    out.append(f'<text x="{x.at(label) + 14:.1f}" y="{y.at(cores * label * 1000) + 10:.1f}" fill="#b5482a">{cores} core(s), fully busy</text>')
     if roof:
-        out.append(f'<path d="M{LEFT} {y.at(roof):.1f}H{WIDTH - RIGHT}" stroke="#2a62b5" stroke-width="2"/>'
-                   f'<text x="{WIDTH - RIGHT - 6}" y="{y.at(roof) - 8:.1f}" text-anchor="end" fill="#2a62b5">disk: bare two-pass copy</text>')
+        out.append(f'<path d="M{LEFT} {y.at(roof):.1f}H{WIDTH - RIGHT}" stroke="#2a62b5" stroke-width="2"/>')
+    labels = Labels([(x.at(p[1]), y.at(p[2])) for p in peers])
     for name, per_core_second, rate in peers:
         px, py = x.at(per_core_second), y.at(rate)
-        mine = name.startswith("sluice")
+        mine, wide = name.startswith("sluice"), 7.5 * len(name) + 9
+        at = labels.place(name, [(px + 9, py + 16), (px + 9, py - 8), (px - wide, py + 16), (px - wide, py - 8)])
         out.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5" fill="{"#1c7c4a" if mine else "#555"}"/>'
-                   f'<text x="{px + 9:.1f}" y="{py + 16:.1f}"{" font-weight=" + chr(34) + "bold" + chr(34) if mine else ""}>{name}</text>')
+                   f'<text {at}{" font-weight=" + chr(34) + "bold" + chr(34) if mine else ""}>{name}</text>')
+    along = [10 ** (x.low + part / 20 * (x.high - x.low)) for part in range(1, 18)]
+    text = f"{cores} core(s), fully busy"
+    at = labels.place(text, [(x.at(one) + 14, y.at(cores * one * 1000) + 10) for one in along])
+    out.append(f'<text {at} fill="#b5482a">{text}</text>')
+    if roof:
+        text = "disk: bare two-pass copy"
+        at = labels.place(text, [(WIDTH - RIGHT - 170, y.at(roof) - 8), (LEFT + 6, y.at(roof) - 8), (WIDTH - RIGHT - 170, y.at(roof) + 16)])
+        out.append(f'<text {at} fill="#2a62b5">{text}</text>')
     out.append("</svg>")
     return "\n".join(out) + "\n"
 
@@ -82,7 +109,7 @@ def main():
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     with open(arguments.figures) as file:
-        figures = json.load(file)
+        figures = json.load(file)[-1]   # the largest size
     with open(arguments.picture, "w") as file:
         file.write(draw(list(points_of(figures)), arguments.cores))
 
