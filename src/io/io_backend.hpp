@@ -48,6 +48,12 @@ struct IoCounters {
     std::uint64_t busy_ns = 0;  ///< with at least one request under way: bytes over it are the disk's own rate
 };
 
+/// What a stage keeps in flight on its disks: short requests are many, long ones no more than the disks have use for.
+struct InFlight {
+    unsigned requests = 1;
+    std::uint64_t bytes = UINT64_MAX;  ///< no further request once so much is in flight
+};
+
 /// Requests in flight of one worker; not thread-safe. Buffers stay the caller's and must live until their completion.
 /// Short transfers, EINTR and EAGAIN are handled inside; any other failure throws Error(device), or Error(space) on a
 /// full disk, naming file, offset and length: from the call itself or from the wait() that meets it. The failed request

@@ -60,8 +60,8 @@ private:
             keeper_ = std::make_unique<Keeper>(exchange_.chains(), *input_.kept, plan_.max_chunks);
         for (std::uint32_t disk = 0; disk < input_.logs.size(); ++disk) {
             writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_,
-                                                           disk, plan_.write_depth, plan_.max_chunks,
-                                                           exchange_.chains()));
+                                                           disk, InFlight{plan_.write_depth, plan_.write_flight_bytes},
+                                                           plan_.max_chunks, exchange_.chains()));
         }
     }
 

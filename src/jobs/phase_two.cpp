@@ -81,7 +81,8 @@ private:
             const PaddedChunks chunks{input_.chunk_bytes,
                                       chunk_record_bytes(input_.chunk_bytes, sort.format.record_bytes)};
             reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
-                                                        plan_.read_depth, chunks, slots_, loaded_);
+                                                        InFlight{plan_.read_depth, plan_.read_flight_bytes}, chunks,
+                                                        slots_, loaded_);
         }
         const Sorter::Ports ports{
             loaded_, write_,

@@ -18,8 +18,11 @@ namespace {
 // Between hosts: Open MPI sends up to 64 KiB over TCP at once, header included, more only after a question and an
 // answer that queue behind other data. docs/network.md has the difference.
 constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
-constexpr std::uint64_t kWantedExtentBytes = 4 * kMiB;
-constexpr std::uint64_t kLargestPartition = 64 * kMiB;       // small partitions gather faster than large ones
+constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // DESIGN.md chapter 11: read at random as fast as in sequence
+constexpr std::uint64_t kLongestExtentBytes = 4 * kMiB;
+constexpr unsigned kShortRequests = 4;  // for shorter extents, so many times the requests in flight: the same bytes
+// 200 samples, 40 to a block, are a thousandth of a partition of 20 MB. Small partitions gather faster than large ones.
+constexpr std::uint64_t kFewSamplesPartition = 24 * kMiB, kLargestPartition = 64 * kMiB;
 constexpr std::uint64_t kPaddedChunkBytes = 1 * kMiB;        // chunks of records that do not fill blocks: up to
 constexpr std::uint64_t kTightPaddedChunkBytes = 64 * kKiB;  // and where memory is short
 constexpr std::uint64_t kLeastWriteBytes = 64 * kKiB;        // of records that do not fill blocks
@@ -83,6 +86,10 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
     plan.writers = rank.intermediate_disks;
     plan.read_depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
     plan.write_depth = plan.read_depth;
+    if (config.io.depth == 0) {
+        plan.write_flight_bytes = plan.write_depth * kLongestExtentBytes;
+        plan.write_depth *= kShortRequests;
+    }
     plan.read_bytes = whole_units(pick(config.io.read_size_bytes, comfort.read_bytes), unit);
     if (!format.fills_blocks())  // a record, and the block that the one before it ends in
         plan.read_bytes = std::max(plan.read_bytes, round_up(format.record_bytes, kDirectIoAlign)) + kDirectIoAlign;
@@ -111,9 +118,10 @@ std::uint64_t fixed_bytes(const PhaseOnePlan& plan) {
 
 namespace {
 
+/// @param free_bytes  memory that costs nothing, since phase two needs it anyway: extents grow into it.
 std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat format, const RankResources& rank,
                                            std::size_t ranks, std::uint32_t partitions, const Comfort& comfort,
-                                           std::uint64_t budget_bytes) {
+                                           std::uint64_t budget_bytes, std::uint64_t free_bytes = 0) {
     PhaseOnePlan plan = phase_one_base(config, format, rank, ranks, comfort);
     const std::size_t floor_chunks =
         std::size_t{plan.distributors + plan.logical_disk_distributors} * std::max(1u, partitions);
@@ -122,19 +130,23 @@ std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat fo
     // No more than the data can fill, nor than chains of the wanted length need: written longest first, chains are half
     // as long on average, and a quarter on top keeps the distributors off the low water mark. Memory beyond that makes
     // no write longer, but would have to be touched at start and flushed at the end.
-    const std::uint64_t wanted_bytes = pick(config.io.extent_size_bytes, kWantedExtentBytes);
+    const std::uint64_t without_chains = fixed_bytes(plan) + floor_chunks * plan.chunk_bytes;
+    const std::uint64_t for_chains = std::max(free_bytes, without_chains) - without_chains;
+    const std::uint64_t wanted_bytes =
+        pick(config.io.extent_size_bytes,
+             std::clamp(for_chains * 8 / 5 / std::max(1u, partitions), kShortestExtentBytes, kLongestExtentBytes));
     const std::uint64_t wanted_chunks = std::max<std::uint64_t>(1, wanted_bytes / plan.chunk_bytes);
     const std::uint64_t share_bytes = rank.input_bytes + rank.input_bytes / 4;
     const std::size_t fillable = 2 * std::size_t{partitions} + share_bytes / plan.chunk_bytes + 1;
     const std::size_t chained =
-        partitions * wanted_chunks * 5 / 8 + std::size_t{plan.writers} * plan.write_depth * wanted_chunks + 1;
+        partitions * wanted_chunks * 5 / 8 + std::size_t{plan.writers} * plan.read_depth * wanted_chunks + 1;
     const std::size_t useful = std::max(2 * floor_chunks, floor_chunks + std::min(fillable, chained));
     plan.chunks = std::max(floor_chunks, std::min(affordable, useful));
     // Comfortable plans want at least half of the chunks free to be chained, so that writes are long.
     if (comfort.max_workers > 1 && plan.chunks < 2 * floor_chunks) return std::nullopt;
-    const std::uint64_t free_bytes = (plan.chunks - floor_chunks) * plan.chunk_bytes;
+    const std::uint64_t chained_bytes = (plan.chunks - floor_chunks) * plan.chunk_bytes;
     const std::uint64_t extent_bytes =
-        pick(config.io.extent_size_bytes, std::min(wanted_bytes, free_bytes * 8 / 5 / std::max(1u, partitions)));
+        pick(config.io.extent_size_bytes, std::min(wanted_bytes, chained_bytes * 8 / 5 / std::max(1u, partitions)));
     plan.target_chunks = std::max<std::size_t>(1, extent_bytes / plan.chunk_bytes);
     plan.max_chunks = std::max<std::size_t>(plan.target_chunks, 16 * kMiB / plan.chunk_bytes);
     plan.max_chunks = std::clamp<std::size_t>(plan.max_chunks, 1, 64);
@@ -157,6 +169,10 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
             plan.sorters = sorters;
             const unsigned depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
             plan.read_depth = depth * std::max(1u, rank.intermediate_disks);
+            if (config.io.depth == 0) {
+                plan.read_flight_bytes = plan.read_depth * kWantedReadBytes;
+                plan.read_depth *= kShortRequests;
+            }
             plan.write_depth = depth;
             plan.write_bytes = write_bytes_for(config, format, comfort);
             plan.write_buffers = std::size_t{depth} * std::max(1u, rank.output_disks) + sorters;
@@ -179,8 +195,8 @@ std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, con
     const auto two = fit_phase_two(config, format, rank, loaded_bytes, budget_bytes);
     if (!two) return std::nullopt;
     for (const Comfort& comfort : kComforts) {
-        const auto one =
-            plan_phase_one(config, format, rank, all.size(), partitions, between(comfort, all), budget_bytes);
+        const auto one = plan_phase_one(config, format, rank, all.size(), partitions, between(comfort, all),
+                                        budget_bytes, two->memory_bytes());
         if (!one) continue;
         if (one->window_bytes() == 0) return RankPlan{partitions, *one, *two};
         // The arena is mapped for both phases before the window is, so phase two has to leave room for it.
@@ -254,15 +270,27 @@ std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t w
     return counts;
 }
 
-std::uint64_t wanted_partition_bytes(std::uint64_t budget_bytes) {
-    return std::clamp(budget_bytes / 16, kSmallestPartition, kLargestPartition);
+/// Phase one needs the less memory the fewer partitions there are, phase two the less the smaller they are: the size at
+/// which both need the same, since memory has to be touched before it is used. A part of the budget at most.
+std::uint64_t wanted_partition_bytes(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
+                                     std::uint64_t budget_bytes) {
+    unsigned cores = 1;
+    for (const RankResources& rank : ranks) cores = std::max(cores, rank.cores);
+    const double share_bytes = static_cast<double>(total_input_bytes(ranks)) / static_cast<double>(ranks.size());
+    const double per_partition = static_cast<double>(cores * chunk_limit(config, format, true)) +
+                                 5.0 / 8 * static_cast<double>(kShortestExtentBytes);
+    const double per_byte = 1.25 * (cores + 2) + 0.2 * cores;  // slots, tags
+    const auto balanced = static_cast<std::uint64_t>(std::sqrt(share_bytes * per_partition / per_byte));
+    return std::clamp(std::clamp(balanced, kFewSamplesPartition, kLargestPartition), kSmallestPartition,
+                      std::max(kSmallestPartition, budget_bytes / 16));
 }
 
 std::uint64_t smallest_budget(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                               std::uint64_t input_bytes) {
     // As with that budget in the config: it also decides which partition counts are tried.
     return smallest_working([&](std::uint64_t budget_bytes) {
-        const auto counts = partition_counts(config, ranks, wanted_partition_bytes(budget_bytes));
+        const auto counts =
+            partition_counts(config, ranks, wanted_partition_bytes(config, format, ranks, budget_bytes));
         return std::any_of(counts.begin(), counts.end(), [&](std::uint32_t count) {
             return try_partitions(config, format, ranks, count, input_bytes, budget_bytes).has_value();
         });
@@ -313,7 +341,8 @@ SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vec
                        bool with_smallest_budget) {
     const std::uint64_t input_bytes = total_input_bytes(ranks);
     const RankResources& tightest = tightest_of(ranks);
-    const auto counts = partition_counts(config, ranks, wanted_partition_bytes(tightest.budget_bytes));
+    const auto counts =
+        partition_counts(config, ranks, wanted_partition_bytes(config, format, ranks, tightest.budget_bytes));
     for (const std::uint32_t count : counts) {
         if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
             if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, input_bytes);

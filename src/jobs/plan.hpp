@@ -37,7 +37,8 @@ struct PhaseOnePlan {
     std::size_t receive_buffers = 0;        ///< >= least_receive_buffers
     std::size_t least_receive_buffers = 0;  ///< that the transport cannot do without
     std::size_t target_chunks = 1, max_chunks = 1, low_water_chunks = 0;
-    unsigned write_depth = 4;        ///< chained writes in flight per intermediate disk
+    unsigned write_depth = 4;                       ///< chained writes in flight per intermediate disk
+    std::uint64_t write_flight_bytes = UINT64_MAX;  ///< and no further one beyond these bytes
     bool receive_in_window = false;  ///< rma: receive buffers are MPI's memory, beside the arena, during phase one
     std::uint64_t chunk_memory_bytes() const { return chunks * chunk_bytes; }
     std::uint64_t memory_bytes() const;  ///< all of it, the window included
@@ -56,6 +57,7 @@ struct PhaseTwoPlan {
     std::size_t write_buffers = 2;
     std::uint64_t read_bytes = 0;  ///< largest single read of an extent
     unsigned read_depth = 4, write_depth = 4;
+    std::uint64_t read_flight_bytes = UINT64_MAX;  ///< no further read beyond these bytes
     std::uint64_t memory_bytes() const;
 };
 

@@ -7,25 +7,26 @@
 namespace sluice {
 
 LogWriter::LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk,
-                     unsigned depth, std::size_t max_chunks, Coalescer& chains)
+                     InFlight flight, std::size_t max_chunks, Coalescer& chains)
     : file_(file),
       log_(log),
       index_(index),
       disk_(disk),
       chains_(chains),
-      slots_(depth),
-      queue_(backend.make_queue(depth)) {
-    for (std::size_t slot = depth; slot > 0; --slot) {
+      slots_(flight.requests),
+      most_bytes_(flight.bytes),
+      queue_(backend.make_queue(flight.requests)) {
+    for (std::size_t slot = flight.requests; slot > 0; --slot) {
         slots_[slot - 1].chain.chunks.reserve(max_chunks);
         free_slots_.push_back(slot - 1);
     }
-    done_.reserve(depth);
+    done_.reserve(flight.requests);
     pieces_.reserve(max_chunks);
 }
 
 void LogWriter::run() {
     for (;;) {
-        while (!free_slots_.empty()) {
+        while (!free_slots_.empty() && bytes_in_flight_ < most_bytes_) {
             const std::size_t slot = free_slots_.back();
             if (!chains_.take(slots_[slot].chain, queue_->in_flight() == 0)) break;
             free_slots_.pop_back();
@@ -51,6 +52,7 @@ void LogWriter::submit(std::size_t slot) {
         written_bytes += padded;
     }
     slots_[slot].extent = {disk_, log_.allocate(written_bytes), written_bytes, record_bytes, sequence_++, 0};
+    bytes_in_flight_ += written_bytes;
     queue_->write(file_, slots_[slot].extent.offset, pieces_, slot);
 }
 
@@ -60,6 +62,7 @@ void LogWriter::collect() {
     for (const IoCompletion& completion : done_) {
         Slot& slot = slots_[completion.token];
         index_.add(slot.chain.partition, slot.extent);
+        bytes_in_flight_ -= slot.extent.written_bytes;
         this_worker().input_bytes.add(slot.extent.record_bytes);
         this_worker().output_bytes.add(slot.extent.written_bytes);
         this_worker().units.add(1);

@@ -14,8 +14,9 @@ namespace sluice {
 /// faster disk takes more. Needs no buffer to make progress.
 class LogWriter {
 public:
-    /// @param disk  number of this disk in the extent index.
-    LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, unsigned depth,
+    /// @param disk   number of this disk in the extent index.
+    /// @param flight  writes in flight: no more of them, and none beyond that many bytes.
+    LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, InFlight flight,
               std::size_t max_chunks, Coalescer& chains);
     void run();
     IoCounters counters() const { return queue_->counters(); }
@@ -37,7 +38,7 @@ private:
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
     std::vector<std::span<const std::byte>> pieces_;
-    std::uint64_t sequence_ = 0;
+    std::uint64_t sequence_ = 0, most_bytes_ = 0, bytes_in_flight_ = 0;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 

@@ -11,7 +11,7 @@
 namespace sluice {
 
 PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index,
-                                 std::uint32_t partitions, std::uint64_t read_bytes, unsigned depth,
+                                 std::uint32_t partitions, std::uint64_t read_bytes, InFlight flight,
                                  PaddedChunks chunks, BufferPool& slots, WorkQueue<LoadedPartition>& output)
     : logs_(std::move(logs)),
       index_(index),
@@ -21,12 +21,13 @@ PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, 
       slots_(slots),
       output_(output),
       loading_(slots.count()),
-      expected_(depth),
-      slot_of_(depth),
-      queue_(backend.make_queue(depth)) {
+      expected_(flight.requests),
+      slot_of_(flight.requests),
+      most_bytes_(flight.bytes),
+      queue_(backend.make_queue(flight.requests)) {
     for (std::size_t slot = loading_.size(); slot > 0; --slot) free_.push_back(slot - 1);
-    for (std::size_t token = depth; token > 0; --token) free_tokens_.push_back(token - 1);
-    done_.reserve(depth);
+    for (std::size_t token = flight.requests; token > 0; --token) free_tokens_.push_back(token - 1);
+    done_.reserve(flight.requests);
 }
 
 void PartitionReader::run() {
@@ -78,13 +79,14 @@ void PartitionReader::hand_on(std::size_t slot) {
 
 void PartitionReader::read(std::size_t slot, const Extent& extent, std::uint64_t at) {
     for (std::uint64_t done = 0; done < extent.written_bytes;) {
-        while (queue_->in_flight() == queue_->depth()) collect(1);
+        while (queue_->in_flight() == queue_->depth() || bytes_in_flight_ >= most_bytes_) collect(1);
         const std::uint64_t bytes = std::min(read_bytes_, extent.written_bytes - done);
         const std::size_t token = free_tokens_.back();
         free_tokens_.pop_back();
         expected_[token] = bytes;
         slot_of_[token] = slot;
         ++loading_[slot].reads_left;
+        bytes_in_flight_ += bytes;
         if (first_read_ns_ == 0) first_read_ns_ = slots_.executor().now_ns();
         queue_->read(*logs_[extent.disk], extent.offset + done,
                      loading_[slot].buffer.storage().subspan(at + done, bytes), token);
@@ -104,6 +106,7 @@ void PartitionReader::collect(unsigned minimum) {
                                              " bytes); the intermediate log was cut, sort again");
         }
         this_worker().input_bytes.add(completion.bytes);
+        bytes_in_flight_ -= completion.bytes;
         free_tokens_.push_back(completion.token);
         if (--loading.reads_left > 0) continue;
         this_worker().units.add(1);

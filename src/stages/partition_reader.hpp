@@ -34,9 +34,10 @@ public:
     /// @param logs       by disk number of the extent index.
     /// @param slots      buffers that hold the largest partition, padded to kDirectIoAlign.
     /// @param read_bytes largest single request; a multiple of kDirectIoAlign.
+    /// @param flight     reads in flight: no more of them, and none beyond that many bytes.
     /// @param chunks     how the extents' chunks are padded: such partitions are made contiguous here once loaded.
     PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions,
-                    std::uint64_t read_bytes, unsigned depth, PaddedChunks chunks, BufferPool& slots,
+                    std::uint64_t read_bytes, InFlight flight, PaddedChunks chunks, BufferPool& slots,
                     WorkQueue<LoadedPartition>& output);
     void run();
     /// When the first read was submitted, by the executor's clock; 0: none was.
@@ -69,7 +70,7 @@ private:
     std::vector<std::uint64_t> expected_;  // by request token: bytes the read must bring
     std::vector<std::size_t> slot_of_;     // by request token
     std::vector<std::size_t> free_tokens_;
-    std::uint64_t first_read_ns_ = 0;
+    std::uint64_t first_read_ns_ = 0, most_bytes_ = 0, bytes_in_flight_ = 0;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 
