@@ -18,6 +18,9 @@ namespace {
 // Between hosts: Open MPI sends up to 64 KiB over TCP at once, header included, more only after a question and an
 // answer that queue behind other data. docs/network.md has the difference.
 constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
+// A round of alltoallv begins when the last one's words have come, behind its data, from everybody: with so many
+// buffers for each peer the link has work meanwhile. rma waits for slots to come back from one peer, not from all.
+constexpr std::size_t kDeepRoundBuffers = 28, kDeepSlots = 4;
 constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // DESIGN.md chapter 11: read at random as fast as in sequence
 constexpr std::uint64_t kLongestExtentBytes = 4 * kMiB;
 constexpr unsigned kShortRequests = 4;  // for shorter extents, so many times the requests in flight: the same bytes
@@ -28,6 +31,7 @@ constexpr std::uint64_t kTightPaddedChunkBytes = 64 * kKiB;  // and where memory
 constexpr std::uint64_t kLeastWriteBytes = 64 * kKiB;        // of records that do not fill blocks
 
 const Comfort kComforts[] = {
+    {kWantedReadBytes, kWantedMessageBytes, kWantedWriteBytes, kWantedDepth, 64, true, true},
     {},
     {kWantedReadBytes / 2, kWantedMessageBytes / 2, kWantedWriteBytes / 2, kWantedDepth, 8, true},
     {kWantedReadBytes / 4, kWantedMessageBytes / 4, kWantedWriteBytes / 4, kWantedDepth, 4, true},
@@ -64,6 +68,7 @@ Comfort between(Comfort comfort, const std::vector<RankResources>& ranks) {
     const bool several_hosts =
         std::any_of(ranks.begin(), ranks.end(), [&](const RankResources& r) { return r.host != ranks.front().host; });
     if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
+    comfort.deep_rounds = comfort.deep_rounds && several_hosts;
     return comfort;
 }
 
@@ -100,12 +105,14 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
             format.record_bytes, pick(config.net.buffer_size_bytes, comfort.message_bytes) - kHeaderBytes);
         plan.message_bytes = round_up(kHeaderBytes + round_down(payload, format.record_bytes), kDirectIoAlign);
         const std::size_t peers = ranks - 1;
-        const std::size_t spare = comfort.spare_buffers ? std::max<std::size_t>(4, peers / 4) : 0;
-        plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
         const std::string& transport = config.net.transport;
+        const std::size_t deep = comfort.deep_rounds && transport == "alltoallv" ? kDeepRoundBuffers * peers : 0;
+        const std::size_t spare = std::max(deep, comfort.spare_buffers ? std::max<std::size_t>(4, peers / 4) : 0);
+        plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
         plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
-        const std::size_t planned =
-            comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors : plan.least_receive_buffers;
+        const std::size_t planned = comfort.deep_rounds && transport == "rma" ? kDeepSlots * peers
+                                    : comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors
+                                                            : plan.least_receive_buffers;
         plan.receive_in_window = transport == "rma";
         plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
     }

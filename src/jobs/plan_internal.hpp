@@ -23,6 +23,8 @@ struct Comfort {
     std::uint64_t read_bytes = kWantedReadBytes, message_bytes = kWantedMessageBytes, write_bytes = kWantedWriteBytes;
     unsigned depth = kWantedDepth, max_workers = 64;
     bool spare_buffers = true;
+    bool deep_rounds =
+        false;  ///< many messages for each peer, where hosts are apart and the transport waits for answers
 };
 std::span<const Comfort> comforts();
 

@@ -139,7 +139,8 @@ InProcessCluster::InProcessCluster(Executor& executor, std::uint32_t ranks)
       gathered_(ranks),
       rounds_pairs_(ranks * ranks),
       rounds_ends_(ranks),
-      windows_(ranks) {
+      windows_(ranks),
+      puts_under_way_(ranks) {
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
         doorbells_.push_back(std::make_unique<Doorbell>(executor));
         communicators_.push_back(std::make_unique<InProcessCommunicator>(*this, rank));

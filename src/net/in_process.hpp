@@ -87,6 +87,7 @@ private:
     std::vector<RoundsEnd> rounds_ends_;
     std::uint32_t rounds_joined_ = 0;
     std::vector<std::span<std::byte>> windows_;  // by rank; empty while it has none
+    std::vector<std::size_t> puts_under_way_;    // by destination: not yet wholly in its window
     std::vector<std::unique_ptr<Rounds>> rounds_;
 };
 

@@ -1,7 +1,9 @@
 // Windows among the ranks of one process. A put has left when its bytes were copied away, some turns later, and is at
-// its destination only after a flush: as late as MPI allows, so that an announcement which overtakes it shows.
+// its destination after a flush, or, when it was pushed, in two halves, each some turns later: as late and as torn as
+// MPI allows, so that an announcement which overtakes it shows.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "net/in_process.hpp"
 #include "runtime/error.hpp"
@@ -18,11 +20,17 @@ public:
     ~InProcessWindow() override {
         Lock lock(cluster_.mutex_);
         cluster_.windows_[rank_] = {};
+        for (const auto* puts : {&started_, &travelling_})
+            for (const Put& put : *puts) --cluster_.puts_under_way_[put.destination];
     }
     std::span<std::byte> memory() noexcept override { return memory_; }
     void start_put(std::uint32_t destination, std::uint64_t offset, std::span<const std::byte> bytes,
                    std::uint64_t slot) override {
         started_.push_back({destination, offset, bytes, {}, slot});
+        {
+            Lock lock(cluster_.mutex_);
+            ++cluster_.puts_under_way_[destination];
+        }
         cluster_.doorbells_[rank_]->ring();
     }
     void test(std::vector<std::uint64_t>& done) override {
@@ -35,26 +43,29 @@ public:
             done.push_back(put.slot);
             travelling_.push_back(std::move(put));
         }
-        if (!started_.empty()) cluster_.doorbells_[rank_]->ring();
+        if (turn_ % 2 == 0) land_pushed();
+        if (!started_.empty() || !travelling_.empty()) cluster_.doorbells_[rank_]->ring();
+    }
+    void push(std::uint32_t destination) override {
+        for (Put& put : travelling_) put.pushed = put.pushed || put.destination == destination;
+        cluster_.doorbells_[rank_]->ring();
     }
     void flush(std::uint32_t destination) override {
         Lock lock(cluster_.mutex_);
-        const std::span<std::byte> there = cluster_.windows_[destination];
-        const auto lands = [&](const Put& put) {
+        std::erase_if(travelling_, [&](const Put& put) {
             if (put.destination != destination) return false;
-            if (there.empty()) return true;  // that rank has failed
-            SLUICE_CHECK(put.offset + put.copy.size() <= there.size());
-            std::memcpy(there.data() + put.offset, put.copy.data(), put.copy.size());
-            WireFault& fault = cluster_.fault_;
-            if (fault.kind == WireFault::Kind::corrupt_header && cluster_.sent_++ == fault.nth) {
-                there[put.offset + 8] ^= std::byte{1};
-                fault.fired = true;
-            }
+            land(put, 0, put.copy.size());
+            --cluster_.puts_under_way_[destination];
             return true;
-        };
-        std::erase_if(travelling_, lands);
+        });
+        cluster_.doorbells_[destination]->ring();
     }
-    void sync() override {}
+    void sync() override { cluster_.doorbells_[rank_]->ring(); }  // who reads in vain looks again
+    /// Exact here: once nothing is on its way, what is not whole will never be.
+    std::chrono::milliseconds patience() const override {
+        Lock lock(cluster_.mutex_);
+        return cluster_.puts_under_way_[rank_] > 0 ? std::chrono::hours(1) : std::chrono::milliseconds(0);
+    }
     bool direct() const noexcept override { return false; }
     void close() override {}
 
@@ -65,7 +76,32 @@ private:
         std::span<const std::byte> bytes;
         std::vector<std::byte> copy;
         std::uint64_t slot = 0;
+        bool pushed = false, half = false;
     };
+    /// The cluster's mutex is held.
+    void land(const Put& put, std::size_t from, std::size_t to) {
+        const std::span<std::byte> there = cluster_.windows_[put.destination];
+        if (there.empty()) return;  // that rank has failed
+        SLUICE_CHECK(put.offset + put.copy.size() <= there.size());
+        std::memcpy(there.data() + put.offset + from, put.copy.data() + from, to - from);
+        WireFault& fault = cluster_.fault_;
+        if (to == put.copy.size() && fault.kind == WireFault::Kind::corrupt_header && cluster_.sent_++ == fault.nth) {
+            there[put.offset + 8] ^= std::byte{1};
+            fault.fired = true;
+        }
+    }
+    void land_pushed() {
+        Lock lock(cluster_.mutex_);
+        std::erase_if(travelling_, [&](Put& put) {
+            if (!put.pushed) return false;
+            const std::size_t middle = put.copy.size() / 2;
+            land(put, put.half ? middle : 0, put.half ? put.copy.size() : middle);
+            cluster_.doorbells_[put.destination]->ring();
+            if (!std::exchange(put.half, true)) return false;
+            --cluster_.puts_under_way_[put.destination];
+            return true;
+        });
+    }
     InProcessCluster& cluster_;
     std::uint32_t rank_;
     std::vector<std::byte> memory_;

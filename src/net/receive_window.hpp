@@ -2,6 +2,7 @@
 /// What the rma transport needs of a fabric: memory of ours that peers write into, and writes into theirs. MPI, or
 /// in-process.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,11 +21,16 @@ public:
                            std::uint64_t slot) = 0;
     /// Appends the puts whose bytes may be used again, which does not yet mean that they are at their destination.
     virtual void test(std::vector<std::uint64_t>& done) = 0;
+    /// Lets the puts to `destination` that test() has named get there in the end, without waiting for it: during later
+    /// calls of test().
+    virtual void push(std::uint32_t destination) = 0;
     /// When it returns, all puts to `destination` are in its memory. Over shared memory a fence; where messages emulate
     /// the puts it waits for the destination's answer.
     virtual void flush(std::uint32_t destination) = 0;
     /// Before reading what a peer says it has put here.
     virtual void sync() = 0;
+    /// How much later than a word about them pushed bytes may come; beyond it they are taken for damaged.
+    virtual std::chrono::milliseconds patience() const = 0;
     /// Puts are plain stores into shared memory: done when start_put returns, and flush() does not wait.
     virtual bool direct() const noexcept = 0;
     /// Collective, when nobody uses the memory any more. A window destroyed without it stays mapped: after a failure a

@@ -1,10 +1,13 @@
 #include "net/rma_transport.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "net/message_ledger.hpp"
 #include "net/transport_kind.hpp"
+#include "record/crc32c.hpp"
 
 namespace sluice {
 namespace {
@@ -24,6 +27,18 @@ struct Notice {
     }
 };
 
+/// Over header and records, and never 0.
+std::uint64_t seal_of(std::span<const std::byte> message) {
+    MessageHeader header;
+    std::memcpy(&header, message.data(), sizeof header);
+    header.seal = 0;
+    return std::uint64_t{1} << 32 |
+           crc32c(message.subspan(sizeof header), crc32c(std::as_bytes(std::span(&header, 1))));
+}
+
+/// Where puts are stores into shared memory they are flushed, then announced. Elsewhere a flush waits for the
+/// destination's answer, behind all data on its way, and the network thread with it: there they are announced as soon
+/// as they have left, and the receiver takes a message once its seal says that all of it has come.
 class RmaTransport final : public Transport {
 public:
     RmaTransport(ReceiveWindow& window, Wire& wire, BufferPool& pool, std::uint64_t run_id)
@@ -39,6 +54,7 @@ public:
         SLUICE_CHECK(pool.buffer_bytes() <= Notice::kMostBytes);
         if (ranks_ == 1) return;
         slots_each_ = std::min<std::uint64_t>(pool.count() / (ranks_ - 1), Notice::kMostSlots);
+        for (Peer& peer : peers_) peer.arriving.reserve(slots_each_);
         // Every slot is ours while it is empty; what a peer fills is handed over from here.
         while (auto slot = pool_.try_take()) {
             const std::size_t index = index_of(*slot);
@@ -52,7 +68,7 @@ public:
     bool try_send(OutgoingBuffer& full) override {
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
-        if (peer.empty_slots.empty() || peer.flushing) return false;
+        if (peer.empty_slots.empty()) return false;
         if (full.buffer.size() > peer.slot_bytes) {
             throw Error(Errc::config, "net.buffer_size: a message of " + std::to_string(full.buffer.size()) +
                                           " bytes does not fit into the " + std::to_string(peer.slot_bytes) +
@@ -60,15 +76,17 @@ public:
                                           "; give all hosts the same net.buffer_size");
         }
         ledger_.stamp(full.buffer, full.destination, peer.backlog);
+        if (!window_.direct()) {
+            const std::uint64_t seal = seal_of(full.buffer.data());
+            std::memcpy(full.buffer.storage().data() + offsetof(MessageHeader, seal), &seal, sizeof seal);
+        }
         const std::uint64_t slot = peer.empty_slots.back();
         peer.empty_slots.pop_back();
         const std::uint64_t bytes = full.buffer.size();
         const std::uint64_t offset = (position(rank_, full.destination) * peer.slots_each + slot) * peer.slot_bytes;
-        Put& put = peer.puts.emplace_back();
-        put = {std::move(full.buffer), slot, bytes};
+        Put& put = peer.puts.emplace_back(Put{std::move(full.buffer), slot, bytes});
         ++puts_;
-        window_.start_put(full.destination, offset, put.buffer.data(),
-                          std::uint64_t{full.destination} << 32 | (peer.puts.size() - 1));
+        window_.start_put(full.destination, offset, put.buffer.data(), std::uint64_t{full.destination} << 32 | slot);
         if (window_.direct()) collect_puts();
         return true;
     }
@@ -79,6 +97,7 @@ public:
 
     bool progress(const std::function<void(ArrivedBuffer)>& arrived) override {
         bool moved = read_notices(arrived);
+        moved |= take_arrived(arrived);
         moved |= collect_puts();
         moved |= say_last();
         moved |= give_back_slots();
@@ -91,17 +110,22 @@ public:
     const char* name() const override { return window_.direct() ? "rma" : "rma (emulated by messages)"; }
 
 private:
+    using Clock = std::chrono::steady_clock;
     struct Put {
-        Buffer buffer;  // empty once it has left, that is, may be used again
+        Buffer buffer;
         std::uint64_t slot = 0, bytes = 0;
+        bool left = false;  // its bytes may be used again, and the buffer went home
+    };
+    struct Arrival {
+        std::uint64_t slot = 0, bytes = 0;
+        Clock::time_point said_at;
     };
     struct Peer {
         std::vector<std::uint64_t> empty_slots;  // of ours, there
         std::uint64_t slots_each = 0, slot_bytes = 0;
         std::uint64_t backlog = 0;
-        std::vector<Put> puts;  // not yet announced, in order
-        std::size_t left = 0;   // of these
-        bool flushing = false;  // some have left, so no more are added until all are flushed and announced
+        std::vector<Put> puts;          // not yet announced, in order; room for all slots, as the next has
+        std::vector<Arrival> arriving;  // announced by it, in order, and not all here yet
         bool greeted = false, done = false, last_said = false;
     };
 
@@ -134,8 +158,14 @@ private:
             } else if (notice.kind == Notice::emptied) {
                 peer.empty_slots.push_back(notice.slot);
             } else if (notice.kind == Notice::filled) {
-                receive(source, notice, arrived);
+                if (notice.slot >= slots_each_ || !slots_[index_of(source, notice.slot)] ||
+                    notice.bytes > pool_.buffer_bytes() || notice.bytes < kHeaderBytes)
+                    ledger_.refuse(source,
+                                   "is in slot " + std::to_string(notice.slot) + ", which is not empty or not there");
+                peer.arriving.push_back({notice.slot, notice.bytes, Clock::now()});
             } else {
+                take_from(source, arrived);  // all it sent is here, so what is not whole will never be
+                if (!peer.arriving.empty()) refuse_damaged(source, peer.arriving.front().slot);
                 if (notice.bytes != (ledger_.received_from(source) & Notice::kMostBytes))
                     ledger_.refuse(source, "says it sent " + std::to_string(notice.bytes) + " messages, " +
                                                std::to_string(ledger_.received_from(source)) + " arrived");
@@ -145,40 +175,69 @@ private:
         }
         return any;
     }
-    void receive(std::uint32_t source, const Notice& notice, const std::function<void(ArrivedBuffer)>& arrived) {
-        const std::size_t index = position(source, rank_) * slots_each_ + notice.slot;
-        if (notice.slot >= slots_each_ || !slots_[index] || notice.bytes > slots_[index].capacity())
-            ledger_.refuse(source, "is in slot " + std::to_string(notice.slot) + ", which is not empty or not there");
+    std::size_t index_of(std::uint32_t source, std::uint64_t slot) const {
+        return position(source, rank_) * slots_each_ + slot;
+    }
+    bool take_arrived(const std::function<void(ArrivedBuffer)>& arrived) {
+        bool any = false;
+        for (std::uint32_t source = 0; source < ranks_; ++source) any |= take_from(source, arrived);
+        return any;
+    }
+    /// Hands over, in order, what has come whole.
+    bool take_from(std::uint32_t source, const std::function<void(ArrivedBuffer)>& arrived) {
+        Peer& peer = peers_[source];
+        if (peer.arriving.empty()) return false;
         window_.sync();
-        Buffer buffer = std::move(slots_[index]);
-        buffer.set_size(notice.bytes);
-        const MessageHeader header = ledger_.admit(source, buffer.data());
-        arrived({header, std::move(buffer)});
+        std::size_t whole = 0;
+        for (const Arrival& arrival : peer.arriving) {
+            Buffer& slot = slots_[index_of(source, arrival.slot)];
+            const auto patience = window_.patience();  // asked first: what comes between the two is only seen later
+            if (!window_.direct() && !is_whole(source, slot.storage().first(arrival.bytes))) {
+                if (Clock::now() - arrival.said_at > patience) refuse_damaged(source, arrival.slot);
+                break;
+            }
+            Buffer buffer = std::move(slot);
+            buffer.set_size(arrival.bytes);
+            const MessageHeader header = ledger_.admit(source, buffer.data());
+            arrived({header, std::move(buffer)});
+            ++whole;
+        }
+        peer.arriving.erase(peer.arriving.begin(), peer.arriving.begin() + static_cast<std::ptrdiff_t>(whole));
+        return whole > 0;
+    }
+    /// The number tells it from what lay in the slot before; only then is the seal worth computing.
+    bool is_whole(std::uint32_t source, std::span<const std::byte> message) const {
+        MessageHeader header;
+        std::memcpy(&header, message.data(), sizeof header);
+        return header.sequence == ledger_.received_from(source) && header.seal != 0 && header.seal == seal_of(message);
+    }
+    [[noreturn]] void refuse_damaged(std::uint32_t source, std::uint64_t slot) const {
+        ledger_.refuse(source,
+                       "came damaged, or not at all: its seal does not fit what lies in slot " + std::to_string(slot));
     }
 
-    /// Buffers that have left go home; puts to a peer that have all left are flushed and announced, in order.
+    /// Buffers that have left go home; puts that have left are announced, in order.
     bool collect_puts() {
-        if (puts_ == 0) return false;
         left_.clear();
-        window_.test(left_);
+        window_.test(left_);  // moves on what was pushed as well
         for (const std::uint64_t name : left_) {
-            Peer& peer = peers_[name >> 32];
-            Put& put = peer.puts[name & 0xffffffff];
-            put.buffer = Buffer();
-            peer.flushing = true;
-            ++peer.left;
+            for (Put& put : peers_[name >> 32].puts) {
+                if (put.slot != (name & 0xffffffff)) continue;
+                put.buffer = Buffer();
+                put.left = true;
+            }
         }
-        bool any = !left_.empty();
+        const bool any = !left_.empty();
         for (std::uint32_t shift = 1; any && shift < ranks_; ++shift) {
             const std::uint32_t to = (rank_ + shift) % ranks_;
             Peer& peer = peers_[to];
-            if (peer.puts.empty() || peer.left < peer.puts.size()) continue;
-            window_.flush(to);
-            for (const Put& put : peer.puts) say(to, {Notice::filled, put.slot, put.bytes});
-            puts_ -= peer.puts.size();
-            peer.puts.clear();
-            peer.left = 0;
-            peer.flushing = false;
+            if (peer.puts.empty() || !peer.puts.front().left) continue;
+            window_.direct() ? window_.flush(to) : window_.push(to);
+            std::size_t said = 0;
+            for (; said < peer.puts.size() && peer.puts[said].left; ++said)
+                say(to, {Notice::filled, peer.puts[said].slot, peer.puts[said].bytes});
+            peer.puts.erase(peer.puts.begin(), peer.puts.begin() + static_cast<std::ptrdiff_t>(said));
+            puts_ -= said;
         }
         return any;
     }
@@ -188,6 +247,7 @@ private:
         for (std::uint32_t to = 0; to < ranks_; ++to) {
             Peer& peer = peers_[to];
             if (to == rank_ || peer.last_said || !peer.greeted || !peer.puts.empty()) continue;
+            window_.flush(to);  // what it then misses is lost
             say(to, {Notice::last, 0, ledger_.sent_to(to)});
             peer.last_said = any = true;
             ++lasts_said_;

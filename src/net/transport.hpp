@@ -22,7 +22,8 @@ struct MessageHeader {
         0;  ///< of the records, sealed by the distributor, verified by the logical-disk distributor
     std::uint32_t flags = 0;
     std::uint64_t offered_buffers = 0;  ///< how many more full buffers the source holds for this destination
-    std::uint64_t reserved[2] = {};
+    std::uint64_t seal = 0;             ///< rma between hosts: over the whole message, by which its arrival is seen
+    std::uint64_t reserved = 0;
 };
 static_assert(sizeof(MessageHeader) == 64);
 inline constexpr std::size_t kHeaderBytes = sizeof(MessageHeader);

@@ -195,5 +195,27 @@ TEST(PlanBudget, MessagesBetweenHostsStayBelowWhatTcpSendsAtOnce) {
     EXPECT_GT(message_bytes(config), kMiB) << "what is set is kept";
 }
 
+TEST(PlanBudget, TransportsThatWaitForAnswersGetMoreBuffersBetweenHostsWhereMemoryAllows) {
+    auto ranks = cluster(4, kGiB, 1, 4 * kGB);
+    Config config;
+    const auto buffers = [&](const char* transport) {
+        config.net.transport = transport;
+        const PhaseOnePlan one = plan_sort(config, kGensortFormat, ranks).ranks[0].one;
+        return std::pair(one.send_buffers, one.receive_buffers);
+    };
+    const auto on_one_host = buffers("alltoallv");
+    ranks[3].host = "m";
+    EXPECT_EQ(buffers("p2p"), on_one_host);
+    EXPECT_GE(buffers("alltoallv").first, 28u * 3);
+    EXPECT_GE(buffers("alltoallv").second, 28u * 3);
+    EXPECT_EQ(buffers("rma").second, 4u * 3);
+    EXPECT_EQ(buffers("rma").first, on_one_host.first);
+    const std::uint64_t deep_bytes = 28u * 3 * 60 * kKiB * 2;
+    const std::uint64_t smallest = plan_sort(config, kGensortFormat, ranks, true).smallest_budget_bytes;
+    EXPECT_GT(smallest, 0u);
+    for (RankResources& rank : ranks) rank.budget_bytes = smallest + deep_bytes / 4;
+    EXPECT_LT(buffers("alltoallv").second, 28u * 3) << "rather fewer of them than no run";
+}
+
 }  // namespace
 }  // namespace sluice
