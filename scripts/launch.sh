@@ -15,7 +15,8 @@
 # mpirun's hwloc, with its plugins installed, asks ten X servers on "localhost" for screens: HWLOC_COMPONENTS=-gl spares that, and
 # where neither /etc/hosts nor a name server knows localhost (a bare chroot) the 5 s that each question takes.
 # The exit code is sluice's own (docs/exit-codes.md), also where mpirun reports another: ranks leave theirs in a directory that
-# SLUICE_LAUNCH_STATUS names. SIGINT and SIGTERM are passed on; the run then ends with 8.
+# SLUICE_LAUNCH_STATUS names. SIGINT and SIGTERM are passed on; the run then ends with 8. mpirun lets a second go by before its
+# ranks hear of them, but not with SIGUSR1 and SIGUSR2, which stand for them once all ranks have left their mark there.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 ranks='' hostfile='' per_host='' timeout='' slurm='' dry=''
@@ -67,8 +68,35 @@ status=$(mktemp -d "${TMPDIR:-/tmp}/sluice-launch.XXXXXX")
 trap 'rm -rf "$status"' EXIT
 signalled=''
 pass_on() { # SIGNAL; an interrupt from the terminal has reached the launcher already
+  local again=$signalled stand_in=USR2
   signalled=$1
-  [ "$1" = INT ] && [ -t 0 ] || kill "-$1" "$child" 2>/dev/null || true
+  if [ "$1" = INT ]; then
+    if [ -t 0 ]; then return 0; fi
+    stand_in=USR1
+  fi
+  if [ -z "$again" ] && [ -z "$slurm" ] && [ "$(ls "$status" | grep -c '^started-r')" = "$ranks" ]; then
+    kill "-$stand_in" "$child" 2>/dev/null || true
+    { sleep 1; if kill -0 $$; then kill "-$1" "$child"; fi; } </dev/null >/dev/null 2>&1 &
+    disown $!
+  else
+    kill "-$1" "$child" 2>/dev/null || true
+  fi
+}
+
+# Which host each rank is to run on, so that one that never comes can be named; not where slots are left to mpirun.
+plan_hosts() {
+  local name slots k rank=0
+  if [ -n "$slurm" ]; then return 0; fi
+  if [ -z "$hostfile" ]; then
+    for ((rank = 0; rank < ranks; rank++)); do echo "$rank $(uname -n)"; done
+    return 0
+  fi
+  while read -r name slots; do
+    case $name in ''|'#'*) continue ;; esac
+    slots=$(sed -n 's/.*\bslots *= *\([0-9]*\).*/\1/p' <<<"$slots")
+    if [ -z "$slots" ]; then return 0; fi
+    for ((k = 0; k < ${per_host:-$slots} && rank < ranks; k++)); do echo "$((rank++)) $name"; done
+  done <"$hostfile"
 }
 
 # our_code CODE: what the launcher's code means, by what the ranks left and by what ended them.
@@ -87,6 +115,7 @@ our_code() {
   esac
 }
 
+plan_hosts >"$status/hosts"
 # A shell starts what runs behind it deaf to SIGINT: env undoes that.
 SLUICE_LAUNCH_STATUS=$status env --default-signal=INT,QUIT "${command[@]}" "$@" <&0 &
 child=$!

@@ -18,6 +18,7 @@
 #include "record/crc32c.hpp"
 #include "runtime/binding_check.hpp"
 #include "runtime/host_sections.hpp"
+#include "runtime/launch_marks.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/option_table.hpp"
 
@@ -76,6 +77,12 @@ Application::Application(int argc, char** argv, CommandLine line)
     host_ = read_machine_limits().host_name;
     watchdog_.set_host(host_);
     if (launched_by_mpi()) {
+        const char* marks = std::getenv("SLUICE_LAUNCH_STATUS");
+        const std::string directory = marks != nullptr ? marks : "";
+        const LaunchPlace launched = launch_place();
+        leave_start_mark(directory, launched.rank, host_);
+        watchdog_.explain_start(
+            [directory, launched, host = host_] { return who_never_started(directory, launched.ranks, host); });
         mpi_.emplace(&argc, &argv, &watchdog_);
         communicator_ = &mpi_->communicator();
         wire_ = &mpi_->wire();

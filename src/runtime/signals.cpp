@@ -41,6 +41,8 @@ void install_signal_handlers() {
     ::sigemptyset(&action.sa_mask);
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
+    ::sigaction(SIGUSR1, &action, nullptr);
+    ::sigaction(SIGUSR2, &action, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGHUP, SIG_IGN);
 }
@@ -55,6 +57,9 @@ ReceivedSignal received_signal() {
 }
 
 std::string signal_name(int number) {
+    // mpirun passes these two on at once, an interrupt only after a second: launch.sh sends them instead.
+    if (number == SIGUSR1) number = SIGINT;
+    if (number == SIGUSR2) number = SIGTERM;
     return number == SIGINT ? "SIGINT" : number == SIGTERM ? "SIGTERM" : "signal " + std::to_string(number);
 }
 

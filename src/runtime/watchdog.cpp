@@ -206,6 +206,8 @@ void Watchdog::tick() {
     }
     if (hold(*verdict)) return;
     lock.unlock();
+    if (verdict->code == Errc::peer && who_is_missing_ && verdict->stage.rfind("MPI_Init", 0) == 0)
+        verdict->message += who_is_missing_();
     end_job(*verdict);
 }
 

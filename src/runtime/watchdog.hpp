@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -33,6 +34,8 @@ public:
     RunStatus& status() noexcept { return status_; }
     void set_limit(std::uint64_t limit_ns);
     void set_host(std::string host) { host_ = std::move(host); }
+    /// What to add where the job ends in MPI_Init; called on the watchdog's thread. Set before MPI starts.
+    void explain_start(std::function<std::string()> who_is_missing) { who_is_missing_ = std::move(who_is_missing); }
     /// What the job does now: a state change.
     void enter(const std::string& step, const std::string& run_id = "");
     void set_processes(std::vector<Process> by_rank);
@@ -74,6 +77,7 @@ private:
     WatchRules rules_;
     const WorkerMetrics& main_;
     std::string host_;
+    std::function<std::string()> who_is_missing_;
     std::vector<const Worker*> workers_;
     std::vector<Process> processes_;
     std::uint32_t rank_ = 0, ranks_ = 1;
