@@ -5,6 +5,7 @@
 
 #include "cli/results_folder.hpp"
 #include "jobs/shuffle_report.hpp"
+#include "net/transport_kind.hpp"
 #include "runtime/machine.hpp"
 
 namespace sluice {
@@ -52,7 +53,9 @@ int shuffle_command(Application& app) {
     report.ranks = gather_shuffle_reports(job.communicator, report_of(app, prepared, result));
     report.prepared = &prepared;
     report.result = &result;
-    report.transport = job.config.net.transport;
+    const bool several_hosts = std::any_of(report.ranks.begin(), report.ranks.end(),
+                                           [&](const auto& rank) { return rank.host != app.host(); });
+    report.transport = transport_label(job.config.net.transport, several_hosts);
     if (prepared.options.limit) {
         const auto half_ns = static_cast<std::uint64_t>(report.elapsed_s() * 5e8);
         report.limit =

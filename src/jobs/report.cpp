@@ -8,6 +8,7 @@
 
 #include "jobs/stage_table.hpp"
 #include "jobs/straggler_report.hpp"
+#include "net/transport_kind.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
 
@@ -26,6 +27,15 @@ std::string phase_table(const RunReport& report, const char* title, PhaseReport 
     std::vector<const PhaseReport*> ranks;
     for (const RankReport& rank : report.ranks) ranks.push_back(&(rank.*phase));
     return stage_table(title, ranks, report.input_bytes());
+}
+
+/// Only where it is not what its name says.
+std::string transport_line(const RunReport& report) {
+    const bool several_hosts = std::any_of(report.ranks.begin(), report.ranks.end(), [&](const RankReport& rank) {
+        return rank.host != report.ranks.front().host;
+    });
+    if (!several_hosts || !report.prepared->plan.ranks.front().one.receive_in_window) return "";
+    return "transport: " + transport_label("rma", several_hosts) + "\n";
 }
 
 nlohmann::json phase_json(const PhaseReport& report) { return nlohmann::json::parse(to_json(report)); }
@@ -206,7 +216,7 @@ std::string tables(const RunReport& report) {
         "reads and writes per tuple: {:.4f} and {:.4f} by our completed requests, {:.4f} and {:.4f} by the kernel\n",
         report.reads_per_tuple(), report.writes_per_tuple(), report.kernel_reads_per_tuple(),
         report.kernel_writes_per_tuple());
-    text += idle_disks_line(report);
+    text += idle_disks_line(report) + transport_line(report);
     text += report.prepared->plan.passes_reason +
             fmt::format("; {:.2f} s from program start to first read\n", report.startup_s());
     text += fmt::format("records: {} in, {} out, checksum {}, {}\n", report.result->input.count,

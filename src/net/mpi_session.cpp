@@ -77,42 +77,24 @@ public:
         return text;
     }
     std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
-        const int mine = static_cast<int>(text.size());
-        std::vector<int> lengths(size_), offsets(size_);
+        const Lengths by_rank = exchange_length(text);
+        std::string all(rank_ == root ? by_rank.total : 0, '\0');
         MPI_Request request;
-        check_mpi(MPI_Iallgather(&mine, 1, MPI_INT, lengths.data(), 1, MPI_INT, comm_, &request), "MPI_Iallgather");
-        wait(request);
-        const std::uint64_t total = std::accumulate(lengths.begin(), lengths.end(), std::uint64_t{0});
-        SLUICE_CHECK(total <= kMaxMessageBytes);
-        std::exclusive_scan(lengths.begin(), lengths.end(), offsets.begin(), 0);
-        std::string all(rank_ == root ? total : 0, '\0');
-        check_mpi(MPI_Igatherv(text.data(), mine, MPI_BYTE, all.data(), lengths.data(), offsets.data(), MPI_BYTE,
-                               static_cast<int>(root), comm_, &request),
+        check_mpi(MPI_Igatherv(text.data(), static_cast<int>(text.size()), MPI_BYTE, all.data(), by_rank.bytes.data(),
+                               by_rank.offsets.data(), MPI_BYTE, static_cast<int>(root), comm_, &request),
                   "MPI_Igatherv");
         wait(request);
-        std::vector<std::string> texts(size_);
-        for (std::uint32_t r = 0; r < size_ && rank_ == root; ++r)
-            texts[r] = all.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(lengths[r]));
-        return texts;
+        return rank_ == root ? by_rank.cut(all) : std::vector<std::string>(size_);
     }
     std::vector<std::string> all_gather(const std::string& text) override {
-        const int mine = static_cast<int>(text.size());
-        std::vector<int> lengths(size_), offsets(size_);
+        const Lengths by_rank = exchange_length(text);
+        std::string all(by_rank.total, '\0');
         MPI_Request request;
-        check_mpi(MPI_Iallgather(&mine, 1, MPI_INT, lengths.data(), 1, MPI_INT, comm_, &request), "MPI_Iallgather");
-        wait(request);
-        const std::uint64_t total = std::accumulate(lengths.begin(), lengths.end(), std::uint64_t{0});
-        SLUICE_CHECK(total <= kMaxMessageBytes);
-        std::exclusive_scan(lengths.begin(), lengths.end(), offsets.begin(), 0);
-        std::string all(total, '\0');
-        check_mpi(MPI_Iallgatherv(text.data(), mine, MPI_BYTE, all.data(), lengths.data(), offsets.data(), MPI_BYTE,
-                                  comm_, &request),
+        check_mpi(MPI_Iallgatherv(text.data(), static_cast<int>(text.size()), MPI_BYTE, all.data(),
+                                  by_rank.bytes.data(), by_rank.offsets.data(), MPI_BYTE, comm_, &request),
                   "MPI_Iallgatherv");
         wait(request);
-        std::vector<std::string> texts;
-        for (std::uint32_t r = 0; r < size_; ++r)
-            texts.push_back(all.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(lengths[r])));
-        return texts;
+        return by_rank.cut(all);
     }
     void announce_failure(const Failure& failure) override {
         FailureMessage message;
@@ -159,6 +141,28 @@ public:
     }
 
 private:
+    struct Lengths {  // of each rank's text, and where it begins in all of them
+        std::vector<int> bytes, offsets;
+        std::uint64_t total = 0;
+        std::vector<std::string> cut(const std::string& all) const {
+            std::vector<std::string> texts;
+            for (std::size_t r = 0; r < bytes.size(); ++r)
+                texts.push_back(all.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(bytes[r])));
+            return texts;
+        }
+    };
+    Lengths exchange_length(const std::string& text) {
+        const int mine = static_cast<int>(text.size());
+        Lengths by_rank{std::vector<int>(size_), std::vector<int>(size_), 0};
+        MPI_Request request;
+        check_mpi(MPI_Iallgather(&mine, 1, MPI_INT, by_rank.bytes.data(), 1, MPI_INT, comm_, &request),
+                  "MPI_Iallgather");
+        wait(request);
+        by_rank.total = std::accumulate(by_rank.bytes.begin(), by_rank.bytes.end(), std::uint64_t{0});
+        SLUICE_CHECK(by_rank.total <= kMaxMessageBytes);
+        std::exclusive_scan(by_rank.bytes.begin(), by_rank.bytes.end(), by_rank.offsets.begin(), 0);
+        return by_rank;
+    }
     void wait(MPI_Request& request) {
         Patience patience;
         for (int done = 0;;) {

@@ -24,6 +24,10 @@ std::string receive_rule(const std::string& transport, std::size_t ranks) {
            std::to_string(ranks - 1) + " peers";
 }
 
+std::string transport_label(const std::string& transport, bool several_hosts) {
+    return transport == "rma" && several_hosts ? "rma (emulated by messages)" : transport;
+}
+
 void require_receive_buffers(const std::string& transport, std::size_t buffers, std::size_t ranks) {
     const std::size_t least = least_receive_buffers(transport, ranks);
     if (buffers >= least) return;

@@ -17,6 +17,9 @@ std::string receive_rule(const std::string& transport, std::size_t ranks);
 /// The next number >= `wanted` that `transport` can use in full: rma divides its slots evenly among the peers.
 std::size_t usable_receive_buffers(const std::string& transport, std::size_t wanted, std::size_t ranks);
 
+/// What reports call it: between hosts MPI's puts are messages underneath.
+std::string transport_label(const std::string& transport, bool several_hosts);
+
 /// Throws Error(config) with the numbers when `buffers` are too few for `transport` on `ranks` ranks.
 void require_receive_buffers(const std::string& transport, std::size_t buffers, std::size_t ranks);
 

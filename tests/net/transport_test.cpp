@@ -73,6 +73,12 @@ TEST(Transport, ChangedHeaderIsRefused) {
     }
 }
 
+TEST(Transport, EmulatedPutsAreCalledSoInReports) {
+    EXPECT_EQ(transport_label("rma", true), "rma (emulated by messages)");
+    EXPECT_EQ(transport_label("rma", false), "rma");
+    EXPECT_EQ(transport_label("alltoallv", true), "alltoallv");
+}
+
 TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
     EXPECT_EQ(least_receive_buffers("p2p", 8), 7u);
     EXPECT_EQ(least_receive_buffers("rma", 8), 7u);
