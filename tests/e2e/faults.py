@@ -2,7 +2,7 @@
 one line that names the cause, or is survived. Each test shows that its fault happened, and prints exit code and time to exit.
 
     faults.py          the quick ones
-    faults.py --full   the long ones: a flap of 5 s, a one-way drop, a late rank
+    faults.py --full   the long ones: a flap of 5 s, a one-way drop, a late rank, a link that is full for long
 """
 
 import json
@@ -311,8 +311,8 @@ def interrupted(number, to_whom, code, errors):
         time.sleep(0.01)
     took_s = time.monotonic() - job.at
     print(f"      {len(mine)} rank(s) gone after {took_s:.2f} s", flush=True)
-    # To all ranks it comes through mpirun and its daemons, who take their time on a busy machine.
-    h.check(took_s < (1 if to_whom == "rank" else 3), f"{took_s:.2f} s until the signalled ranks were gone")
+    # mpirun itself lets a second go by between a signal and its ranks; launch.sh has a way around that.
+    h.check(took_s < (3 if to_whom == "mpirun" else 1), f"{took_s:.2f} s until the signalled ranks were gone")
     ended(job, code, 4, ["code=interrupted(8)", number.name] if errors else [], errors=errors)
     states = {s["state"] for s in job.files("status").values()}
     h.check(states <= {"interrupted", "aborted"} and "interrupted" in states, f"states {states}")
@@ -344,7 +344,30 @@ def late_rank_is_missed_at_the_start():
     late = ["sh", "-c", '[ "$OMPI_COMM_WORLD_RANK" != 1 ] || sleep 20; exec "$@"', "late"]
     job = Job(rack, program=late)
     job.fault_now()
-    ended(job, 7, LIMIT_S + 8, ["MPI_Init, which waits until all ranks of the job have started"], errors=None)
+    ended(job, 7, LIMIT_S + 8, ["MPI_Init, which waits until all ranks of the job have started", "; never started: rank 1 on h2"], errors=None)
+
+
+def link_bytes(host):
+    return json.loads(h.must(h.run(["tc", "-n", f"{PREFIX}-{host}", "-s", "-j", "qdisc", "show", "dev", "eth0"]), "tc"))[0]["bytes"]
+
+
+def full_link_is_no_fault(transport):
+    """Three times the watchdog's limit on links that have no room to spare."""
+    before, begin = link_bytes("h1"), time.monotonic()
+    out = h.must(h.run([RACK, "launch", "-n", "3", "--timeout", "60", "--", h.BIN / "sluice", "shuffle", "--records", "1000000", "--set", f"net.transport={transport}",
+                        "--set", f"run.watchdog={LIMIT_S}s", "--set", "memory.budget=256MiB", "--set", f"results.dir={rack.w.path}/results"], env=rack.env, timeout=90), transport)
+    took_s = float(h.re.search(r"elapsed_s=([0-9.]+)", out).group(1))
+    full = (link_bytes("h1") - before) / (20e6 / 8) / took_s
+    print(f"      exit code 0 after {time.monotonic() - begin:.1f} s: {took_s:.1f} s of shuffle by {transport}, link of h1 {full:.2f} full, watchdog {LIMIT_S} s", flush=True)
+    h.check("SHUFFLE status=VALID" in out and took_s > 2.5 * LIMIT_S and full > 0.8, out)
+
+
+def full_link_is_no_fault_with_p2p():
+    full_link_is_no_fault("p2p")
+
+
+def full_link_is_no_fault_with_alltoallv():
+    full_link_is_no_fault("alltoallv")
 
 
 def second_signal_is_immediate_and_one_rank_without_launcher_ends_too():
@@ -383,7 +406,7 @@ def hangup_and_closed_output_do_not_end_a_run():
 QUICK = [stopped_rank_is_named_within_the_limit, rank_stopped_for_two_seconds_goes_on, killed_rank_ends_the_job, cut_cable_ends_the_job,
          signal_to_mpirun_ends_all_with_eight, sigterm_to_one_rank_ends_all_with_eight]
 LONG = [frozen_disk_is_named_with_code_five, mute_host_ends_the_job, cable_out_for_five_seconds_is_survived, sigterm_to_the_launcher_ends_all_with_eight,
-        killed_mpirun_leaves_no_orphans, late_rank_is_missed_at_the_start]
+        killed_mpirun_leaves_no_orphans, late_rank_is_missed_at_the_start, full_link_is_no_fault_with_p2p, full_link_is_no_fault_with_alltoallv]
 ANYWHERE = [second_signal_is_immediate_and_one_rank_without_launcher_ends_too, hangup_and_closed_output_do_not_end_a_run]
 
 tests = LONG if "--full" in sys.argv else QUICK + ANYWHERE

@@ -1,5 +1,6 @@
-"""Uneven hosts: overrides of one host take effect, and the report names the one whose link is slow."""
+"""Uneven hosts: overrides of one host take effect, and the report names the one whose link, or disk, is slow."""
 
+import contextlib
 import csv
 import json
 import os
@@ -21,7 +22,7 @@ class Rack:
         self.hosts = [w.path / "rack" / f"h{k}" for k in (1, 2, 3)]
 
     def __enter__(self):
-        own_disks = h.run([RACK, "up", "3", "disks=2", "size=512M"], env=self.env)[0] == 0
+        self.own_disks = own_disks = h.run([RACK, "up", "3", "disks=2", "size=512M"], env=self.env)[0] == 0
         if not own_disks:   # no loop devices here
             h.run([RACK, "down"], env=self.env)
             h.must(h.run([RACK, "up", "3"], env=self.env), "rack up")
@@ -39,8 +40,8 @@ class Rack:
     def __exit__(self, *_):
         h.run([RACK, "down"], env=self.env)
 
-    def on(self, verb, *words):
-        return h.must(h.run([RACK, "mpirun", "-n", "3", "--timeout", "120", h.BIN / "sluice", verb, self.config, *words], timeout=150, env=self.env), verb)
+    def on(self, verb, *words, within=()):
+        return h.must(h.run([*within, RACK, "mpirun", "-n", "3", "--timeout", "120", h.BIN / "sluice", verb, self.config, *words], timeout=150, env=self.env), verb)
 
     def result(self):
         newest = max(self.w.path.glob("results/sort-*"), key=lambda path: path.stat().st_mtime)
@@ -83,6 +84,64 @@ def host_with_the_slow_link_is_named(rack):
         h.check(0 < float(row["first_done_s"]) <= float(row["last_done_s"]) <= float(row["elapsed_s"]) + 1e-6, row)
 
 
+@contextlib.contextmanager
+def slow_device(directory, mb_per_s):
+    """Words before a command for which this directory's block device moves so many MB/s at most; None where the kernel cannot."""
+    device = os.stat(directory).st_dev
+    name, limit = f"{os.major(device)}:{os.minor(device)}", int(mb_per_s * 1e6)
+    v1 = os.path.exists("/sys/fs/cgroup/blkio/cgroup.procs")
+    group = f"/sys/fs/cgroup/{'blkio/' if v1 else ''}{PREFIX}"
+    try:
+        os.mkdir(group)
+    except OSError:
+        yield None
+        return
+    try:
+        limits = [(f"blkio.throttle.{way}_bps_device", f"{name} {limit}") for way in ("read", "write")] if v1 else [("io.max", f"{name} rbps={limit} wbps={limit}")]
+        for file, text in limits:
+            with open(f"{group}/{file}", "w") as control:
+                control.write(text)
+        yield ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', group]
+    except FileNotFoundError:   # no such controller
+        yield None
+    finally:
+        os.rmdir(group)
+
+
+def slow_disk_is_named(rack):
+    if not rack.own_disks:
+        print("      skipped: no loop devices here")
+        return
+    with slow_device(rack.hosts[1] / "d1", 12) as within:
+        if within is None:
+            print("      skipped: no throttle for block devices here")
+            return
+        out = rack.on("sort", "--set", "output.name=throttled", within=within)
+    lines = [line for line in out.splitlines() if line.startswith("slowest disk: ")]
+    print("      " + (lines or [""])[0])
+    h.check(len(lines) == 1 and lines[0].startswith(f"slowest disk: {MOUNT}/d1 on h2 ("), out)
+    disk = rack.result()[1]["stragglers"]["disk"]
+    # The limit counts all that passes the device, in bursts: somewhat more than 12 MB/s may be seen, never twice that.
+    h.check(disk["name"].startswith(f"{MOUNT}/d1 on h2") and disk["mb_per_s"] < 24 and disk["of_median"] < 0.5, disk)
+
+
+def two_racks_stand_side_by_side(rack):
+    with h.Workspace() as w:
+        other = {"RACK_PREFIX": f"{PREFIX}b", "RACK_DIR": str(w.path / "rack"), "RACK_MOUNT": f"{MOUNT}b"}
+        try:
+            h.must(h.run([RACK, "up", "2"], env=other), "second rack")
+            out = h.must(h.run([RACK, "mpirun", "-n", "2", "--timeout", "60", h.BIN / "sluice", "shuffle", "--records", "200000", "--set", "memory.budget=64MiB",
+                                "--set", f"results.dir={w.path}/results"], env=other, timeout=90), "shuffle on the second rack")
+            h.check("SHUFFLE status=VALID" in out, out)
+            h.check(len([n for n in h.run(["ip", "netns", "list"])[1].split() if n.startswith(PREFIX)]) == 5 + 4, "not both racks are up")
+        finally:
+            h.must(h.run([RACK, "down"], env=other), "second rack down")
+        names = [n for n in h.run(["ip", "netns", "list"])[1].split() if n.startswith(PREFIX)]
+        h.check(len(names) == 5 and not any(n.startswith(f"{PREFIX}b") for n in names), f"after the second went: {names}")
+    out = rack.on("shuffle", "--records", "200000")
+    h.check("SHUFFLE status=VALID" in out, out)
+
+
 def plans_that_differ_between_hosts_are_refused(rack):
     text = rack.config.read_text()
     rack.config.write_text(text + 'partitions.count = 7\n')
@@ -102,4 +161,4 @@ with h.Workspace() as workspace, Rack(workspace) as shared:
             test(shared)
         body.__name__ = test.__name__
         return body
-    h.main([on_rack(t) for t in (host_of_half_the_weight_gets_half_the_partitions, host_with_the_slow_link_is_named, plans_that_differ_between_hosts_are_refused)])
+    h.main([on_rack(t) for t in (host_of_half_the_weight_gets_half_the_partitions, host_with_the_slow_link_is_named, slow_disk_is_named, two_racks_stand_side_by_side, plans_that_differ_between_hosts_are_refused)])
