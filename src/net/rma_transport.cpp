@@ -165,7 +165,7 @@ private:
                 peer.arriving.push_back({notice.slot, notice.bytes, Clock::now()});
             } else {
                 take_from(source, arrived);  // all it sent is here, so what is not whole will never be
-                if (!peer.arriving.empty()) refuse_damaged(source, peer.arriving.front().slot);
+                if (!peer.arriving.empty()) refuse_damaged(source, peer.arriving.front());
                 if (notice.bytes != (ledger_.received_from(source) & Notice::kMostBytes))
                     ledger_.refuse(source, "says it sent " + std::to_string(notice.bytes) + " messages, " +
                                                std::to_string(ledger_.received_from(source)) + " arrived");
@@ -193,7 +193,7 @@ private:
             Buffer& slot = slots_[index_of(source, arrival.slot)];
             const auto patience = window_.patience();  // asked first: what comes between the two is only seen later
             if (!window_.direct() && !is_whole(source, slot.storage().first(arrival.bytes))) {
-                if (Clock::now() - arrival.said_at > patience) refuse_damaged(source, arrival.slot);
+                if (Clock::now() - arrival.said_at > patience) refuse_damaged(source, arrival);
                 break;
             }
             Buffer buffer = std::move(slot);
@@ -211,9 +211,10 @@ private:
         std::memcpy(&header, message.data(), sizeof header);
         return header.sequence == ledger_.received_from(source) && header.seal != 0 && header.seal == seal_of(message);
     }
-    [[noreturn]] void refuse_damaged(std::uint32_t source, std::uint64_t slot) const {
-        ledger_.refuse(source,
-                       "came damaged, or not at all: its seal does not fit what lies in slot " + std::to_string(slot));
+    /// It will not become whole any more: for what its header shows, if that is it, else for its seal.
+    [[noreturn]] void refuse_damaged(std::uint32_t source, const Arrival& arrival) {
+        ledger_.admit(source, slots_[index_of(source, arrival.slot)].storage().first(arrival.bytes));
+        ledger_.refuse(source, "came damaged: its seal does not fit what lies in slot " + std::to_string(arrival.slot));
     }
 
     /// Buffers that have left go home; puts that have left are announced, in order.
