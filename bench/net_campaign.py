@@ -8,7 +8,8 @@
 Prints a table and writes JSON (--json). Each figure is the median of --repeats runs; transports take turns within a round,
 so that what else the machine does meets them alike. A cluster's own figure stands beside its limit from the same run:
 
-  shm     2 and 4 ranks on this host: the shuffle over 1 / sum(1/rate) of its steps alone (`sluice shuffle --limit`)
+  shm     2 and 4 ranks on this host: the shuffle over 1 / sum(1/rate) of its steps alone (`sluice shuffle --limit`); and what of it
+          crosses between ranks beside the raw figure of the same message size (`sluice bench net`)
   tcp     N hosts (scripts/rack-in-a-box.sh) all-to-all: bytes that left each host over its link, by the kernel's queueing
           discipline, which counts every packet with its Ethernet, IP and TCP headers, as the link's rate limit does
   incast  all-to-one: the same on the receiver's link, with the receiver's peak memory beside its budget
@@ -46,6 +47,16 @@ def shuffle(options, launcher, words):
     return json.loads(pathlib.Path(re.search(r"^results: (.*)$", out, re.M).group(1), "result.json").read_text())
 
 
+def raw(options, launcher, transport, message_bytes):
+    """What `sluice bench net` moves all-to-all in messages of this size, in MB/s over all ranks, payload alone."""
+    out = run([*launcher, options.bin / "sluice", "bench", "net", "--transport", transport, "--pattern", "all-to-all", "--sizes", f"{message_bytes}B",
+               "--seconds", options.raw_seconds, "--set", f"results.dir={options.results}", "--set", f"memory.budget={options.memory}"])
+    rows = json.loads(pathlib.Path(re.search(r"^results: (.*)$", out, re.M).group(1), "result.json").read_text())["rows"]
+    if len(rows) != 1 or rows[0]["wrong"] != 0:
+        sys.exit(f"not one good row:\n{out}")
+    return rows[0]["algorithm_mb_per_s"]["median"]
+
+
 def transports_of(options):
     """Those that this build has, or the wanted ones."""
     known = re.search(r"net\.transport.*", run([options.bin / "sluice", "config", "list"])).group(0)
@@ -69,17 +80,19 @@ def middle(runs, key):
 
 def shared_memory(options, transports, report):
     print(f"\nshared memory, {options.seconds} s each: MB/s of records; each step alone on the same ranks, all at once", flush=True)
-    print(f"{'ranks':>6} {'transport':<10}{'shuffle':>9}{'distribute':>11}{'transport':>10}{'redistrib.':>11}{'check':>8}{'1/sum':>8}{'of limit':>9}   goal {GOAL_SHM}")
+    print(f"{'ranks':>6} {'transport':<10}{'shuffle':>9}{'distribute':>11}{'transport':>10}{'redistrib.':>11}{'check':>8}{'1/sum':>8}{'of limit':>9}{'crossing':>10}{'bench net':>11}   goal {GOAL_SHM} of limit")
     for ranks in options.ranks:
         def one(transport):
-            result = shuffle(options, [LAUNCH, "-n", ranks, "--timeout", 90, "--"], ["--seconds", options.seconds, "--limit", "--set", f"net.transport={transport}"])
-            return {"shuffle": result["shuffle_mb_per_s"], **{k: v for k, v in result["limit"].items() if k != "kind"}}
+            launcher = [LAUNCH, "-n", ranks, "--timeout", 90, "--"]
+            result = shuffle(options, launcher, ["--seconds", options.seconds, "--limit", "--set", f"net.transport={transport}"])
+            crossing = sum(pair["bytes"] for pair in result["pairs"] if pair["from"] != pair["to"]) / result["bytes"]
+            return {"crossing": result["shuffle_mb_per_s"] * crossing, "bench_net": raw(options, launcher, transport, result["message_bytes"]), "shuffle": result["shuffle_mb_per_s"], **{k: v for k, v in result["limit"].items() if k != "kind"}}
 
         for transport, runs in rounds(options, transports, one).items():
             row = {key: middle(runs, key) for key in runs[0]}
             report.append({"part": "shm", "ranks": ranks, "transport": transport, **row, "runs": runs})
             print(f"{ranks:>6} {transport:<10}{row['shuffle']:>9.0f}{row['distribute_mb_per_s']:>11.0f}{row['transport_mb_per_s']:>10.0f}{row['redistribute_mb_per_s']:>11.0f}"
-                  f"{row['check_mb_per_s']:>8.0f}{row['mb_per_s']:>8.0f}{row['of_limit']:>9.2f}   {verdict(row['of_limit'] >= GOAL_SHM)}", flush=True)
+                  f"{row['check_mb_per_s']:>8.0f}{row['mb_per_s']:>8.0f}{row['of_limit']:>9.2f}{row['crossing']:>10.0f}{row['bench_net']:>11.0f}   {verdict(row['of_limit'] >= GOAL_SHM)}", flush=True)
 
 
 # ---- TCP ---------------------------------------------------------------------------------------------------------------------
@@ -180,6 +193,7 @@ def main():
     parser.add_argument("--raw-repeats", type=int, default=1, help="of the transport alone over TCP, which varies little")
     parser.add_argument("--ranks", type=numbers, default=[2, 4], help="over shared memory")
     parser.add_argument("--seconds", type=float, default=1.0, help="of one shuffle over shared memory")
+    parser.add_argument("--raw-seconds", type=float, default=0.3, help="of one `sluice bench net`")
     parser.add_argument("--hosts", type=numbers, default=[2, 4, 8])
     parser.add_argument("--rate", default="200mbit", help="of each link, both ways")
     parser.add_argument("--tcp-seconds", type=float, default=3.0, help="that the links of one shuffle over TCP are busy")
