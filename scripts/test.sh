@@ -25,7 +25,7 @@ if [ $full = 1 ]; then
   SLUICE_FULL_TESTS=1 ctest --preset release --no-tests=error
   for preset in asan tsan; do
     scripts/build.sh $preset
-    ctest --preset $preset --no-tests=error -LE 'full|e2e'
+    ctest --preset $preset --no-tests=error --parallel 2 -LE 'full|e2e'   # nothing is timed here
   done
 else
   echo "fast tests only; scripts/test.sh --full adds the tests labelled full and the sanitizers"
