@@ -38,7 +38,9 @@ done
 export SLUICE_LAUNCH_STAMP=${SLUICE_LAUNCH_STAMP:-$(date +%s%N)}   # elapsed_s counts from here
 
 if [ -n "$slurm" ]; then
-  command=(srun --ntasks "$ranks" --cpu-bind=none --kill-on-bad-exit=1)
+  # Without PMIx each rank would take itself for the only one. srun hands the environment on.
+  command=(srun --mpi "${SLURM_MPI_TYPE:-pmix}" --ntasks "$ranks" --cpu-bind=none --kill-on-bad-exit=1)
+  export OMPI_MCA_pml="${OMPI_MCA_pml:-ob1}" OMPI_MCA_mpi_yield_when_idle="${OMPI_MCA_mpi_yield_when_idle:-1}"
   [ -z "$per_host" ] || command+=(--ntasks-per-node "$per_host")
   [ -z "$timeout" ] || command+=(--time "$(((timeout + 59) / 60))")
 else

@@ -65,6 +65,16 @@ DirectIo direct_of(const std::string& text) {
     return text == "on" ? DirectIo::on : text == "off" ? DirectIo::off : DirectIo::attempt;
 }
 
+/// srun without PMIx starts tasks that do not know of one another: each would sort everything alone.
+void refuse_tasks_without_mpi() {
+    const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+    if (tasks == nullptr || std::atoi(tasks) <= 1) return;
+    throw Error(
+        Errc::config,
+        "srun started " + std::string(tasks) +
+            " tasks that are no ranks of one MPI program; start them with srun --mpi=pmix or scripts/launch.sh");
+}
+
 }  // namespace
 
 std::string build_id() { return "sluice 0.1.0, built " __DATE__ " " __TIME__ ", g++ " __VERSION__ ", record format 1"; }
@@ -88,6 +98,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         wire_ = &mpi_->wire();
         rounds_ = &mpi_->rounds();
     } else {
+        refuse_tasks_without_mpi();
         // MPI's own singleton start takes longer than the rest of our start, for nobody to talk to.
         single_ = std::make_unique<InProcessCluster>(executor_, 1);
         communicator_ = &single_->communicator(0);

@@ -85,6 +85,13 @@ def badly_bound_rank_is_told_once_with_the_fix():
         h.check(code == 0 and "note: the launcher has tied" not in err, err)
 
 
+def tasks_of_srun_without_mpi_are_refused():
+    with h.Workspace() as w:
+        code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options], env={"SLURM_STEP_NUM_TASKS": "2"}, timeout=60)
+        h.check(code == 2 and "--mpi=pmix" in err, f"{code}: {out}{err}")
+        h.must(h.run([h.BIN / "sluice", "config", "show", *w.options], env={"SLURM_STEP_NUM_TASKS": "1"}, timeout=60), "one task")
+
+
 def nobody_looks_for_screens_or_asks_name_servers_at_the_start():
     if shutil.which("strace") is None:
         print("skipped: needs strace")
@@ -102,4 +109,5 @@ def nobody_looks_for_screens_or_asks_name_servers_at_the_start():
 
 
 h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
-        badly_bound_rank_is_told_once_with_the_fix, nobody_looks_for_screens_or_asks_name_servers_at_the_start])
+        badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused,
+        nobody_looks_for_screens_or_asks_name_servers_at_the_start])

@@ -81,7 +81,7 @@ def launcher_builds_the_right_commands():
         out = h.must(h.run([launch, "--dry-run", "-n", "4", "--", "sluice", "sort", "x"], env=clean), "dry run")
         h.check("--oversubscribe" in out and out.rstrip().endswith("sluice sort x"), out)
         out = h.must(h.run([launch, "--dry-run", "-n", "8", "--ranks-per-host", "2", "--", "sluice", "sort", "x"], env={"SLURM_JOB_ID": "7"}), "dry run")
-        h.check(out.startswith("srun --ntasks 8") and "--ntasks-per-node 2" in out and "--cpu-bind=none" in out, out)
+        h.check(out.startswith("srun --mpi pmix --ntasks 8") and "--ntasks-per-node 2" in out and "--cpu-bind=none" in out, out)
         code, _, _ = h.run([launch, "-n", "2", "--hostfile", w.path / "absent", "--", "true"], env=clean)
         h.check(code == 2, "a missing host file must be refused")
 
