@@ -106,11 +106,10 @@ private:
             const auto bytes =
                 std::span(block).first(std::min(kBlockRecords, arguments_.records - first) * kGensortRecordBytes);
             RecordGenerator generator(arguments_.options, arguments_.start + first);
-            for (auto rest = bytes; !rest.empty();) {  // summed while they are in the cache
-                const auto piece = rest.first(std::min<std::size_t>(rest.size(), 128 * kGensortRecordBytes));
-                generator.fill(piece);
-                if (arguments_.checksum) sum += sum_records(piece, kGensortRecordBytes);
-                rest = rest.subspan(piece.size());
+            if (arguments_.checksum) {
+                sum += generator.fill_summed(bytes);
+            } else {
+                generator.fill(bytes);
             }
             if (fd_ >= 0) write_all(bytes, first * kGensortRecordBytes);
         }

@@ -286,6 +286,20 @@ RecordSum sum_windows(GeneratorOptions options, Uint128 first, std::uint64_t cou
 
 }  // namespace
 
+RecordSum RecordGenerator::fill_summed(std::span<std::byte> out) {
+    const std::uint64_t count = out.size() / kRecord, whole = window_sum_piece(options_, next_, count);
+    RecordSum sum;
+    if (whole > 0) sum = sum_windows(options_, next_, whole);
+    fill(out.first(whole * kRecord));
+    for (auto rest = out.subspan(whole * kRecord); !rest.empty();) {  // summed while they are in the cache
+        const auto piece = rest.first(std::min<std::size_t>(rest.size(), 128 * kRecord));
+        fill(piece);
+        sum += sum_records(piece, kRecord);
+        rest = rest.subspan(piece.size());
+    }
+    return sum;
+}
+
 RecordSum expected_sum(GeneratorOptions options, Uint128 start, std::uint64_t count, unsigned threads) {
     const std::uint64_t workers = std::clamp<std::uint64_t>(count / 100'000, 1, std::max(1u, threads));
     std::vector<RecordSum> sums(workers);

@@ -28,6 +28,10 @@ public:
     RecordGenerator(GeneratorOptions options, Uint128 first_record);
     /// Fills `out`, whole records, and goes on where the last call ended.
     void fill(std::span<std::byte> out);
+    /// The same, and the sum these records must have. Binary records of a few thousand or more at a time are summed
+    /// from the generator's stream, not from `out`: cheaper, and what memory changes meanwhile does not go unnoticed
+    /// later.
+    RecordSum fill_summed(std::span<std::byte> out);
 
 private:
     void fill_binary(std::byte* out, std::size_t count);

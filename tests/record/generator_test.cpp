@@ -50,5 +50,23 @@ TEST(RecordGenerator, CallsOfAnyLengthContinueOneAnother) {
     EXPECT_TRUE(records == expected);
 }
 
+TEST(RecordGenerator, FillSummedMakesTheSameRecordsAndGivesTheSumOfTheirCrcs) {
+    constexpr std::uint64_t kFirst = (1 << 13) - 5000;  // the row of the skew table changes within
+    for (const GeneratorOptions options : {GeneratorOptions{}, {false, true}, {true, false}, {true, true}}) {
+        RecordGenerator plain(options, kFirst), summed(options, kFirst);
+        for (const std::size_t count : {1, 4095, 4103, 0, 8192, 17}) {
+            std::vector<std::byte> expected(count * 100), records(count * 100);
+            plain.fill(expected);
+            const RecordSum sum = summed.fill_summed(records);
+            EXPECT_TRUE(records == expected) << count;
+            Uint128 by_zlib = 0;
+            for (std::size_t i = 0; i < count; ++i)
+                by_zlib += record_crc(std::span<const std::byte>(expected).subspan(i * 100, 100));
+            EXPECT_EQ(sum.count, count);
+            EXPECT_TRUE(sum.sum == by_zlib) << count;
+        }
+    }
+}
+
 }  // namespace
 }  // namespace sluice
