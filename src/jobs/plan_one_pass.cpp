@@ -25,11 +25,23 @@ std::uint64_t planned_share_records(std::uint64_t mean, std::uint64_t all) {
     return std::min(all, static_cast<std::uint64_t>(std::ceil(records + spread)));
 }
 
-/// What a rank must hold.
+/// What a rank must hold, and what it holds where the budget allows.
 struct Share {
     std::uint32_t partitions = 0;
-    std::uint64_t records = 0, partition_records = 0;
+    std::uint64_t records = 0, roomy_records = 0, partition_records = 0;
 };
+
+/// Few or correlated samples (large records, runs of neighbours) may miss the share by more than is planned at the
+/// least: what memory is left takes a quarter more than the mean, as partitions do.
+std::uint64_t roomy_share_records(std::uint64_t mean, std::uint64_t all) {
+    return std::max(planned_share_records(mean, all), std::min(all, mean + mean / 4 + 1));
+}
+
+void use_spare_memory(RankPlan& plan, const Share& share, std::uint64_t budget_bytes) {
+    const std::uint64_t more =
+        ceil_div(share.roomy_records, plan.one.chunk_records) - ceil_div(share.records, plan.one.chunk_records);
+    plan.one.chunks += std::min(more, (budget_bytes - plan.memory_bytes()) / plan.one.chunk_bytes);
+}
 
 /// Chunks of a power of two of records, so that a record is found by shifts. A chunk has no room for one more record:
 /// its size is rounded up by less than a record. As many as the share fills, and one open for each worker and
@@ -82,7 +94,9 @@ std::optional<RankPlan> fit_rank(const Config& config, RecordFormat format, cons
             plan_chunks(plan.one, format, share, chunk_bytes);
             for (const unsigned sorters : sorter_counts(config, rank)) {
                 plan.two = in_memory(config, format, rank, comfort, share.partition_records, sorters);
-                if (plan.memory_bytes() <= budget_bytes) return plan;
+                if (plan.memory_bytes() > budget_bytes) continue;
+                use_spare_memory(plan, share, budget_bytes);
+                return plan;
             }
             if (config.io.chunk_size_bytes != 0 || chunk_bytes <= kSmallestChunk) break;
         }
@@ -110,7 +124,7 @@ std::optional<SortPlan> try_one_pass(const Config& config, RecordFormat format, 
         const std::uint64_t partition_mean =
             std::max(plan.mean_partition_bytes / format.record_bytes, mean / std::max(1u, own));
         const Share share{
-            own, planned_share_records(mean, all),
+            own, planned_share_records(mean, all), roomy_share_records(mean, all),
             std::min(all, planned_partition_bytes(partition_mean * format.record_bytes, format.record_bytes) /
                               format.record_bytes)};
         const auto fitted = fit_rank(config, format, ranks, r, share, budget_bytes.value_or(ranks[r].budget_bytes));

@@ -39,6 +39,34 @@ TEST(PlanOnePass, PlanFitsTheBudgetAndHoldsTheShare) {
     }
 }
 
+TEST(PlanOnePass, SpareMemoryHoldsAQuarterMoreThanTheShareAndTheBudgetIsKept) {
+    // 23,433 records of 2,049 bytes on 4 ranks: few samples.
+    const RecordFormat format{2'049, 3, 13};
+    const auto held = [&](std::uint64_t budget_bytes) {
+        const auto resources = ranks_of(4, budget_bytes, std::uint64_t{23'433} / 4 * 4 * 2'049);
+        const SortPlan plan = plan_sort(config_with("one"), format, resources);
+        double least = 1e9;
+        for (const RankPlan& rank : plan.ranks) {
+            EXPECT_LE(rank.memory_bytes(), budget_bytes);
+            const std::uint64_t open =
+                std::uint64_t{rank.one.distributors + rank.one.logical_disk_distributors} * rank.partitions;
+            least = std::min(least, static_cast<double>((rank.one.chunks - open) * rank.one.chunk_records) / 5'858);
+        }
+        return least;
+    };
+    EXPECT_GE(held(175 * kMiB), 1.25);
+    std::uint64_t tight = 8 * kMiB;
+    for (;; tight += kMiB) {
+        try {
+            const double tight_share = held(tight);
+            EXPECT_GE(tight_share, 1.05);
+            EXPECT_LT(tight_share, 1.25) << "no spare memory at the smallest budget";
+            break;
+        } catch (const Error&) {
+        }
+    }
+}
+
 TEST(PlanOnePass, ChunkSizesOfAllRecordShapesHaveNoRoomForOneMore) {
     for (const std::uint32_t record : {8u, 24u, 97u, 100u, 1001u, 4096u, 5000u}) {
         const RecordFormat format{record, 0, 8};
