@@ -95,6 +95,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.zero = result.zero;
     mine.one = result.one;
     mine.overflow = result.overflow;
+    mine.exceeded = result.exceeded;
     mine.split_partitions = result.split_partitions;
     mine.two = result.two;
     mine.cpu_user_s = cpu.user_s;
@@ -120,7 +121,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
 int sort(Application& app) {
     JobContext& job = app.job();
     const SortOptions options = app.sort_options();
-    const PreparedSort prepared = prepare_sort(job, options);
+    PreparedSort prepared = prepare_sort(job, options);
     if (job.config.passes == "auto") job.say(prepared.plan.passes_reason);
     if (app.placement().shared_with_other_ranks) job.say("note: " + app.placement().explanation);
     LiveCounters live;

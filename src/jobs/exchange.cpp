@@ -9,12 +9,12 @@ namespace sluice {
 Exchange::Pools::Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, const Options& options)
     : read(job.executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"),
            plan.read_bytes, plan.read_buffers),
-      own_chunks(options.kept_chunks != nullptr
+      own_chunks(options.kept != nullptr
                      ? nullptr
                      : std::make_unique<BufferPool>(job.executor, "chunks",
                                                     arena.take(plan.chunk_memory_bytes(), kDirectIoAlign, "chunks"),
                                                     plan.chunk_bytes, plan.chunks)),
-      chunks(options.kept_chunks != nullptr ? *options.kept_chunks : *own_chunks) {
+      chunks(options.kept != nullptr ? options.kept->pool() : *own_chunks) {
     if (plan.send_buffers == 0 || options.mutant.one_shared_pool) return;
     const auto make = [&](const char* name, std::span<std::byte> memory, std::size_t count) {
         return std::make_unique<BufferPool>(job.executor, name, memory, plan.message_bytes, count);
@@ -40,11 +40,12 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
               {plan.partitions, plan.one.target_chunks, plan.one.max_chunks, plan.one.low_water_chunks,
                options.mutant.ignore_waiting_distributors},
               plan.one.distributors + plan.one.logical_disk_distributors) {
-    if (options.kept_chunks != nullptr) {
-        pools_.chunks.on_pressure([this] { pools_.chunks.abort(share_exceeded()); });
-    } else {
-        pools_.chunks.on_pressure([this] { chains_.look_again(); });
-    }
+    // Kept chunks hold the planned share and one open chunk for each worker and partition, so waiting for one proves
+    // that more than the share has come.
+    pools_.chunks.on_pressure([this] {
+        if (options_.kept != nullptr) options_.kept->let_go();
+        chains_.look_again();
+    });
     NodeDistributor::Ports ports{input_, pools_.chunks, chains_};
     if (job.ranks() > 1) {
         BufferPool& receive = options.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
@@ -72,17 +73,7 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
 }
 
 Exchange::~Exchange() {
-    if (options_.kept_chunks != nullptr) pools_.chunks.on_pressure({});  // the pool lives longer than we do
-}
-
-/// Kept chunks hold the planned share and one open chunk for each worker and partition, so waiting for one proves that
-/// more than the share has come.
-std::exception_ptr Exchange::share_exceeded() const {
-    return std::make_exception_ptr(Error(
-        Errc::space, "one pass: rank " + std::to_string(job_.rank()) + " of host " + job_.place.host +
-                         " gets more than the " + format_bytes(plan_.chunk_memory_bytes()) +
-                         " of memory planned for its share: the keys are not distributed as was promised; sample them "
-                         "(keys.distribution), or sort with passes = \"two\""));
+    if (options_.kept != nullptr) pools_.chunks.on_pressure({});  // the pool lives longer than we do
 }
 
 void Exchange::add_workers(Pipeline& pipeline) {

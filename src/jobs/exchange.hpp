@@ -14,6 +14,7 @@
 #include "record/record_sum.hpp"
 #include "runtime/work_queue.hpp"
 #include "stages/coalescer.hpp"
+#include "stages/kept_partitions.hpp"
 #include "stages/logical_disk_distributor.hpp"
 #include "stages/network.hpp"
 #include "stages/node_distributor.hpp"
@@ -37,8 +38,8 @@ public:
         std::uint64_t run_id = 0;
         std::size_t producers = 1;  ///< workers that fill input(), each of which ends with producer_done()
         PhaseOneMutant mutant;
-        bool sum_sources = false;           ///< sum what arrives by rank it came from
-        BufferPool* kept_chunks = nullptr;  ///< one pass: chunks are taken here, whoever empties chains() keeps them
+        bool sum_sources = false;        ///< sum what arrives by rank it came from
+        KeptPartitions* kept = nullptr;  ///< one pass: chunks are taken here, whoever empties chains() keeps them
     };
     Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
              Options options);
@@ -78,7 +79,6 @@ private:
     };
     // The mutant draws all roles from the chunk pool, so any of its queues may have to hold all of it.
     std::size_t shared_or(std::size_t count) const { return options_.mutant.one_shared_pool ? plan_.chunks : count; }
-    std::exception_ptr share_exceeded() const;
 
     JobContext& job_;
     const PhaseOnePlan& plan_;

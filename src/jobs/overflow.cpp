@@ -85,6 +85,7 @@ private:
         JobContext job{job_.executor, alone_, job_.doorbell,   job_.io,   job_.files,   config,
                        job_.place,    {},     job_.make_arena, job_.bind, job_.backoff, job_.say};
         const SamplePlan sample = plan_sample(config, plan, {bytes}, {arena_.capacity_bytes()}, 1);
+        if (result.first_read_ns == 0) result.first_read_ns = job.executor.now_ns();
         const PhaseZeroResult zero =
             run_phase_zero(job, arena_, plan, sample, ranges, std::vector<double>(pieces, 1.0 / pieces), live_);
         ExtentIndex index(job.executor, pieces);
@@ -97,8 +98,9 @@ private:
                                              format_bytes(index.total_bytes()) +
                                              "; the intermediate logs were damaged, sort again");
         }
-        account(result.report, zero.report);
-        account(result.report, pass.report);
+        result.report.phase = "overflow";
+        add_phase(result.report, zero.report);
+        add_phase(result.report, pass.report);
         ++result.passes;
         std::vector<Piece> parts;
         for (std::uint32_t p = 0; p < pieces; ++p) {
@@ -159,15 +161,6 @@ private:
             ranges.push_back({path, offset, bytes});
             left -= bytes;
         }
-    }
-
-    static void account(PhaseReport& total, const PhaseReport& pass) {
-        total.phase = "overflow";
-        total.elapsed_ns += pass.elapsed_ns;
-        total.planned_depth = std::max(total.planned_depth, pass.planned_depth);
-        total.kernel_read_bytes += pass.kernel_read_bytes;
-        total.kernel_written_bytes += pass.kernel_written_bytes;
-        add_counters(total.io, pass.io);
     }
 
     JobContext& job_;

@@ -36,7 +36,8 @@ struct OverflowResult {
     std::unique_ptr<PrefixRanges> ranges;  ///< by global number of the rank's first partition + part
     std::vector<PartLabel> parts;
     std::uint64_t split_partitions = 0, passes = 0;
-    PhaseReport report;  ///< of all passes: their reads and writes are beyond two-pass
+    std::uint64_t first_read_ns = 0;  ///< by the executor's clock, when the first pass began to read
+    PhaseReport report;               ///< of all passes: their reads and writes are beyond two-pass
 };
 
 /// Splits the partitions that have more than `most_bytes`, again and again until each piece fits; records are read from

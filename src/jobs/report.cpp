@@ -53,6 +53,7 @@ nlohmann::json rank_json(const RankReport& r) {
             {"phase_zero", phase_json(r.zero)},
             {"phase_one", phase_json(r.one)},
             {"overflow", phase_json(r.overflow)},
+            {"exceeded", phase_json(r.exceeded)},
             {"split_partitions", r.split_partitions},
             {"phase_two", phase_json(r.two)},
             {"cpu_user_s", r.cpu_user_s},
@@ -80,6 +81,7 @@ RankReport rank_from(const nlohmann::json& j) {
     r.zero = phase_report_from_json(j.at("phase_zero").dump());
     r.one = phase_report_from_json(j.at("phase_one").dump());
     r.overflow = phase_report_from_json(j.at("overflow").dump());
+    r.exceeded = phase_report_from_json(j.at("exceeded").dump());
     r.split_partitions = j.at("split_partitions");
     r.two = phase_report_from_json(j.at("phase_two").dump());
     r.cpu_user_s = j.at("cpu_user_s");
@@ -116,9 +118,10 @@ double RunReport::startup_s() const {
     return last;
 }
 double RunReport::per_tuple(std::uint64_t (*bytes)(const PhaseReport&)) const {
-    return sum_of(
-               ranks,
-               [&](const RankReport& r) { return bytes(r.zero) + bytes(r.one) + bytes(r.overflow) + bytes(r.two); }) /
+    return sum_of(ranks,
+                  [&](const RankReport& r) {
+                      return bytes(r.zero) + bytes(r.one) + bytes(r.overflow) + bytes(r.two) + bytes(r.exceeded);
+                  }) /
            std::max<double>(1, static_cast<double>(input_bytes()));
 }
 double RunReport::reads_per_tuple() const {
@@ -177,6 +180,18 @@ std::string overflow_line(const RunReport& report) {
         report.result->zero.phase.empty() ? "; the keys are not uniform: sample (keys.distribution = \"sample\")" : "");
 }
 
+/// Said only when it happened: more was read than one pass does.
+std::string exceeded_line(const RunReport& report) {
+    if (report.result->exceeded_attempts == 0) return "";
+    std::uint64_t elapsed_ns = 0;
+    for (const RankReport& rank : report.ranks) elapsed_ns = std::max(elapsed_ns, rank.exceeded.elapsed_ns);
+    return fmt::format(
+        "NOTE one pass was exceeded: {} attempt(s) met more on some rank than its memory was planned "
+        "for, {:.2f} s and {} read beyond the pass(es) below\n",
+        report.result->exceeded_attempts, seconds(elapsed_ns),
+        human_bytes(sum_of(report.ranks, [](const RankReport& r) { return r.exceeded.io.read_bytes; })));
+}
+
 /// Each disk of each host once, not for each of its ranks.
 std::string cached_lines(const RunReport& report) {
     std::string text;
@@ -208,8 +223,9 @@ std::string idle_disks_line(const RunReport& report) {
 }
 
 std::string tables(const RunReport& report) {
-    std::string text = phase_zero_line(report) + phase_table(report, "phase one (distribute)", &RankReport::one) +
-                       overflow_line(report) + phase_table(report, "phase two (sort)", &RankReport::two);
+    std::string text = exceeded_line(report) + phase_zero_line(report) +
+                       phase_table(report, "phase one (distribute)", &RankReport::one) + overflow_line(report) +
+                       phase_table(report, "phase two (sort)", &RankReport::two);
     const double gigabytes = std::max(1e-9, static_cast<double>(report.input_bytes()) / 1e9);
     const double cpu_s = sum_of(report.ranks, [](const RankReport& r) { return r.cpu_user_s + r.cpu_system_s; });
     text += fmt::format(
@@ -260,11 +276,13 @@ std::string tables(const RunReport& report) {
 std::string result_line(const RunReport& report) {
     return fmt::format(
         "RESULT status={} records={} bytes={} elapsed_s={:.3f} sort_mb_per_s={:.1f} of_limit={} reads_per_tuple={:.2f} "
-        "writes_per_tuple={:.2f}{}{}",
+        "writes_per_tuple={:.2f}{}{}{}",
         report.status(), report.result->output.count, report.input_bytes(), report.elapsed_s,
         static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s), report.of_limit(),
         report.reads_per_tuple(), report.writes_per_tuple(),
-        report.split_partitions() == 0 ? "" : " note=two-pass-exceeded", report.is_cached() ? " note=cached" : "");
+        report.split_partitions() == 0 ? "" : " note=two-pass-exceeded",
+        report.result->exceeded_attempts == 0 ? "" : " note=one-pass-exceeded",
+        report.is_cached() ? " note=cached" : "");
 }
 
 std::string result_json(const RunReport& report) {
@@ -288,7 +306,8 @@ std::string result_json(const RunReport& report) {
         {"passes_reason", report.prepared->plan.passes_reason},
         {"partitions", report.prepared->plan.ownership.partitions()},
         {"mean_partition_bytes", report.prepared->plan.mean_partition_bytes},
-        {"passes_exceeded", report.split_partitions() != 0},
+        {"passes_exceeded", report.split_partitions() != 0 || report.result->exceeded_attempts != 0},
+        {"one_pass_attempts_exceeded", report.result->exceeded_attempts},
         {"split_partitions", report.split_partitions()},
         {"cached", report.is_cached()},
         {"samples", report.result->samples},

@@ -20,6 +20,7 @@ struct LinkReport {
 struct RankReport {
     std::string host, placement, memory_pages;
     PhaseReport zero, one, overflow, two;
+    PhaseReport exceeded;  ///< attempts at one pass that met more than was planned
     std::uint64_t split_partitions = 0;
     double cpu_user_s = 0, cpu_system_s = 0, elapsed_s = 0;  ///< elapsed: since this rank's program began
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "jobs/old_data_set.hpp"
+#include "jobs/one_pass_excess.hpp"
 #include "record/chunk_layout.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
@@ -139,6 +140,9 @@ std::unique_ptr<KeptPartitions> keep_in_memory(JobContext& job, Arena& arena, co
         mine.one.chunk_bytes, mine.one.chunks, mine.one.chunk_records, plan.format.record_bytes, mine.partitions);
 }
 
+/// One pass: what phase two has beside the chunks; half a MiB is for the alignment of its pools.
+std::uint64_t memory_to_sort(const Arena& arena) { return arena.phase_bytes() - kMiB / 2; }
+
 /// As many extents as a logical disk has when every chunk is written alone, within 8 MiB for all of them: longer chains
 /// are the rule, and what comes beyond costs one reallocation for each doubling.
 std::size_t extents_to_expect(const SortPlan& plan, const RankPlan& mine) {
@@ -257,29 +261,22 @@ PhaseTwoWork prepare_phase_two(JobContext& job, Arena& arena, const PreparedSort
     work.overflow = split_overflow(job, arena, plan, partitioner, index, input, live);
     work.parts = work.overflow->parts;
     result.overflow = work.overflow->report;
+    result.overflow_first_read_ns = work.overflow->first_read_ns;
     result.split_partitions = work.overflow->split_partitions;
     result.split_passes = work.overflow->passes;
     return work;
 }
 
-/// One pass: what is left beside the chunks, for the partitions as they are. There is no log to split a partition
-/// into, so one whose tags do not fit ends the sort.
+/// One pass: what is left beside the chunks, for the partitions as they are, which one_pass_excess() found to fit.
 PhaseTwoWork prepare_in_memory(JobContext& job, const Arena& arena, const PreparedSort& prepared,
                                const KeptPartitions& kept, SortResult& result) {
     const SortPlan& plan = prepared.plan;
     result.largest_partition_bytes = kept.largest_bytes();
-    const auto two = plan_phase_two_in_memory(job.config, plan.format, prepared.resources[job.rank()],
-                                              result.largest_partition_bytes / plan.format.record_bytes,
-                                              arena.phase_bytes() - kMiB / 2);
-    if (!two) {
-        throw Error(Errc::space, "one pass: a partition of rank " + std::to_string(job.rank()) + " has " +
-                                     format_bytes(result.largest_partition_bytes) + ", planned were up to " +
-                                     format_bytes(plan.planned_partition_bytes) +
-                                     ": sorting it does not fit in memory because the keys are not distributed as was "
-                                     "promised; sample them (keys.distribution), or sort with passes = \"two\"");
-    }
     PhaseTwoWork work;
-    work.plan = *two;
+    work.plan =
+        plan_phase_two_in_memory(job.config, plan.format, prepared.resources[job.rank()],
+                                 result.largest_partition_bytes / plan.format.record_bytes, memory_to_sort(arena))
+            .value();
     for (std::uint32_t partition = 0; partition < kept.partitions(); ++partition)
         work.parts.push_back({partition, 0, false});
     return work;
@@ -313,14 +310,13 @@ PhaseTwoResult sort_parts(JobContext& job, Arena& arena, const PreparedSort& pre
     }
 }
 
-/// Phase zero, or for keys promised to be uniform nothing but equal pieces of the key space.
+/// Phase zero, or for keys whose promise to be uniform is trusted nothing but equal pieces of the key space.
 std::unique_ptr<Partitioner> make_partitioner(JobContext& job, Arena& arena, const PreparedSort& prepared,
                                               const std::vector<std::vector<ReadRange>>& ranges,
-                                              const std::vector<double>& shares, SortResult& result,
+                                              const std::vector<double>& shares, bool sampled, SortResult& result,
                                               LiveCounters& live) {
     const SortPlan& plan = prepared.plan;
-    if (job.config.keys.distribution == "uniform")
-        return make_uniform_partitioner(plan.format, plan.ownership.partitions());
+    if (!sampled) return make_uniform_partitioner(plan.format, plan.ownership.partitions());
     std::vector<std::uint64_t> input_bytes, memory_bytes;
     std::size_t disks = 0;
     for (std::size_t rank = 0; rank < plan.ranks.size(); ++rank) {
@@ -329,7 +325,7 @@ std::unique_ptr<Partitioner> make_partitioner(JobContext& job, Arena& arena, con
         disks += prepared.resources[rank].output_disks;
     }
     const SamplePlan sample = plan_sample(job.config, plan, input_bytes, memory_bytes, disks);
-    result.first_read_ns = job.executor.now_ns();
+    if (result.first_read_ns == 0) result.first_read_ns = job.executor.now_ns();
     PhaseZeroResult zero = run_phase_zero(job, arena, plan, sample, ranges, shares, live);
     result.zero = std::move(zero.report);
     result.samples = zero.samples;
@@ -350,11 +346,72 @@ void check_conservation(const SortResult& result, const DataSet& input, bool ver
         differ("the input's manifest", input.total, "what phase one read", result.input);
 }
 
-}  // namespace
+/// Phase one, and what phase two needs of it.
+struct Distributed {
+    std::unique_ptr<Arena> arena;
+    std::vector<double> shares;  ///< of each partition
+    std::unique_ptr<Partitioner> partitioner;
+    std::unique_ptr<ExtentIndex> index;
+    std::unique_ptr<KeptPartitions> kept;  ///< one pass
+    std::unique_ptr<Logs> logs;            ///< two passes
+    std::vector<IoFile*> log_files;
+    PhaseOneResult one;
+};
 
-SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOptions& options, LiveCounters& live) {
+/// @param output  made after phase zero, once.
+Distributed distribute(JobContext& job, const PreparedSort& prepared, const SortOptions& options, bool sampled,
+                       std::unique_ptr<Output>& output, SortResult& result, LiveCounters& live) {
     const SortPlan& plan = prepared.plan;
     const RankPlan& mine = plan.ranks[job.rank()];
+    Distributed made;
+    made.arena = job.make_arena(mine.mapped_bytes());
+    const auto ranges = ranges_by_reader(prepared.slices, mine.one.readers);
+    made.shares = sampled ? partition_shares(plan.ownership, prepared.resources)
+                          : std::vector<double>(plan.ownership.partitions(), 1.0 / plan.ownership.partitions());
+    made.partitioner = make_partitioner(job, *made.arena, prepared, ranges, made.shares, sampled, result, live);
+    made.index = std::make_unique<ExtentIndex>(job.executor, mine.partitions);
+    if (!output) output = std::make_unique<Output>(job, prepared.run_id);
+    std::vector<ExtentLog*> log_space;
+    if (plan.passes == 1) {
+        made.kept = keep_in_memory(job, *made.arena, plan, mine);
+    } else {
+        made.index->reserve(extents_to_expect(plan, mine));
+        made.logs = std::make_unique<Logs>(
+            job, prepared.run_id,
+            padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
+        made.log_files = made.logs->files();
+        log_space = made.logs->space();
+    }
+    const std::uint64_t run_number = std::stoull(prepared.run_id.substr(16), nullptr, 16);
+    const PhaseOneInput input{ranges, made.log_files, log_space, run_number, options.mutant, made.kept.get()};
+    made.one = run_phase_one(job, *made.arena, mine, plan, *made.partitioner, input, *made.index, live);
+    if (result.first_read_ns == 0) result.first_read_ns = made.one.first_read_ns;
+    check_pairs(job, made.one.peers);
+    return made;
+}
+
+/// Until phase one has ended with every rank's memory holding what it is to hold: a second attempt samples, a third
+/// takes two passes.
+Distributed distribute_until_it_fits(JobContext& job, PreparedSort& prepared, const SortOptions& options,
+                                     std::unique_ptr<Output>& output, SortResult& result, LiveCounters& live) {
+    for (bool sampled = job.config.keys.distribution != "uniform";; sampled = true) {
+        Distributed made = distribute(job, prepared, options, sampled, output, result, live);
+        if (!made.kept) return made;
+        const auto excess = one_pass_excess(job, prepared, *made.kept, memory_to_sort(*made.arena));
+        if (!excess) return made;
+        wait_until_touched(job, *made.arena);
+        plan_again(job, prepared, sampled, *excess);
+        ++result.exceeded_attempts;
+        result.exceeded.phase = "exceeded";
+        add_phase(result.exceeded, result.zero);
+        add_phase(result.exceeded, made.one.report);
+        if (job.rank() == 0 && job.say) job.say(prepared.plan.passes_reason);
+    }
+}
+
+}  // namespace
+
+SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& options, LiveCounters& live) {
     SortResult result;
     result.run_id = prepared.run_id;
     job.enter("prepare", prepared.run_id);
@@ -362,47 +419,30 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     if (job.config.run.overwrite) remove_data_set(job, DiskRole::output, job.config.output.name);
     job.communicator.barrier_or_failure();
 
-    const std::unique_ptr<Arena> arena = job.make_arena(mine.mapped_bytes());
-    const auto ranges = ranges_by_reader(prepared.slices, mine.one.readers);
-    const std::vector<double> shares =
-        job.config.keys.distribution == "uniform"
-            ? std::vector<double>(plan.ownership.partitions(), 1.0 / plan.ownership.partitions())
-            : partition_shares(plan.ownership, prepared.resources);
-    const auto partitioner = make_partitioner(job, *arena, prepared, ranges, shares, result, live);
-    ExtentIndex index(job.executor, mine.partitions);
-    if (plan.passes == 2) index.reserve(extents_to_expect(plan, mine));
-    Output output(job, prepared.run_id);
-    const auto kept = plan.passes == 1 ? keep_in_memory(job, *arena, plan, mine) : nullptr;
-    const auto logs =
-        kept ? nullptr
-             : std::make_unique<Logs>(
-                   job, prepared.run_id,
-                   padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
-
-    const PhaseOneInput one{ranges,
-                            logs ? logs->files() : std::vector<IoFile*>{},
-                            logs ? logs->space() : std::vector<ExtentLog*>{},
-                            std::stoull(prepared.run_id.substr(16), nullptr, 16),
-                            options.mutant,
-                            kept.get()};
-    PhaseOneResult first = run_phase_one(job, *arena, mine, plan, *partitioner, one, index, live);
-    result.one = std::move(first.report);
-    if (result.first_read_ns == 0) result.first_read_ns = first.first_read_ns;
-    result.peers = std::move(first.peers);
+    std::unique_ptr<Output> made_output;
+    Distributed spread = distribute_until_it_fits(job, prepared, options, made_output, result, live);
+    const Output& output = *made_output;
+    const SortPlan& plan = prepared.plan;
+    Arena& arena = *spread.arena;
+    const ExtentIndex& index = *spread.index;
+    const PhaseOneResult& first = spread.one;
+    result.one = first.report;
+    result.peers = first.peers;
     result.first_arrival_input_fraction = first.first_arrival_input_fraction;
-    wait_until_touched(job, *arena);
-    result.memory_pages = arena->page_kind();
+    wait_until_touched(job, arena);
+    result.memory_pages = arena.page_kind();
     result.padding_bytes = index.padding_bytes();
     result.extents = index.extent_count();
-    check_pairs(job, result.peers);
 
-    const PhaseTwoWork work =
-        kept ? prepare_in_memory(job, *arena, prepared, *kept, result)
-             : prepare_phase_two(job, *arena, prepared, *logs, *partitioner, index, options, result, live);
-    PhaseTwoResult second =
-        sort_parts(job, *arena, prepared, one.logs, kept.get(), output, work, *partitioner, index, live);
+    const PhaseTwoWork work = spread.kept ? prepare_in_memory(job, arena, prepared, *spread.kept, result)
+                                          : prepare_phase_two(job, arena, prepared, *spread.logs, *spread.partitioner,
+                                                              index, options, result, live);
+    PhaseTwoResult second = sort_parts(job, arena, prepared, spread.log_files, spread.kept.get(), output, work,
+                                       *spread.partitioner, index, live);
     result.two = std::move(second.report);
-    if (second.first_read_ns > first.last_write_ns) result.boundary_ns = second.first_read_ns - first.last_write_ns;
+    const std::uint64_t next_read_ns =
+        result.overflow_first_read_ns != 0 ? result.overflow_first_read_ns : second.first_read_ns;
+    if (next_read_ns > first.last_write_ns) result.boundary_ns = next_read_ns - first.last_write_ns;
 
     RecordSum written;
     for (const SortSummary& part : second.parts) {
@@ -424,9 +464,9 @@ SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOpt
     set.input_total = result.input;
     std::vector<std::uint32_t> partition_of_part;
     set.files = gather_parts(job, prepared, output, second.parts, work.parts, partition_of_part);
-    result.balance = measure_balance(plan, prepared.resources, shares, set, partition_of_part);
+    result.balance = measure_balance(plan, prepared.resources, spread.shares, set, partition_of_part);
     job.enter("publish");
-    output.publish(set.to_text());
+    made_output->publish(set.to_text());
     result.durable_ns = job.executor.now_ns();
     return result;
 }

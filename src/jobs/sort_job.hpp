@@ -43,6 +43,9 @@ struct SortResult {
     std::uint64_t first_read_ns = 0;             ///< this rank's clock: first read of input submitted; 0: none was
     PhaseReport zero, one, two;                  ///< this rank's; zero is empty when nothing was sampled
     PhaseReport overflow;                        ///< this rank's; empty when every partition fitted
+    std::uint64_t overflow_first_read_ns = 0;    ///< this rank's clock; 0: every partition fitted
+    PhaseReport exceeded;                        ///< this rank's attempts at one pass whose share did not fit; or empty
+    std::uint64_t exceeded_attempts = 0;         ///< the same on all ranks
     std::uint64_t split_partitions = 0;          ///< this rank's that were split by one more pass
     std::uint64_t split_passes = 0;              ///< over one of them or over a piece of it
     std::uint64_t samples = 0;                   ///< records sampled, over all ranks
@@ -63,6 +66,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options);
 
 /// Sorts and publishes. Collective. Throws; what was written then stays in OUT/.partial-RUNID and the logs, never
 /// published.
-SortResult run_sort(JobContext& job, const PreparedSort& prepared, const SortOptions& options, LiveCounters& live);
+/// @param prepared  gets another plan, and the reason, where one pass met more than the planned share.
+SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& options, LiveCounters& live);
 
 }  // namespace sluice

@@ -72,6 +72,14 @@ void add_counters(IoCounters& total, const IoCounters& part) {
     total.busy_ns += part.busy_ns;
 }
 
+void add_phase(PhaseReport& total, const PhaseReport& phase) {
+    total.elapsed_ns += phase.elapsed_ns;
+    total.planned_depth = std::max(total.planned_depth, phase.planned_depth);
+    total.kernel_read_bytes += phase.kernel_read_bytes;
+    total.kernel_written_bytes += phase.kernel_written_bytes;
+    add_counters(total.io, phase.io);
+}
+
 void add_disk(PhaseReport& report, const std::string& directory, const IoCounters& part) {
     add_counters(report.io, part);
     const bool writes = part.written_bytes > part.read_bytes;

@@ -68,6 +68,9 @@ private:
 };
 
 void add_counters(IoCounters& total, const IoCounters& part);
+/// Adds time, I/O and depth of a phase to a total of several; no stages.
+void add_phase(PhaseReport& total, const PhaseReport& phase);
+
 /// Adds a queue's counters to the phase: in all, and for its disk, which is named by its directory.
 void add_disk(PhaseReport& report, const std::string& directory, const IoCounters& part);
 /// Up to the last '/'.

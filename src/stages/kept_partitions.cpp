@@ -17,15 +17,18 @@ KeptPartitions::KeptPartitions(Executor& executor, std::span<std::byte> memory, 
       lists_(partitions),
       nodes_(chunks),
       chunks_(chunks),
-      begins_(chunks) {
+      begins_(chunks),
+      mutex_(executor) {
     SLUICE_CHECK(std::has_single_bit(chunk_records) && chunk_bytes / record_bytes == chunk_records);
 }
 
 void KeptPartitions::keep(Chain& chain) {
+    Lock lock(mutex_);
     List& list = lists_[chain.partition];
+    list.record_bytes += chain.record_bytes();
     for (Buffer& chunk : chain.chunks) {
+        if (let_go_) break;  // clear() below sends them home
         const std::uint32_t node = used_nodes_++;
-        list.record_bytes += chunk.size();
         nodes_[node].chunk = std::move(chunk);
         (list.chunks++ == 0 ? list.first : nodes_[list.last].next) = node;
         list.last = node;
@@ -33,7 +36,20 @@ void KeptPartitions::keep(Chain& chain) {
     chain.chunks.clear();
 }
 
+void KeptPartitions::let_go() {
+    Lock lock(mutex_);
+    if (let_go_) return;
+    let_go_ = true;
+    for (std::uint32_t node = 0; node < used_nodes_; ++node) nodes_[node].chunk = Buffer();
+}
+
+bool KeptPartitions::was_let_go() const {
+    Lock lock(mutex_);
+    return let_go_;
+}
+
 void KeptPartitions::seal() {
+    if (was_let_go()) return;
     std::size_t filled = 0;
     const std::size_t full_bytes = (std::size_t{1} << shift_) * record_bytes_;
     for (List& list : lists_) {

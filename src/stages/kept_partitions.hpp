@@ -33,15 +33,20 @@ public:
                    std::uint64_t chunk_records, std::uint32_t record_bytes, std::uint32_t partitions);
 
     BufferPool& pool() noexcept { return pool_; }
-    /// Takes the chunks of a chain, after those the partition has. One thread at a time.
+    /// Takes the chunks of a chain, after those the partition has; after let_go() they go home at once. One thread at
+    /// a time.
     void keep(Chain& chain);
-    /// Phase one is over: from now on partition() works and keep() does not.
+    /// More came than there is memory for: gives all chunks back, so that phase one ends as it would have, and goes on
+    /// counting. Any thread, also while another keeps; only the first call does anything.
+    void let_go();
+    /// Phase one is over: from now on partition() works and keep() does not, if nothing was let go.
     void seal();
+    bool was_let_go() const;
     /// After seal(), any thread; each partition is taken by one sorter.
     KeptPartition partition(std::uint32_t partition);
     std::uint32_t partitions() const noexcept { return static_cast<std::uint32_t>(lists_.size()); }
     std::uint32_t record_bytes() const noexcept { return record_bytes_; }
-    std::uint64_t total_bytes() const;
+    std::uint64_t total_bytes() const;    ///< of all records that came
     std::uint64_t largest_bytes() const;  ///< of records, of the largest partition
 
 private:
@@ -63,6 +68,8 @@ private:
     std::uint32_t used_nodes_ = 0;
     std::vector<Buffer> chunks_;  // by partition, once sealed
     std::vector<const std::byte*> begins_;
+    bool let_go_ = false;
+    mutable Mutex mutex_;  // between keep() and let_go(): lists_, nodes_
 };
 
 /// Phase one's last stage in a one-pass sort, in the place of the log writers: takes chains as they come and keeps

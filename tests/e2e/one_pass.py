@@ -96,6 +96,23 @@ def what_does_not_fit_is_refused_with_a_budget_that_works():
         h.check("in memory" in out and "1 keeper" in out and "smallest budget that works" in out, out)
 
 
+def a_promise_of_uniform_keys_that_is_wrong_is_sorted_after_all():
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", *w.options, "--records", RECORDS, "--keys", "hot-range"]), "gen")
+        expected = h.sorted_oracle_sha(w.inputs())
+        for passes in ("auto", "one"):
+            code, out, err = sort(w, f"passes={passes}", AMPLE, ranks=3)
+            h.check(code == 0 and "one pass was exceeded" in err, f"{passes}: exit {code}\n{err}")
+            fields = h.result_line(out)
+            h.check(fields["status"] == "VALID" and fields["note"] == "one-pass-exceeded", f"{fields}")
+            h.check(2 <= float(fields["reads_per_tuple"]) < 2.1 and fields["writes_per_tuple"] == "1.00", f"{fields}")
+            h.check(h.sha_of_files(w.parts()) == expected, f"{passes}: output differs")
+            result = newest_result(w)
+            h.check(result["one_pass_attempts_exceeded"] == 1 and result["passes"] == 1, f"{passes}: not reported")
+            for rank in result["ranks"]:
+                h.check(rank["peak_resident_bytes"] <= rank["budget_bytes"] + 64 * 2**20, f"peak memory {rank['peak_resident_bytes']} of {rank['budget_bytes']}")
+
+
 def no_intermediate_disk_is_needed():
     with h.Workspace() as w:
         config = w.path / "memory.toml"
@@ -116,4 +133,5 @@ def no_intermediate_disk_is_needed():
 
 
 h.main([any_ranks_give_the_bytes_of_an_independent_sort_with_one_read_and_one_write, one_pass_halves_the_bytes_of_two, auto_takes_one_pass_where_it_fits_and_says_why,
-        what_does_not_fit_is_refused_with_a_budget_that_works, no_intermediate_disk_is_needed])
+        what_does_not_fit_is_refused_with_a_budget_that_works, no_intermediate_disk_is_needed,
+        a_promise_of_uniform_keys_that_is_wrong_is_sorted_after_all])

@@ -122,18 +122,55 @@ TEST(ClusterMutants, ChainLengthThatIgnoresWaitingDistributorsDeadlocks) {
 }
 TEST(ClusterMutants, TheRealPipelineDoesNot) { EXPECT_EQ(deadlocks({}), 0); }
 
-TEST(ClusterOnePass, KeysThatBreakTheirPromiseEndWithSpaceAndPublishNothing) {
+TEST(ClusterOnePass, KeysThatBreakTheirPromiseAreSampledAndSortedInOnePassAfterAll) {
+    for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+        ClusterShape shape;
+        shape.seed = seed;
+        shape.ranks = static_cast<std::uint32_t>(2 + seed % 3);
+        shape.records = 6000;
+        shape.passes = 1;
+        shape.transport = seed % 3 == 0 ? "rma" : seed % 3 == 1 ? "p2p" : "alltoallv";
+        shape.narrow_keys = shape.promised_uniform = true;
+        shape.minimal_pools = false;
+        const ClusterOutcome outcome = SimulatedCluster(shape).run();
+        ASSERT_TRUE(outcome.good()) << "seed " << seed << ": " << (outcome.errors.empty() ? "" : outcome.errors[0]);
+        EXPECT_EQ(outcome.passes, 1u);
+        EXPECT_EQ(outcome.exceeded_attempts, 1u);
+        EXPECT_EQ(outcome.exceeded_read_bytes, shape.records * shape.record_bytes) << "read once in vain";
+    }
+}
+
+TEST(ClusterOnePass, ShareThatSamplesMissedTakesTwoPasses) {
+    for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+        ClusterShape shape;
+        shape.seed = seed;
+        shape.ranks = static_cast<std::uint32_t>(1 + seed % 4);
+        shape.records = 6000;
+        shape.passes = 1;
+        shape.intermediate_disk = true;
+        shape.minimal_pools = false;
+        shape.chunks_short = 6000 / 32 / 2 / shape.ranks;  // half of the share's
+        const ClusterOutcome outcome = SimulatedCluster(shape).run();
+        ASSERT_TRUE(outcome.good()) << "seed " << seed << ": " << (outcome.errors.empty() ? "" : outcome.errors[0]);
+        EXPECT_EQ(outcome.passes, 2u);
+        EXPECT_EQ(outcome.exceeded_attempts, 1u);
+        EXPECT_GE(outcome.exceeded_read_bytes, shape.records * shape.record_bytes);
+    }
+}
+
+TEST(ClusterOnePass, ShareThatSamplesMissedWithoutAnIntermediateDiskEndsWithSpace) {
     ClusterShape shape;
     shape.ranks = 3;
     shape.records = 6000;
     shape.passes = 1;
-    shape.narrow_keys = shape.promised_uniform = true;
     shape.minimal_pools = false;
+    shape.chunks_short = 30;
     const ClusterOutcome outcome = SimulatedCluster(shape).run();
     ASSERT_EQ(outcome.errors.size(), 3u);
     EXPECT_FALSE(outcome.published);
     for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(outcome.codes[i], static_cast<int>(Errc::space)) << outcome.errors[i];
-    EXPECT_NE(outcome.errors.front().find("sort with passes = \"two\""), std::string::npos) << outcome.errors.front();
+    EXPECT_NE(outcome.errors.front().find("no disk with role = \"intermediate\""), std::string::npos)
+        << outcome.errors.front();
 }
 
 TEST(ClusterOnePass, FewerChunksThanTheShareFillsAreFoundOut) {

@@ -78,8 +78,9 @@ struct ClusterShape {
     std::string transport = "p2p";
     unsigned passes = 2;
     std::uint32_t most_split_pieces = 1024;
-    std::size_t chunks_short = 0;  ///< one pass: taken from the minimum, which must show
-    bool narrow_keys = false;      ///< all keys in the lowest 256th, against what was promised
+    std::size_t chunks_short = 0;    ///< one pass: taken from the minimum, which must show
+    bool intermediate_disk = false;  ///< one pass: there is one for all that
+    bool narrow_keys = false;        ///< all keys in the lowest 256th, against what was promised
     PhaseOneMutant mutant;
     std::uint64_t input_seed = 0;  ///< 0: as seed
     WireFault wire_fault;
@@ -103,6 +104,8 @@ struct ClusterOutcome {
     Balance balance;
     std::string plan_text;                 ///< as `sluice config check` prints it, before pools were cut
     std::set<std::uint64_t> mapped_bytes;  ///< arenas that ranks asked for
+    unsigned passes = 0;
+    std::uint64_t exceeded_attempts = 0, exceeded_read_bytes = 0;
     std::uint64_t split_partitions = 0, split_passes = 0, overflow_read_bytes = 0,
                   overflow_written_bytes = 0;  ///< over all ranks
     bool good() const { return errors.empty() && output == expected; }
@@ -241,7 +244,7 @@ private:
     Config make_config() const {
         Config config;
         config.disks = {{"/disk", DiskRole::input}, {"/disk", DiskRole::output}};
-        if (shape_.passes == 2) config.disks.push_back({"/disk", DiskRole::intermediate});
+        if (shape_.passes == 2 || shape_.intermediate_disk) config.disks.push_back({"/disk", DiskRole::intermediate});
         config.passes = shape_.passes == 1 ? "one" : "two";
         config.record = {shape_.record_bytes, shape_.key_offset, shape_.key_bytes};
         config.memory.budget_bytes = 64 << 20;
@@ -311,6 +314,9 @@ private:
             outcome_.split_passes += result.split_passes;
             outcome_.overflow_read_bytes += result.overflow.io.read_bytes;
             outcome_.overflow_written_bytes += result.overflow.io.written_bytes;
+            outcome_.exceeded_read_bytes += result.exceeded.io.read_bytes;
+            outcome_.exceeded_attempts = result.exceeded_attempts;
+            outcome_.passes = prepared.plan.passes;
             if (rank == 0) collect(result.output_set);
             if (shape_.validate) {
                 const ValidateResult valid = run_validate(job, 2);

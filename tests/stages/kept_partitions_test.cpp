@@ -63,6 +63,19 @@ TEST_F(KeptPartitionsTest, ChunksOfAPartitionGoHomeWhenItIsGivenBack) {
     EXPECT_EQ(kept.pool().free_buffers(), 10u);
 }
 
+TEST_F(KeptPartitionsTest, LetGoAllChunksGoHomeAlsoLaterOnesAndBytesAreStillCounted) {
+    Chain a = chain(1, {4, 4}), b = chain(0, {4, 2});
+    kept.keep(a);
+    kept.let_go();
+    EXPECT_EQ(kept.pool().free_buffers(), 8u) << "b is not kept yet";
+    kept.keep(b);
+    kept.seal();
+    EXPECT_TRUE(kept.was_let_go());
+    EXPECT_EQ(kept.pool().free_buffers(), 10u);
+    EXPECT_EQ(kept.total_bytes(), 14 * kRecord);
+    EXPECT_EQ(kept.largest_bytes(), 8 * kRecord);
+}
+
 TEST_F(KeptPartitionsTest, ShortChunkBeforeTheLastIsABug) {
     Chain a = chain(0, {3}), b = chain(0, {4});
     kept.keep(a);

@@ -180,7 +180,7 @@ private:
         SortOptions options;
         options.cores = 2;
         options.memory_available_bytes = std::uint64_t{1} << 40;
-        const PreparedSort prepared = prepare_sort(job, options);
+        PreparedSort prepared = prepare_sort(job, options);
         LiveCounters live;
         const SortResult result = run_sort(job, prepared, options, live);
         const std::lock_guard lock(mutex_);
