@@ -3,10 +3,10 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <set>
 
 #include "runtime/units.hpp"
 
@@ -16,6 +16,9 @@ namespace {
 constexpr double kUnevenRanks = 0.05;       // of the target
 constexpr double kLargestPartition = 1.25;  // of the mean
 constexpr double kUnevenPartitions = 1.15;  // what ranks' exact shares may cost the largest partition
+constexpr double kUnevenForDisks = 1.12;    // what disks' equal shares may
+constexpr double kDamping = 0.5;            // of a step towards them, so that the last one within that is near it
+constexpr int kMostSteps = 40;
 
 /// The directory of a part's output disk: DISK/NAME/part-000001.
 std::string disk_of(const std::string& path) {
@@ -35,6 +38,59 @@ nlohmann::json entries_json(const std::vector<Balance::Entry>& entries) {
 
 }  // namespace
 
+namespace {
+
+/// Makes the sums over ranks and over output disks what they should be, in turn (iterative proportional fitting), until
+/// the next step would make a partition too large.
+/// @param shares  by partition; ranks have theirs already, and keep it.
+void fit_to_disks(std::vector<double>& shares, const Ownership& ownership, const std::vector<RankResources>& ranks,
+                  double total_weight) {
+    const std::vector<std::uint32_t> first_disks = first_output_disks(ownership, ranks);
+    std::map<std::pair<std::string, std::uint32_t>, std::size_t> number;
+    std::vector<std::size_t> disk_of(shares.size());
+    std::vector<double> wanted;
+    for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+        const std::uint32_t disks = std::max(1u, ranks[rank].output_disks);
+        const std::string owner =
+            ranks[rank].host + (ranks[rank].shares_output_disks ? "" : " " + std::to_string(rank));
+        for (std::uint32_t disk = 0; disk < disks; ++disk) {
+            const auto found = number.emplace(std::pair(owner, disk), wanted.size());
+            if (found.second) wanted.push_back(0);
+            wanted[found.first->second] += ranks[rank].weight / total_weight / disks;
+        }
+        for (std::uint32_t p = ownership.first(rank); p < ownership.first(rank + 1); ++p)
+            disk_of[p] = number.at({owner, (first_disks[rank] + p - ownership.first(rank)) % disks});
+    }
+    const double most =
+        std::max(kUnevenForDisks / static_cast<double>(shares.size()), *std::max_element(shares.begin(), shares.end()));
+    for (int step = 0; step < kMostSteps; ++step) {
+        std::vector<double> next = shares, sums(wanted.size());
+        for (std::size_t p = 0; p < next.size(); ++p) sums[disk_of[p]] += next[p];
+        for (std::size_t p = 0; p < next.size(); ++p)
+            next[p] *= std::pow(wanted[disk_of[p]] / sums[disk_of[p]], kDamping);
+        for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+            const auto begin = next.begin() + ownership.first(rank), end = next.begin() + ownership.first(rank + 1);
+            const double off = ranks[rank].weight / total_weight / std::accumulate(begin, end, 0.0);
+            std::for_each(begin, end, [&](double& share) { share *= off; });
+        }
+        if (*std::max_element(next.begin(), next.end()) > most) return;
+        shares = std::move(next);
+    }
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> first_output_disks(const Ownership& ownership, const std::vector<RankResources>& ranks) {
+    std::map<std::string, std::uint32_t> parts_of_host;
+    std::vector<std::uint32_t> firsts;
+    for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+        std::uint32_t& parts = parts_of_host[ranks[rank].host];
+        firsts.push_back(ranks[rank].shares_output_disks ? parts % std::max(1u, ranks[rank].output_disks) : 0);
+        parts += ownership.count(rank);
+    }
+    return firsts;
+}
+
 std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks) {
     const std::uint32_t partitions = ownership.partitions();
     const double total = std::accumulate(ranks.begin(), ranks.end(), 0.0,
@@ -47,6 +103,7 @@ std::vector<double> partition_shares(const Ownership& ownership, const std::vect
             return std::vector<double>(partitions, 1.0 / partitions);
         shares.insert(shares.end(), count, share);
     }
+    fit_to_disks(shares, ownership, ranks, total);
     return shares;
 }
 
@@ -104,7 +161,8 @@ std::string Balance::to_json() const {
 
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
                         const std::vector<double>& shares, const DataSet& output,
-                        const std::vector<std::uint32_t>& partition_of_part) {
+                        const std::vector<std::uint32_t>& partition_of_part,
+                        const std::vector<std::vector<std::string>>& disks_of_rank) {
     const auto total = static_cast<double>(output.total.count * plan.format.record_bytes);
     Balance balance;
     balance.partition_bytes.resize(plan.ownership.partitions());
@@ -116,17 +174,17 @@ Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& 
         entry.name = "rank " + std::to_string(rank) + " on " + ranks[rank].host;
         for (std::uint32_t p = plan.ownership.first(rank); p < plan.ownership.first(rank + 1); ++p)
             entry.target_bytes += shares[p] * total;
-        std::set<std::string> used;
+        for (const std::string& path : disks_of_rank[rank]) {
+            Balance::Entry& disk = disks[ranks[rank].host + ":" + path];
+            disk.name = "disk " + ranks[rank].host + ":" + path;
+            disk.target_bytes += entry.target_bytes / static_cast<double>(disks_of_rank[rank].size());
+        }
         const std::uint32_t next = plan.ownership.first(rank + 1);
         for (; part < output.files.size() && partition_of_part[part] < next; ++part) {
             const DataFile& file = output.files[part];
-            const std::string disk = ranks[rank].host + ":" + disk_of(file.path);
             balance.partition_bytes[partition_of_part[part]] += file.bytes;
             entry.bytes += file.bytes;
-            disks[disk].name = "disk " + disk;
-            disks[disk].bytes += file.bytes;
-            if (used.insert(disk).second)
-                disks[disk].target_bytes += entry.target_bytes / std::max(1u, ranks[rank].output_disks);
+            disks.at(ranks[rank].host + ":" + disk_of(file.path)).bytes += file.bytes;
         }
         balance.ranks.push_back(std::move(entry));
     }

@@ -11,8 +11,13 @@
 
 namespace sluice {
 
+/// The output disk, of those its rank writes to, that takes each rank's first part; the next parts go round. Ranks that
+/// share the disks of a host go on where the rank before them ended.
+std::vector<std::uint32_t> first_output_disks(const Ownership& ownership, const std::vector<RankResources>& ranks);
+
 /// Which part of all records each partition is to get: ranks in proportion to their weights, as far as that keeps
-/// partitions within 1.15 of the mean, else partitions equally.
+/// partitions within 1.15 of the mean, else partitions equally; within that the output disks of a host equally, as far
+/// as it keeps them within 1.12, where they do not take equally many.
 std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks);
 
 struct Balance {
@@ -37,8 +42,10 @@ struct Balance {
 /// From the sorted set's list of parts.
 /// @param shares             the targets, by partition.
 /// @param partition_of_part  by part of `output`: a split partition has several.
+/// @param disks              by rank, the directories of the output disks it writes to, also of those that got nothing.
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
                         const std::vector<double>& shares, const DataSet& output,
-                        const std::vector<std::uint32_t>& partition_of_part);
+                        const std::vector<std::uint32_t>& partition_of_part,
+                        const std::vector<std::vector<std::string>>& disks);
 
 }  // namespace sluice

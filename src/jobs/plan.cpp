@@ -261,11 +261,12 @@ std::uint32_t partitions_of_size(std::uint64_t input_bytes, std::uint64_t partit
 }
 
 /// The wanted size first, then larger and smaller ones in turn. Equally many for each output disk, since parts go round
-/// the disks and one more on some of them is 5 % too much below twenty; where memory has no room for that, any number.
+/// the disks and one more on some of them is 5 % too much below twenty; where memory has no room for that, any number,
+/// and sampled splitters make those on the fuller disks smaller (partition_shares).
 std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t wanted_bytes, std::size_t ranks,
-                                      std::uint64_t output_disks) {
+                                      std::uint64_t for_disks) {
     std::vector<std::uint32_t> counts;
-    for (const std::uint64_t multiple : {output_disks, std::uint64_t{1}}) {
+    for (const std::uint64_t multiple : {for_disks, std::uint64_t{1}}) {
         for (double factor = 1; factor < 2000; factor *= 1.25) {
             for (const double size :
                  {static_cast<double>(wanted_bytes) * factor, static_cast<double>(wanted_bytes) / factor}) {
@@ -310,11 +311,19 @@ std::vector<std::uint32_t> partition_counts(const Config& config, const std::vec
                                             std::uint64_t wanted_bytes) {
     if (config.partitions.count != 0) return {config.partitions.count};
     const std::uint64_t input_bytes = total_input_bytes(ranks);
+    // Of a rank, so that each disk gets as many: parts of the ranks that share their host's disks go on where those of
+    // the rank before ended.
+    std::uint64_t multiple = 1;
+    for (const RankResources& rank : ranks) {
+        const auto sharing =
+            std::count_if(ranks.begin(), ranks.end(), [&](const RankResources& r) { return r.host == rank.host; });
+        const std::uint64_t disks = std::max(1u, rank.output_disks);
+        multiple = std::max(
+            multiple, rank.shares_output_disks ? disks / std::gcd(disks, static_cast<std::uint64_t>(sharing)) : disks);
+    }
     if (config.partitions.size_bytes != 0)
-        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), 1)};
-    const auto most_disks = std::max_element(
-        ranks.begin(), ranks.end(), [](const auto& a, const auto& b) { return a.output_disks < b.output_disks; });
-    return candidates(input_bytes, wanted_bytes, ranks.size(), std::max(1u, most_disks->output_disks));
+        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), multiple)};
+    return candidates(input_bytes, wanted_bytes, ranks.size(), multiple);
 }
 
 std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks) {

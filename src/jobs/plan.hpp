@@ -19,8 +19,9 @@ struct RankResources {
     std::uint64_t budget_bytes = 0;  ///< this rank's part of its host's budget
     unsigned cores = 1;              ///< cores this rank may use
     unsigned input_disks = 1, intermediate_disks = 1, output_disks = 1;
-    std::uint64_t input_bytes = 0;  ///< what it reads in phase one
-    double weight = 1.0;            ///< share of the output relative to other ranks
+    std::uint64_t input_bytes = 0;     ///< what it reads in phase one
+    double weight = 1.0;               ///< share of the output relative to other ranks
+    bool shares_output_disks = false;  ///< each rank of the host writes to all output disks of the host
 };
 
 /// Phase one: buffers and workers of one rank. Sizes in bytes, all buffers a multiple of kDirectIoAlign.

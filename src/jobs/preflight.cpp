@@ -15,7 +15,7 @@
 namespace sluice {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankResources, host, budget_bytes, cores, input_disks, intermediate_disks,
-                                   output_disks, input_bytes, weight)
+                                   output_disks, shares_output_disks, input_bytes, weight)
 
 namespace {
 
@@ -218,8 +218,9 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
         1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::input).size()).size()));
     mine.intermediate_disks = std::max<unsigned>(
         1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::intermediate).size()).size()));
-    mine.output_disks = std::max<unsigned>(
-        1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::output).size()).size()));
+    const std::size_t output_disks = disk_paths(job, DiskRole::output).size();
+    mine.output_disks = std::max<unsigned>(1, static_cast<unsigned>(disks_of_rank(job.place, output_disks).size()));
+    mine.shares_output_disks = job.place.local_ranks > 1 && mine.output_disks == output_disks;
     const bool shared = std::any_of(job.config.disks.begin(), job.config.disks.end(), [](const DiskConfig& d) {
         return d.role == DiskRole::input && d.scope == DiskScope::shared;
     });

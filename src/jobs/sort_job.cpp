@@ -93,8 +93,14 @@ public:
         for (const std::string& path : partial_) held_.push_back(job.files.hold(path));
     }
     std::uint32_t disks() const { return static_cast<std::uint32_t>(mine_.size()); }
-    /// Parts go round the rank's disks, so that disks get equal bytes.
-    std::uint32_t disk_of_part(std::uint32_t local) const { return local % disks(); }
+    /// Parts go round the rank's disks from the `first` on, so that disks get equal bytes.
+    void go_round_from(std::uint32_t first) { first_ = first; }
+    std::uint32_t disk_of_part(std::uint32_t local) const { return (first_ + local) % disks(); }
+    std::vector<std::string> disk_directories() const {
+        std::vector<std::string> list;
+        for (const std::uint32_t disk : mine_) list.push_back(disks_[disk]);
+        return list;
+    }
     std::string partial_path(std::uint32_t local, const std::string& name) const {
         return partial_[mine_[disk_of_part(local)]] + "/" + name;
     }
@@ -128,6 +134,7 @@ private:
     JobContext& job_;
     std::vector<std::string> disks_, partial_, final_;
     std::vector<std::uint32_t> mine_;
+    std::uint32_t first_ = 0;
     std::vector<std::shared_ptr<void>> held_;
 };
 
@@ -371,6 +378,7 @@ Distributed distribute(JobContext& job, const PreparedSort& prepared, const Sort
     made.partitioner = make_partitioner(job, *made.arena, prepared, ranges, made.shares, sampled, result, live);
     made.index = std::make_unique<ExtentIndex>(job.executor, mine.partitions);
     if (!output) output = std::make_unique<Output>(job, prepared.run_id);
+    output->go_round_from(first_output_disks(plan.ownership, prepared.resources)[job.rank()]);
     std::vector<ExtentLog*> log_space;
     if (plan.passes == 1) {
         made.kept = keep_in_memory(job, *made.arena, plan, mine);
@@ -464,7 +472,10 @@ SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& 
     set.input_total = result.input;
     std::vector<std::uint32_t> partition_of_part;
     set.files = gather_parts(job, prepared, output, second.parts, work.parts, partition_of_part);
-    result.balance = measure_balance(plan, prepared.resources, spread.shares, set, partition_of_part);
+    std::vector<std::vector<std::string>> disks;
+    for (const std::string& text : job.communicator.all_gather(nlohmann::json(output.disk_directories()).dump()))
+        disks.push_back(nlohmann::json::parse(text).get<std::vector<std::string>>());
+    result.balance = measure_balance(plan, prepared.resources, spread.shares, set, partition_of_part, disks);
     job.enter("publish");
     made_output->publish(set.to_text());
     result.durable_ns = job.executor.now_ns();

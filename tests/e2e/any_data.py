@@ -54,6 +54,26 @@ def three_records_in_turn():
         sort_on_ranks(w, raw, "three records", ranks_list=(2, 4))
 
 
+def disks_that_ranks_share_and_that_do_not_divide_the_partitions():
+    # 5 partitions a rank on 3 disks, 7 on 2: 0.6 to 1.2 and 0.86 to 1.14 of the target, were each rank to begin at the first disk.
+    for disks, each in ((3, 5), (2, 7)):
+        with h.Workspace() as w:
+            tables = "".join(f'[[disks]]\npath = "{w.data}"\nrole = "{role}"\n' for role in ("input", "intermediate"))
+            for disk in range(disks):
+                (w.path / f"out{disk}").mkdir()
+                tables += f'[[disks]]\npath = "{w.path}/out{disk}"\nrole = "output"\n'
+            config = w.path / "disks.toml"
+            config.write_text(f'{tables}[memory]\nbudget = "64MiB"\n[partitions]\ncount = {4 * each}\n[results]\ndir = "{w.path}/results"\n[run]\nprogress = "none"\n')
+            h.must(h.sluice(["gen", config, "--records", 300_000, "--keys", "skewed"]), "gen")
+            h.must(h.sluice(["sort", config], ranks=4), f"{disks} disks")
+            result = h.newest_result(w)
+            h.check(len(result["balance"]["output_disks"]) == disks, result["balance"]["output_disks"])
+            check_balance(result, f"{disks} disks, {each} partitions a rank")
+            parts = sorted(path for disk in range(disks) for path in (w.path / f"out{disk}" / "sorted").glob("part-*"))
+            parts.sort(key=lambda path: path.name)
+            h.check(h.sha_of_files(parts) == h.sorted_oracle_sha(w.inputs()), f"{disks} disks: output differs from the independent sort")
+
+
 def gensort_skewed_data():
     with h.Workspace() as w:
         h.must(h.sluice(["gen", *w.options, "--records", 1_000_000, "--skewed"]), "gen --skewed")
@@ -77,5 +97,5 @@ def sampling_reads_little_and_is_counted():
         h.check(promised["samples"] == 0 and promised["sampled_share"] == 0 and "skipped" in out, "something was sampled")
 
 
-h.main([duplicate_keys_with_different_payloads, one_record_over_and_over, three_records_in_turn, gensort_skewed_data,
+h.main([disks_that_ranks_share_and_that_do_not_divide_the_partitions, duplicate_keys_with_different_payloads, one_record_over_and_over, three_records_in_turn, gensort_skewed_data,
         sampling_reads_little_and_is_counted])
