@@ -19,9 +19,10 @@ namespace {
 constexpr double kWantedShare = 0.0008;      // of the bytes: under 0.1 % with what strata round up
 constexpr double kLeastSamples = 200;        // a partition; its size is then right within 7 % (one sigma)
 constexpr double kSamplesForTargets = 6400;  // for each rank or disk but one: 5 % are then four sigma
-// Sorted data: all records of a span are neighbours, so either border of a partition may be a stratum off, and twelve
-// strata to a partition keep it below 1.17 of the mean. As far as 9.8 MB, or 0.098 % of more than 10 GB, go.
-constexpr double kLeastSpans = 12;
+// Where the records of a span are neighbours it counts as one sample. In sorted data either border of a partition may
+// be a stratum off; runs of neighbours in random order make n spans to a partition right within 1/sqrt(n) (one sigma):
+// 64 keep the largest of 16 partitions below 1.25 of the mean. As far as 9.8 MB, or 0.098 % of more than 10 GB, go.
+constexpr double kLeastSpans = 64;
 constexpr double kMostShareForSpans = 0.00098, kSmallForSpans = 10e9;
 constexpr double kMostSamples = 1000;          // more does not pay
 constexpr std::uint64_t kLeastCap = 4 * kMiB;  // a little input may be read twice

@@ -10,12 +10,10 @@ namespace {
 
 /// The promise of uniform keys is a lie: most records fall into one partition, larger than the arena.
 ClusterShape broken_promise(Keys keys, std::uint32_t ranks, std::uint64_t seed = 3) {
-    ClusterShape shape;
+    ClusterShape shape = shape_of_keys(keys, ranks);
     shape.seed = seed;
-    shape.keys = keys;
-    shape.ranks = ranks;
     shape.partitions = 24;
-    shape.records = 24'000;
+    shape.minimal_pools = true;
     shape.promised_uniform = true;
     return shape;
 }

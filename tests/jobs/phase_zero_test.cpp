@@ -11,14 +11,9 @@ namespace {
 class Distributions : public ::testing::TestWithParam<int> {};
 
 ClusterShape shape_with(Keys keys, std::uint32_t ranks) {
-    ClusterShape shape;
+    ClusterShape shape = shape_of_keys(keys, ranks);
     shape.seed = 17 + ranks;
     shape.input_seed = 5;
-    shape.keys = keys;
-    shape.ranks = ranks;
-    shape.partitions = 12;
-    shape.records = 24'000;
-    shape.minimal_pools = false;
     return shape;
 }
 
@@ -95,13 +90,14 @@ TEST(SamplePlan, LargeInputIsSampledUnderAThousandthWithMoreThanTwoHundredRecord
     EXPECT_GT(spans * 40 / (10'000'000'000 / 64'000'000), 400) << "40 records a block";
 }
 
-TEST(SamplePlan, SmallPartitionsGetTwelveStrataEachWhileThatReadsLittle) {
+TEST(SamplePlan, PartitionsGetSixtyFourStrataEachWhileThatReadsLittle) {
     const auto strata_of = [](std::uint64_t input, std::uint64_t partition_bytes) {
         const SamplePlan sample =
             plan_sample(Config{}, plan_of(input, partition_bytes), {input}, {std::uint64_t{1} << 30}, 1);
         return static_cast<double>(input) / static_cast<double>(sample.stratum_bytes);
     };
-    EXPECT_NEAR(strata_of(1'000'000'000, 8'000'000), 12 * 125, 20);
+    EXPECT_NEAR(strata_of(1'000'000'000, 64'000'000), 64 * 15, 20);
+    EXPECT_NEAR(strata_of(1'000'000'000, 8'000'000), 9'800'000 / 4096, 20) << "125 partitions would need more";
     EXPECT_NEAR(strata_of(10'000'000'000, 32'000'000), 9'800'000 / 4096, 20) << "312 partitions would need more";
     EXPECT_LT(strata_of(20'000'000'000, 32'000'000) * 4096, 0.001 * 20e9);
 }

@@ -93,6 +93,17 @@ struct ClusterShape {
     std::uint64_t spare_disk_bytes = std::uint64_t{1} << 40;  ///< of each host, beyond its input
 };
 
+/// 24,000 records of a distribution, in ample pools.
+inline ClusterShape shape_of_keys(Keys keys, std::uint32_t ranks) {
+    ClusterShape shape;
+    shape.keys = keys;
+    shape.ranks = ranks;
+    shape.partitions = 12;
+    shape.records = 24'000;
+    shape.minimal_pools = false;
+    return shape;
+}
+
 struct ClusterOutcome {
     std::vector<std::byte> output;    ///< the concatenated parts, in the manifest's order
     std::vector<std::byte> expected;  ///< by std::sort
