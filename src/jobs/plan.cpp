@@ -28,6 +28,7 @@ constexpr unsigned kShortRequests = 4;  // for shorter extents, so many times th
 constexpr std::uint64_t kFewSamplesPartition = 24 * kMiB, kLargestPartition = 64 * kMiB;
 constexpr std::uint64_t kPaddedChunkBytes = 1 * kMiB;        // chunks of records that do not fill blocks: up to
 constexpr std::uint64_t kTightPaddedChunkBytes = 64 * kKiB;  // and where memory is short
+constexpr std::uint64_t kLeastPaddedReadBytes = 1 * kMiB;    // of the same: two reads share a block, 0.4 % of this
 constexpr std::uint64_t kLeastWriteBytes = 64 * kKiB;        // of records that do not fill blocks
 
 const Comfort kComforts[] = {
@@ -96,8 +97,10 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
         plan.write_depth *= kShortRequests;
     }
     plan.read_bytes = whole_units(pick(config.io.read_size_bytes, comfort.read_bytes), unit);
-    if (!format.fills_blocks())  // a record, and the block that the one before it ends in
+    if (!format.fills_blocks()) {  // a record, and the block that the one before it ends in, which is read twice
+        if (config.io.read_size_bytes == 0) plan.read_bytes = std::max(plan.read_bytes, kLeastPaddedReadBytes);
         plan.read_bytes = std::max(plan.read_bytes, round_up(format.record_bytes, kDirectIoAlign)) + kDirectIoAlign;
+    }
     plan.read_buffers = comfort.spare_buffers ? plan.readers * plan.read_depth + plan.distributors + 1 : plan.readers;
     plan.chunk_bytes = chunk_bytes_for(format, chunk_limit(config, format, comfort.spare_buffers));
     if (!alone) {

@@ -1,6 +1,7 @@
 """Record shapes and printable data, under mpirun on a real disk: VALID, bytes of an independent sort."""
 
 import json
+import re
 
 import harness as h
 
@@ -40,6 +41,20 @@ def records_of_any_shape_sort_and_validate():
             part.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
             code, _, err = h.sluice(["validate", *w.options], ranks=2)
             h.check(code == 6 and err.count("ERROR") == 1, f"{size}: damage not found: {code} {err}")
+
+
+def the_smallest_budget_reads_twice():
+    for size in (1001, 2049, 4097):
+        for ranks in (1, 4):
+            with h.Workspace() as w:
+                shape = shape_words(size, 0, 10)
+                h.must(h.sluice(["gen", *w.options, *shape, "--records", 20_000_000 // size]), f"gen {size}")
+                out = h.must(h.sluice(["config", "check", *w.options, *shape, "--set", "memory.budget=700MiB"], ranks=ranks), "config check")
+                smallest = int(re.search(r"smallest budget that works\D*(\d+)MiB", out).group(1))
+                out = h.must(h.sluice(["sort", *w.options, *shape, "--set", f"memory.budget={smallest * ranks}MiB"], ranks=ranks), f"{size}, {smallest} MiB")
+                result = h.newest_result(w)
+                reads = result["reads_per_tuple"] - result["sampled_share"]
+                h.check(result["passes_exceeded"] or 2 <= reads < 2.01, f"{size} bytes, {ranks} ranks, {smallest} MiB: {reads} reads per tuple, and no note")
 
 
 def check_overhead(w):
@@ -101,5 +116,5 @@ def valsort_can_ignore_the_case_of_keys():
         h.check(code == 0 and f"Duplicate keys: {equal}\n" in err, f"-s -i: {code} {err}")
 
 
-h.main([records_of_any_shape_sort_and_validate, torn_files_and_impossible_keys_are_refused, printable_records_sort_and_validate,
+h.main([the_smallest_budget_reads_twice, records_of_any_shape_sort_and_validate, torn_files_and_impossible_keys_are_refused, printable_records_sort_and_validate,
         valsort_can_ignore_the_case_of_keys])
