@@ -109,7 +109,7 @@ KeyDistribution keys_of(const po::variables_map& map) {
         const auto near = nearest(text, key_distribution_names());
         throw Error(Errc::config, "--keys " + text + ": is none of " + key_kinds() +
                                       (near ? "; did you mean '" + *near + "'?" : "") +
-                                      " (THETA 0.01 .. 10, K a whole number from 1)");
+                                      " (THETA 0 .. 10, K a whole number from 1 to the number of records)");
     }
     if (skewed && keys->kind != KeyDistribution::Kind::skewed)
         throw Error(Errc::config, "--skewed and --keys " + text + ": choose one of them");

@@ -166,7 +166,11 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
     const auto disks = disk_paths(job, DiskRole::input);
     const auto mine = disks_of_rank(job.place, disks.size());
     const RecordFormat format = configured_format(job.config);
-    refuse_if_any(job, generate_problems(job, options, disks, format));
+    const GeneratedData described{format,        options.ascii,  options.keys, job.config.run.seed,
+                                  options.start, options.records};
+    auto problems = generate_problems(job, options, disks, format);
+    if (const std::string problem = described.problem(); !problem.empty()) problems.push_back("[2] " + problem);
+    refuse_if_any(job, problems);
     if (job.config.run.overwrite) remove_data_set(job, DiskRole::input, job.config.input.name);
     job.communicator.barrier_or_failure();
     for (const std::string& disk : disks) job.files.make_directories(disk + "/" + job.config.input.name);
@@ -182,8 +186,6 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
         std::snprintf(name, sizeof name, "data-r%05u-d%02u", job.rank(), mine[i]);
         plans.push_back({disks[mine[i]] + "/" + job.config.input.name + "/" + name, first + begin, end - begin, {}});
     }
-    const GeneratedData described{format,        options.ascii,  options.keys, job.config.run.seed,
-                                  options.start, options.records};
     write_files(job, DataGenerator(described, first), format, plans, live);
 
     const bool shared = job.config.disks_of(DiskRole::input).front().scope == DiskScope::shared;

@@ -40,7 +40,7 @@ public:
                                              " bytes, its manifest says " + std::to_string(part.bytes) +
                                              "; it was changed after it was sorted");
         }
-        RecordChecker checker(format_);
+        RecordChecker checker(format_, KeyOrder::bytes, Ties::whole_records);
         // Reads begin at the device block that the piece begins in.
         const std::uint64_t head_bytes = piece.offset % kDirectIoAlign, total_bytes = head_bytes + piece.bytes;
         std::uint64_t submitted = 0, checked = 0;
@@ -72,7 +72,7 @@ public:
                                              " bytes, no whole records of " + std::to_string(format_.record_bytes));
         }
         SortSummary summary = checker.summary();
-        keep_keys(summary, format_);
+        keep_borders(summary, format_);
         return summary;
     }
 
@@ -92,6 +92,7 @@ nlohmann::json summary_json(const SortSummary& summary) {
             {"unordered", to_decimal(summary.unordered)},
             {"first_unordered", to_decimal(summary.first_unordered)},
             {"duplicate_keys", to_decimal(summary.duplicate_keys)},
+            {"unordered_ties", to_decimal(summary.unordered_ties)},
             {"first", hex_of(summary.first_record)},
             {"last", hex_of(summary.last_record)}};
 }
@@ -103,6 +104,7 @@ SortSummary summary_from(const nlohmann::json& json) {
     summary.unordered = *parse_decimal(json.at("unordered").get<std::string>());
     summary.first_unordered = *parse_decimal(json.at("first_unordered").get<std::string>());
     summary.duplicate_keys = *parse_decimal(json.at("duplicate_keys").get<std::string>());
+    summary.unordered_ties = *parse_decimal(json.at("unordered_ties").get<std::string>());
     summary.first_record = bytes_of_hex(json.at("first"));
     summary.last_record = bytes_of_hex(json.at("last"));
     return summary;
@@ -134,13 +136,17 @@ std::vector<Piece> pieces_of_rank(const JobContext& job, const DataSet& set) {
     return pieces;
 }
 
+void append(SortSummary& total, const SortSummary& next, const RecordFormat& format) {
+    combine(total, next, border_format(format), KeyOrder::bytes, Ties::whole_records);
+}
+
 /// The parts of all ranks as one run of records, in order.
 SortSummary summary_of_all(JobContext& job, const DataSet& set, const std::vector<Piece>& mine) {
     // Adjoining pieces of a part first become one, so that little is sent even of a large set.
     std::vector<Piece> runs;
     for (const Piece& piece : mine) {
         if (!runs.empty() && runs.back().part == piece.part && runs.back().offset + runs.back().bytes == piece.offset) {
-            combine(runs.back().summary, piece.summary, key_format(set.format));
+            append(runs.back().summary, piece.summary, set.format);
             runs.back().bytes += piece.bytes;
         } else {
             runs.push_back(piece);
@@ -163,7 +169,7 @@ SortSummary summary_of_all(JobContext& job, const DataSet& set, const std::vecto
                                                ", where no rank runs; start validate on all hosts of the data set");
     }
     SortSummary total;
-    for (const auto& [place, summary] : in_order) combine(total, summary, key_format(set.format));
+    for (const auto& [place, summary] : in_order) append(total, summary, set.format);
     return total;
 }
 
@@ -174,6 +180,12 @@ void judge(const ValidateResult& result, const DataSet& set) {
                                                    " records are out of order, the first is record " +
                                                    to_decimal(found.first_unordered) +
                                                    " of the concatenated parts; the data set is not sorted");
+    }
+    if (found.unordered_ties != 0) {
+        throw CollectiveError(Errc::integrity,
+                              "the keys are in order, but " + to_decimal(found.unordered_ties) +
+                                  " record(s) with the key of the one before are smaller than it as a whole; sluice's "
+                                  "order is (key, whole record), so the parts were changed after the sort");
     }
     if (found.sum.count != result.expected.count || (result.sum_is_known && !(found.sum == result.expected))) {
         throw CollectiveError(Errc::integrity, "the sorted data is " + found.sum.text() + ", " + result.expected_from +

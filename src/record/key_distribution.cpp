@@ -70,7 +70,7 @@ std::optional<KeyDistribution> KeyDistribution::parse(std::string_view text) {
         parsed.kind = one.kind;
         if (one.kind == Kind::zipf) {
             const auto theta = parse_number<double>(text.substr(colon + 1));
-            if (!theta || !(*theta >= 0.01 && *theta <= 10)) return std::nullopt;
+            if (!theta || !(*theta >= 0 && *theta <= 10) || std::signbit(*theta)) return std::nullopt;
             parsed.theta = *theta;
         }
         if (one.kind == Kind::few_distinct) {
@@ -103,6 +103,20 @@ std::vector<std::string> key_distribution_names() {
         if (!one.parameter.empty()) names.back() += ":" + std::string(one.parameter);
     }
     return names;
+}
+
+std::string GeneratedData::problem() const {
+    if (keys.kind != Kind::few_distinct) return {};
+    const std::string what = "--keys " + keys.text() + ": more keys than ";
+    if (keys.distinct > records && records > 0) {
+        return what + "there are records; K is a whole number from 1 to --records " + std::to_string(records);
+    }
+    if (format.key_bytes < 8 && keys.distinct > std::uint64_t{1} << (8 * format.key_bytes)) {
+        return what + "a key of " + std::to_string(format.key_bytes) +
+               " bytes can tell apart; K is a whole number from 1 to " +
+               std::to_string(std::uint64_t{1} << (8 * format.key_bytes)) + ", or record.key_size larger";
+    }
+    return {};
 }
 
 DataGenerator::DataGenerator(const GeneratedData& data, std::uint64_t first)

@@ -31,7 +31,7 @@ struct KeyDistribution {
         hot_range
     };
     Kind kind = Kind::uniform;
-    double theta = 0;            ///< of zipf: record counts fall as rank^-theta; 0.01 .. 10
+    double theta = 0;            ///< of zipf: record counts fall as rank^-theta; 0 .. 10, 0: equally often
     std::uint64_t distinct = 0;  ///< of few_distinct: how many keys there are; >= 1
 
     /// As `sluice gen --keys` takes it: "uniform", "zipf:0.99", "few-distinct:100".
@@ -52,6 +52,9 @@ struct GeneratedData {
     std::uint64_t seed = 42;    ///< of everything that gensort does not determine
     Uint128 start = 0;          ///< gensort's number of the first record, wrapping at 2^128
     std::uint64_t records = 0;  ///< of the whole data set: sorted keys are spread over all of them
+
+    /// What such a data set cannot have, with the numbers; empty: nothing.
+    std::string problem() const;
 };
 
 /// Makes records first, first+1, ... of a data set; each is a pure function of the data set and its place in it.

@@ -49,10 +49,17 @@ void RecordChecker::check_gensort_keys(const std::byte* records, std::size_t cou
     Key10 previous(summary_.empty() ? records : summary_.last_record.data());
     std::size_t i = summary_.empty() ? 1 : 0;
     std::uint64_t equal = 0;
+    const bool whole = ties_ == Ties::whole_records;
     for (; i < count; ++i) {
         const Key10 key(records + i * 100);
         const bool less = key.high < previous.high || (key.high == previous.high && key.low < previous.low);
-        equal += static_cast<std::uint64_t>(key.high == previous.high && key.low == previous.low);
+        const bool same = key.high == previous.high && key.low == previous.low;
+        equal += static_cast<std::uint64_t>(same);
+        if (same && whole) [[unlikely]] {
+            const std::byte* const record = records + i * 100;
+            const std::byte* const before = i == 0 ? summary_.last_record.data() : record - 100;
+            if (std::memcmp(before, record, 100) > 0) ++summary_.unordered_ties;
+        }
         if (less) [[unlikely]]
             found_unordered(summary_.count + i);
         previous = key;
@@ -65,7 +72,11 @@ void RecordChecker::check_keys(const std::byte* records, std::size_t count) {
     for (std::size_t i = summary_.empty() ? 1 : 0; i < count; ++i) {
         const std::byte* record = records + i * format_.record_bytes;
         const int difference = compare_keys(format_, order_, previous, record);
-        if (difference == 0) ++summary_.duplicate_keys;
+        if (difference == 0) {
+            ++summary_.duplicate_keys;
+            if (ties_ == Ties::whole_records && std::memcmp(previous, record, format_.record_bytes) > 0)
+                ++summary_.unordered_ties;
+        }
         if (difference > 0) found_unordered(summary_.count + i);
         previous = record;
     }
@@ -99,14 +110,29 @@ void keep_keys(SortSummary& summary, const RecordFormat& format) {
     }
 }
 
-void combine(SortSummary& total, const SortSummary& next, const RecordFormat& format, KeyOrder order) {
+void keep_borders(SortSummary& summary, const RecordFormat& format) {
+    for (std::vector<std::byte>* record : {&summary.first_record, &summary.last_record}) {
+        if (record->empty()) continue;
+        const auto key = record->begin() + format.key_offset;
+        std::vector<std::byte> border(key, key + format.key_bytes);
+        border.insert(border.end(), record->begin(), record->begin() + std::min(format.record_bytes, kBorderBytes));
+        *record = std::move(border);
+    }
+}
+
+void combine(SortSummary& total, const SortSummary& next, const RecordFormat& format, KeyOrder order, Ties ties) {
     if (next.empty()) return;
     if (total.empty()) {
         total = next;
         return;
     }
     const int difference = compare_keys(format, order, total.last_record.data(), next.first_record.data());
-    if (difference == 0) ++total.duplicate_keys;
+    if (difference == 0) {
+        ++total.duplicate_keys;
+        if (ties == Ties::whole_records &&
+            std::memcmp(total.last_record.data(), next.first_record.data(), format.record_bytes) > 0)
+            ++total.unordered_ties;
+    }
     if (difference > 0) {
         ++total.unordered;
         if (total.first_unordered == 0) total.first_unordered = total.count;
@@ -115,6 +141,7 @@ void combine(SortSummary& total, const SortSummary& next, const RecordFormat& fo
         total.first_unordered = total.count + next.first_unordered;
     total.unordered += next.unordered;
     total.duplicate_keys += next.duplicate_keys;
+    total.unordered_ties += next.unordered_ties;
     total.count += next.count;
     total.sum += next.sum;
     total.last_record = next.last_record;

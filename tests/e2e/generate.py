@@ -54,6 +54,7 @@ def records_of_any_size_have_no_gaps():
 def nonsense_is_refused():
     with h.Workspace() as w:
         for words, needle in ((["--keys", "zipf"], "zipf:THETA"), (["--keys", "sortd"], "did you mean 'sorted'"), (["--skewed", "--keys", "drift"], "choose one"),
+                              (["--keys", "few-distinct:0"], "from 1"), (["--keys", "few-distinct:11"], "from 1 to --records 10"),
                               (["--ascii", "--set", "record.size=128B"], "printable records have 100 bytes")):
             code, _, err = h.sluice(["gen", *w.options, "--records", 10, *words])
             h.check(code == 2 and needle in err, f"{words}: {code} {err}")

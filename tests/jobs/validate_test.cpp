@@ -1,6 +1,8 @@
 // `sluice validate` over ranks of one host: every rank reads, whatever the number of parts, and the verdict is one.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "jobs/simulated_cluster.hpp"
 
 namespace sluice::testing {
@@ -47,6 +49,33 @@ TEST(Validate, AllRanksCountTheSameDuplicatesAndSums) {
             EXPECT_EQ(rank.summary.sum.sum, outcome.validations.front().summary.sum.sum);
             EXPECT_TRUE(rank.sum_is_known);
             EXPECT_EQ(rank.expected_from, "the input's manifest");
+        }
+    }
+}
+
+TEST(Validate, OrderOfEqualKeysIsJudgedByWholeRecordsAlsoAcrossBorders) {
+    for (const RecordFormat format : {RecordFormat{64, 3, 10}, kGensortFormat}) {
+        const std::size_t bytes = format.record_bytes;
+        std::vector<std::byte> records(bytes * 6, std::byte{7});  // payloads 0 1 3 2 | 4 5; keys 7 7 7 7 8 8
+        for (std::size_t i = 0; i < 6; ++i) {
+            records[i * bytes + format.key_offset] = std::byte(i < 4 ? 7 : 8);
+            records[i * bytes + bytes - 1] = std::byte(std::array{0, 1, 3, 2, 4, 5}[i]);
+        }
+        for (const Ties ties : {Ties::whole_records, Ties::any_order}) {
+            for (std::size_t cut = 0; cut <= 6; ++cut) {
+                SortSummary total;
+                for (const auto& [begin, end] : {std::pair<std::size_t, std::size_t>{0, cut}, {cut, 6}}) {
+                    RecordChecker part(format, KeyOrder::bytes, ties);
+                    for (std::size_t i = begin; i < end; ++i) part.feed(std::span(records).subspan(i * bytes, bytes));
+                    SortSummary summary = part.summary();
+                    keep_borders(summary, format);
+                    combine(total, summary, border_format(format), KeyOrder::bytes, ties);
+                }
+                EXPECT_EQ(static_cast<std::uint64_t>(total.unordered), 0u);
+                EXPECT_EQ(static_cast<std::uint64_t>(total.duplicate_keys), 4u);
+                EXPECT_EQ(static_cast<std::uint64_t>(total.unordered_ties), ties == Ties::whole_records ? 1u : 0u)
+                    << "cut at " << cut;
+            }
         }
     }
 }

@@ -62,11 +62,38 @@ TEST(KeyDistribution, TextIsReadBackAndNonsenseIsRefused) {
     EXPECT_EQ(KeyDistribution::parse("zipf:1.5").value().theta, 1.5);
     EXPECT_EQ(KeyDistribution::parse("few-distinct:18446744073709551615").value().distinct, ~std::uint64_t{0});
     for (const char* text :
-         {"", "zipf", "zipf:", "zipf:0", "zipf:-1", "zipf:nan", "zipf:inf", "zipf:1x", "few-distinct", "few-distinct:0",
-          "few-distinct:1.5", "few-distinct:-1", "sorted:1", "Sorted", "sorted "}) {
+         {"", "zipf", "zipf:", "zipf:-0", "zipf:-1", "zipf:nan", "zipf:inf", "zipf:1x", "few-distinct",
+          "few-distinct:0", "few-distinct:1.5", "few-distinct:-1", "sorted:1", "Sorted", "sorted "}) {
         EXPECT_FALSE(KeyDistribution::parse(text)) << text;
     }
+    EXPECT_EQ(KeyDistribution::parse("zipf:0").value().theta, 0);
     EXPECT_EQ(key_distribution_names().size(), std::size(kAllKinds));
+}
+
+TEST(GeneratedDataProblem, MoreKeysThanRecordsOrThanKeysCanTellApartAreRefusedWithTheNumbers) {
+    GeneratedData data = data_of("few-distinct:1000", 1000);
+    EXPECT_EQ(data.problem(), "");
+    data.records = 999;
+    EXPECT_NE(data.problem().find("from 1 to --records 999"), std::string::npos) << data.problem();
+    data = data_of("few-distinct:257", 1000);
+    data.format.key_bytes = 1;
+    EXPECT_NE(data.problem().find("from 1 to 256"), std::string::npos) << data.problem();
+    data = data_of("few-distinct:256", 1000);
+    data.format.key_bytes = 1;
+    EXPECT_EQ(data.problem(), "");
+    EXPECT_EQ(data_of("uniform", 1).problem(), "");
+}
+
+TEST(DataGenerator, ZipfWithoutAnExponentGivesEachKeyEquallyOften) {
+    GeneratedData data = data_of("zipf:0", 100'000);
+    std::vector<std::byte> bytes(data.records * data.format.record_bytes);
+    DataGenerator(data, 0).fill(bytes);
+    std::map<std::uint64_t, std::uint64_t> counts;
+    for (std::size_t at = 0; at < bytes.size(); at += data.format.record_bytes)
+        ++counts[key_prefix(data.format, bytes.data() + at)];
+    // 100,000 draws of as many keys: a share of 1 - 1/e comes at all, none much oftener than by chance.
+    EXPECT_NEAR(static_cast<double>(counts.size()), 100'000 * 0.632, 1000);
+    for (const auto& [key, count] : counts) EXPECT_LE(count, 12u) << key;
 }
 
 TEST(DataGenerator, UniformAndSkewedAreGensortsOwnBytes) {
