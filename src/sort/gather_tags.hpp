@@ -1,5 +1,5 @@
 #pragma once
-/// Copies records in the order of sorted tags. Internal to the sort layer; use sort_partition.hpp or chunked_sort.hpp.
+/// Copies records in the order of sorted tags. Internal to the sort layer; use sort_partition.hpp.
 
 #include <algorithm>
 #include <cstddef>

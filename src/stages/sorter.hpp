@@ -10,7 +10,6 @@
 #include "record/record_checker.hpp"
 #include "record/record_stream.hpp"
 #include "runtime/work_queue.hpp"
-#include "sort/chunked_sort.hpp"
 #include "sort/sort_partition.hpp"
 #include "stages/partition_reader.hpp"
 

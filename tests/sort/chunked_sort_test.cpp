@@ -1,5 +1,3 @@
-#include "sort/chunked_sort.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "runtime/rng.hpp"
+#include "sort/sort_partition.hpp"
 
 namespace sluice {
 namespace {
