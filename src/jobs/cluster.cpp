@@ -46,6 +46,8 @@ void refuse_if_any(JobContext& job, const std::vector<std::string>& problems) {
     if (lines.empty()) return;
     std::string all;
     for (const std::string& line : lines) all += (all.empty() ? "" : "\n") + line;
+    // Rank 0 says it, and its line begins with its rank.
+    if (const std::string own = "rank 0: "; all.compare(0, own.size(), own) == 0) all.erase(0, own.size());
     throw CollectiveError(static_cast<Errc>(code), all);
 }
 

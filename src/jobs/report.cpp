@@ -242,7 +242,8 @@ std::string tables(const RunReport& report) {
     for (std::size_t rank = 0; rank < report.ranks.size(); ++rank) {
         const RankReport& r = report.ranks[rank];
         text += fmt::format(
-            "rank {} on {}: {}; {}; peak memory {} of {} budget ({}); CPU {:.2f} s; {} extents, {} padding; "
+            "rank {} on {}: {}; {}; peak memory {}, of {} budget and up to 64 MiB for program and MPI ({}); CPU {:.2f} "
+            "s; {} extents, {} padding; "
             "network sent {}, received {}\n",
             rank, r.host, r.placement, done_text(r), human_bytes(static_cast<double>(r.peak_resident_bytes)),
             human_bytes(static_cast<double>(r.budget_bytes)), r.memory_pages, r.cpu_user_s + r.cpu_system_s, r.extents,
