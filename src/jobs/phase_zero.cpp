@@ -21,8 +21,9 @@ constexpr double kLeastSamples = 200;        // a partition; its size is then ri
 constexpr double kSamplesForTargets = 6400;  // for each rank or disk but one: 5 % are then four sigma
 // Where the records of a span are neighbours it counts as one sample. In sorted data either border of a partition may
 // be a stratum off; runs of neighbours in random order make n spans to a partition right within 1/sqrt(n) (one sigma):
-// 64 keep the largest of 16 partitions below 1.25 of the mean. As far as 9.8 MB, or 0.098 % of more than 10 GB, go.
-constexpr double kLeastSpans = 64;
+// 64 keep the largest of 16 partitions below 1.25 of the mean. Twelve at least, more as far as 0.35 % of the bytes go,
+// both as far as 9.8 MB, or 0.098 % of more than 10 GB, go.
+constexpr double kLeastSpans = 12, kWantedSpans = 64, kShareForSpans = 0.0035;
 constexpr double kMostShareForSpans = 0.00098, kSmallForSpans = 10e9;
 constexpr double kMostSamples = 1000;          // more does not pay
 constexpr std::uint64_t kLeastCap = 4 * kMiB;  // a little input may be read twice
@@ -198,7 +199,9 @@ SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::ve
     double spans = wanted / cost.records;
     if (config.keys.samples == 0) {
         const double most = kMostShareForSpans * std::max(total, kSmallForSpans) / static_cast<double>(cost.read_bytes);
-        spans = std::max(spans, std::min(kLeastSpans * plan.ownership.partitions(), most));
+        const double partitions = plan.ownership.partitions(), read_bytes = static_cast<double>(cost.read_bytes);
+        const double more = std::min(kWantedSpans * partitions, kShareForSpans * total / read_bytes);
+        spans = std::max(spans, std::min(std::max(kLeastSpans * partitions, more), most));
     }
     spans = std::min(spans, cap_bytes / static_cast<double>(cost.read_bytes));
     SamplePlan sample;

@@ -90,14 +90,15 @@ TEST(SamplePlan, LargeInputIsSampledUnderAThousandthWithMoreThanTwoHundredRecord
     EXPECT_GT(spans * 40 / (10'000'000'000 / 64'000'000), 400) << "40 records a block";
 }
 
-TEST(SamplePlan, PartitionsGetSixtyFourStrataEachWhileThatReadsLittle) {
+TEST(SamplePlan, PartitionsGetTwelveToSixtyFourStrataEachWhileThatReadsLittle) {
     const auto strata_of = [](std::uint64_t input, std::uint64_t partition_bytes) {
         const SamplePlan sample =
             plan_sample(Config{}, plan_of(input, partition_bytes), {input}, {std::uint64_t{1} << 30}, 1);
         return static_cast<double>(input) / static_cast<double>(sample.stratum_bytes);
     };
-    EXPECT_NEAR(strata_of(1'000'000'000, 64'000'000), 64 * 15, 20);
-    EXPECT_NEAR(strata_of(1'000'000'000, 8'000'000), 9'800'000 / 4096, 20) << "125 partitions would need more";
+    EXPECT_NEAR(strata_of(2'000'000'000, 128'000'000), 64 * 15, 20);
+    EXPECT_NEAR(strata_of(1'000'000'000, 64'000'000), 0.0035 * 1e9 / 4096, 20) << "57 each";
+    EXPECT_NEAR(strata_of(1'000'000'000, 8'000'000), 12 * 125, 20);
     EXPECT_NEAR(strata_of(10'000'000'000, 32'000'000), 9'800'000 / 4096, 20) << "312 partitions would need more";
     EXPECT_LT(strata_of(20'000'000'000, 32'000'000) * 4096, 0.001 * 20e9);
 }
