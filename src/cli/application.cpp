@@ -85,11 +85,11 @@ Application::Application(int argc, char** argv, CommandLine line)
       main_begin_epoch_ns_(epoch_ns()),
       watchdog_(watchdog_limit_at_start(line_)) {
     host_ = read_machine_limits().host_name;
-    watchdog_.set_host(host_);
+    const LaunchPlace launched = launch_place();
+    watchdog_.set_place(host_, launched.rank);
     if (launched_by_mpi()) {
         const char* marks = std::getenv("SLUICE_LAUNCH_STATUS");
         const std::string directory = marks != nullptr ? marks : "";
-        const LaunchPlace launched = launch_place();
         leave_start_mark(directory, launched.rank, host_);
         watchdog_.explain_start(
             [directory, launched, host = host_] { return who_never_started(directory, launched.ranks, host); });

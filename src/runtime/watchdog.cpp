@@ -269,8 +269,8 @@ void Watchdog::end_job(const WatchVerdict& verdict) {
     }
     leaving_ = true;  // the main thread, if it still answers, tells the others while we write
     if (!verdict.silent)
-        write_line("ERROR rank=" + std::to_string(rank_) + " host=" + host_ + " stage=" + verdict.stage +
-                   " code=" + code + "(" + std::to_string(number) + "): " + message + "\n");
+        write_line("ERROR rank=" + std::to_string(ranks_ > 1 ? rank_ : launch_rank_) + " host=" + host_ +
+                   " stage=" + verdict.stage + " code=" + code + "(" + std::to_string(number) + "): " + message + "\n");
     if (verdict.silent && status_.another_failed()) {
         status_.change("aborted", "aborted because of another rank");
     } else {

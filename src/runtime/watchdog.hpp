@@ -33,7 +33,11 @@ public:
 
     RunStatus& status() noexcept { return status_; }
     void set_limit(std::uint64_t limit_ns);
-    void set_host(std::string host) { host_ = std::move(host); }
+    /// Where this process runs, and the rank that the launcher gave it: its name in messages until listen_to().
+    void set_place(std::string host, std::uint32_t launch_rank) {
+        host_ = std::move(host);
+        launch_rank_ = launch_rank;
+    }
     /// What to add where the job ends in MPI_Init; called on the watchdog's thread. Set before MPI starts.
     void explain_start(std::function<std::string()> who_is_missing) { who_is_missing_ = std::move(who_is_missing); }
     /// What the job does now: a state change.
@@ -80,7 +84,7 @@ private:
     std::function<std::string()> who_is_missing_;
     std::vector<const Worker*> workers_;
     std::vector<Process> processes_;
-    std::uint32_t rank_ = 0, ranks_ = 1;
+    std::uint32_t rank_ = 0, ranks_ = 1, launch_rank_ = 0;
     std::uint64_t clock_ns_, last_tick_ns_;  // stands still while the process is stopped
     std::uint64_t held_since_ns_ = 0, told_at_ns_ = 0;
     std::atomic<std::uint64_t> beat_interval_ns_{0};
