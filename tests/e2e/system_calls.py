@@ -4,13 +4,13 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import subprocess
 import time
 
 import harness as h
 
 O_DIRECT = 0o40000
-O_DIRECTORY = 0o200000   # a directory may have been renamed since it was seen: its name does not tell any more
 
 
 def data_descriptors(pid, directory):
@@ -21,7 +21,7 @@ def data_descriptors(pid, directory):
             target = os.readlink(fd)
             if target.startswith(str(directory)):
                 flags = int(re.search(r"flags:\s*(\d+)", pathlib.Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text()).group(1), 8)
-                if not flags & O_DIRECTORY:
+                if not stat.S_ISDIR(os.stat(fd).st_mode):   # of what is open: its name may be another's by now
                     found.append((target, flags))
         except (FileNotFoundError, ProcessLookupError):
             pass
