@@ -22,6 +22,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -256,6 +257,9 @@ def measure(arguments, records):
             rounds.append({peer: bench.run(peer) for peer in arguments.peers})
             line = ", ".join(f"{p} {f['elapsed_s']:.1f} s" for p, f in rounds[-1].items())
             print(f"{records / 1e7:.1f} GB, round {number + 1} of {arguments.runs}: {line}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:   # the rounds that are complete count
+        if not rounds:
+            raise
     finally:
         shutil.rmtree(bench.work, ignore_errors=True)
     table(arguments, records, rounds)
@@ -266,6 +270,7 @@ def main():
     arguments = parse_arguments()
     if any(p.startswith("stxxl") for p in arguments.peers) and not (arguments.bin / "stxxl_sort").exists():
         sys.exit("stxxl_sort was not built: apt-get install --no-remove libstxxl-dev, build again, or choose --peers without it")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
     for records in arguments.sizes:
         results.append(measure(arguments, records))
