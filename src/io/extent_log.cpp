@@ -9,10 +9,11 @@
 
 namespace sluice {
 
-std::uint64_t ExtentLog::allocate(std::uint64_t bytes) {
+ExtentLog::Place ExtentLog::allocate(std::uint64_t bytes) {
     SLUICE_CHECK(bytes % kDirectIoAlign == 0);
+    Lock lock(mutex_);
     if (bytes > capacity_ - used_) make_room(used_ + bytes);
-    return std::exchange(used_, used_ + bytes);
+    return {std::exchange(used_, used_ + bytes), placed_++};
 }
 
 void ExtentLog::make_room(std::uint64_t needed_bytes) {

@@ -22,25 +22,31 @@ struct Extent {
     std::uint32_t checksum = 0;  ///< reserved for the block checksum
 };
 
-/// Append position of one preallocated log file. One writer.
+/// Append position of one preallocated log file. Thread-safe.
 class ExtentLog {
 public:
     /// @param grow  called with a capacity the log needs and does not have: makes room for so much or throws
     ///              Error(space). Empty: the log never grows.
-    ExtentLog(std::string path, std::uint64_t capacity_bytes, std::function<void(std::uint64_t)> grow = {})
-        : path_(std::move(path)), capacity_(capacity_bytes), grow_(std::move(grow)) {}
-    /// Offset of the next `bytes` (whole device blocks). Grows the log beyond its planned share while the disk has
+    ExtentLog(Executor& executor, std::string path, std::uint64_t capacity_bytes,
+              std::function<void(std::uint64_t)> grow = {})
+        : mutex_(executor), path_(std::move(path)), capacity_(capacity_bytes), grow_(std::move(grow)) {}
+    struct Place {
+        std::uint64_t offset = 0;    ///< of whole device blocks
+        std::uint64_t sequence = 0;  ///< how many were placed before
+    };
+    /// Where the next `bytes` (whole device blocks) go. Grows the log beyond its planned share while the disk has
     /// room, in steps of an eighth of it where possible. Throws Error(space) when it cannot: this host gets more than
     /// its disks hold.
-    std::uint64_t allocate(std::uint64_t bytes);
-    std::uint64_t used_bytes() const noexcept { return used_; }
+    Place allocate(std::uint64_t bytes);
+    std::uint64_t used_bytes() const noexcept { return used_; }  ///< once nobody allocates
     const std::string& path() const noexcept { return path_; }
 
 private:
     void make_room(std::uint64_t needed_bytes);
 
+    Mutex mutex_;
     std::string path_;
-    std::uint64_t capacity_, used_ = 0;
+    std::uint64_t capacity_, used_ = 0, placed_ = 0;
     std::function<void(std::uint64_t)> grow_;
 };
 

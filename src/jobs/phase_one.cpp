@@ -57,7 +57,8 @@ private:
         }
         if (input_.kept != nullptr)
             keeper_ = std::make_unique<Keeper>(exchange_.chains(), *input_.kept, plan_.max_chunks);
-        for (std::uint32_t disk = 0; disk < input_.logs.size(); ++disk) {
+        for (unsigned writer = 0; writer < plan_.writers && !input_.logs.empty(); ++writer) {
+            const auto disk = static_cast<std::uint32_t>(writer % input_.logs.size());
             writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_,
                                                            disk, InFlight{plan_.write_depth, plan_.write_flight_bytes},
                                                            plan_.max_chunks, exchange_.chains()));
@@ -95,8 +96,10 @@ private:
             if (first_ns != 0 && (result.first_read_ns == 0 || first_ns < result.first_read_ns))
                 result.first_read_ns = first_ns;
         }
-        for (std::size_t disk = 0; disk < writers_.size(); ++disk)
-            add_disk(result.report, directory_of(input_.logs[disk]->path()), writers_[disk]->counters());
+        for (std::size_t writer = 0; writer < writers_.size(); ++writer) {
+            add_disk(result.report, directory_of(input_.logs[writer % input_.logs.size()]->path()),
+                     writers_[writer]->counters());
+        }
         result.report.planned_depth = std::max(plan_.read_depth, plan_.write_depth);
         const ProcessIo after = read_process_io();
         result.report.kernel_read_bytes = after.read_bytes - before.read_bytes;

@@ -1,6 +1,7 @@
 #include "jobs/phase_two.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "record/chunk_layout.hpp"
 #include "runtime/machine.hpp"
@@ -26,15 +27,16 @@ public:
                  plan.partition_bytes, plan.partition_slots),
           write_(job.executor, "write", arena.take(plan.write_buffers * plan.write_bytes, kDirectIoAlign, "write"),
                  plan.write_bytes, plan.write_buffers),
-          loaded_(job.executor, std::max<std::size_t>(1, input.kept != nullptr ? partitions : plan.partition_slots), 1),
+          loaded_(job.executor, std::max<std::size_t>(1, input.kept != nullptr ? partitions : plan.partition_slots),
+                  input.kept != nullptr ? 1 : plan.readers),
           pipeline_(job.executor, job.bind) {
         result_.parts.resize(partitions);
-        for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
+        for (std::uint32_t writer = 0; writer < input.output_disks * plan.writers; ++writer) {
             sorted_.push_back(std::make_unique<WorkQueue<SortedPiece>>(job.executor, plan.write_buffers + plan.sorters,
                                                                        plan.sorters));
         }
         for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
-            written_.push_back(std::make_unique<WorkQueue<WrittenPart>>(job.executor, partitions + 1, 1));
+            written_.push_back(std::make_unique<WorkQueue<WrittenPart>>(job.executor, partitions + 1, plan.writers));
         }
         create_stages(arena, sort, ranges);
         connect();
@@ -54,16 +56,24 @@ public:
         report.phase = "phase two";
         report.elapsed_ns = job_.executor.now_ns() - begin_ns;
         report.stages = report_stages(pipeline_, begin_ns);
-        if (reader_) result_.first_read_ns = reader_->first_read_ns();
-        // One queue reads all logs: with several disks its time is none of theirs. One pass reads none.
-        if (input_.logs.size() == 1) {
-            add_disk(report, directory_of(input_.logs.front()->path()), reader_->counters());
-        } else if (reader_) {
-            add_counters(report.io, reader_->counters());
+        for (const auto& reader : readers_) {
+            const std::uint64_t first_ns = reader->first_read_ns();
+            if (first_ns != 0 && (result_.first_read_ns == 0 || first_ns < result_.first_read_ns))
+                result_.first_read_ns = first_ns;
         }
-        for (std::uint32_t local = 0; local < std::min<std::size_t>(partitions_, writers_.size()); ++local) {
+        // A queue reads all logs: with several disks its time is none of theirs. One pass reads none.
+        for (const auto& reader : readers_) {
+            if (input_.logs.size() == 1) {
+                add_disk(report, directory_of(input_.logs.front()->path()), reader->counters());
+            } else {
+                add_counters(report.io, reader->counters());
+            }
+        }
+        std::set<std::uint32_t> seen;
+        for (std::uint32_t local = 0; local < partitions_; ++local) {
+            if (!seen.insert(writer_of_part(local)).second) continue;
             const std::string partial = directory_of(input_.path_of_part(local));
-            add_disk(report, directory_of(partial), writers_[input_.disk_of_part(local)]->counters());
+            add_disk(report, directory_of(partial), writers_[writer_of_part(local)]->counters());
         }
         report.planned_depth = std::max(plan_.read_depth, plan_.write_depth);
         const ProcessIo after = read_process_io();
@@ -80,13 +90,16 @@ private:
         } else {
             const PaddedChunks chunks{input_.chunk_bytes,
                                       chunk_record_bytes(input_.chunk_bytes, sort.format.record_bytes)};
-            reader_ = std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
-                                                        InFlight{plan_.read_depth, plan_.read_flight_bytes}, chunks,
-                                                        slots_, loaded_);
+            for (unsigned i = 0; i < plan_.readers; ++i) {
+                readers_.push_back(
+                    std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
+                                                      InFlight{plan_.read_depth, plan_.read_flight_bytes}, chunks,
+                                                      slots_, loaded_, PartitionReader::Share{i, plan_.readers}));
+            }
         }
         const Sorter::Ports ports{
             loaded_, write_,
-            [this](std::uint32_t part) -> WorkQueue<SortedPiece>& { return *sorted_[input_.disk_of_part(part)]; },
+            [this](std::uint32_t part) -> WorkQueue<SortedPiece>& { return *sorted_[writer_of_part(part)]; },
             [this] {
                 for (auto& queue : sorted_) queue->producer_done();
             }};
@@ -96,16 +109,23 @@ private:
                                                         scratch, job_.config.run.verify, result_.parts));
         }
         const PartWriter::Options options{plan_.write_depth, job_.config.io.preallocate};
-        for (std::size_t disk = 0; disk < sorted_.size(); ++disk) {
-            writers_.push_back(
-                std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *sorted_[disk], *written_[disk]));
-            finishers_.push_back(std::make_unique<PartFinisher>(job_.config.io.fsync, *written_[disk]));
+        for (std::size_t writer = 0; writer < sorted_.size(); ++writer) {
+            writers_.push_back(std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *sorted_[writer],
+                                                            *written_[writer % written_.size()]));
         }
+        for (auto& written : written_)
+            finishers_.push_back(std::make_unique<PartFinisher>(job_.config.io.fsync, *written));
+    }
+
+    /// Parts of a disk go round its writers: the disk's own number, and so many disks on for each further writer.
+    std::uint32_t writer_of_part(std::uint32_t part) const {
+        return input_.disk_of_part(part) + part / input_.output_disks % plan_.writers * input_.output_disks;
     }
 
     void connect() {
-        if (reader_) pipeline_.add("reader", 0, [this] { reader_->run(); });
         unsigned index = 0;
+        for (auto& reader : readers_) pipeline_.add("reader", index++, [&reader] { reader->run(); });
+        index = 0;
         for (auto& sorter : sorters_) pipeline_.add("sorter", index++, [&sorter] { sorter->run(); });
         index = 0;
         for (auto& writer : writers_) pipeline_.add("writer", index++, [&writer] { writer->run(); });
@@ -128,9 +148,9 @@ private:
     PhaseTwoResult result_;
     BufferPool slots_, write_;
     WorkQueue<LoadedPartition> loaded_;
-    std::vector<std::unique_ptr<WorkQueue<SortedPiece>>> sorted_;  // by output disk
-    std::vector<std::unique_ptr<WorkQueue<WrittenPart>>> written_;
-    std::unique_ptr<PartitionReader> reader_;  // absent in a one-pass sort
+    std::vector<std::unique_ptr<WorkQueue<SortedPiece>>> sorted_;   // by writer
+    std::vector<std::unique_ptr<WorkQueue<WrittenPart>>> written_;  // by output disk
+    std::vector<std::unique_ptr<PartitionReader>> readers_;         // none in a one-pass sort
     std::vector<std::unique_ptr<Sorter>> sorters_;
     std::vector<std::unique_ptr<PartWriter>> writers_;
     std::vector<std::unique_ptr<PartFinisher>> finishers_;

@@ -84,12 +84,13 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
     PhaseOnePlan plan;
     const std::uint64_t unit = format.buffer_unit_bytes();
     const bool alone = ranks == 1;
-    plan.readers = pick_workers(config.stages.reader.workers, rank.input_disks, comfort.max_workers);
+    const unsigned disk_workers = std::min(rank.disk_workers, comfort.max_workers);
+    plan.readers = pick_workers(config.stages.reader.workers, rank.input_disks * disk_workers, comfort.max_workers);
     plan.distributors =
         pick_workers(config.stages.distributor.workers, alone ? rank.cores : (rank.cores + 1) / 2, comfort.max_workers);
     plan.logical_disk_distributors =
         alone ? 0 : pick_workers(config.stages.logical_disk_distributor.workers, rank.cores / 2, comfort.max_workers);
-    plan.writers = rank.intermediate_disks;
+    plan.writers = rank.intermediate_disks * disk_workers;
     plan.read_depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
     plan.write_depth = plan.read_depth;
     if (config.io.depth == 0) {
@@ -177,6 +178,7 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
     for (unsigned sorters = most_sorters; sorters > 0; sorters = sorters > 1 ? sorters / 2 : 0) {
         for (const Comfort& comfort : kComforts) {
             plan.sorters = sorters;
+            plan.readers = plan.writers = std::min(rank.disk_workers, comfort.max_workers);
             const unsigned depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
             plan.read_depth = depth * std::max(1u, rank.intermediate_disks);
             if (config.io.depth == 0) {
@@ -185,7 +187,7 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
             }
             plan.write_depth = depth;
             plan.write_bytes = write_bytes_for(config, format, comfort);
-            plan.write_buffers = std::size_t{depth} * std::max(1u, rank.output_disks) + sorters;
+            plan.write_buffers = std::size_t{depth} * plan.writers * std::max(1u, rank.output_disks) + sorters;
             // Best: every sorter busy, one partition ready and one being read; at worst one partition at a time.
             const std::size_t spare_slots = comfort.max_workers >= 8 ? 2 : comfort.max_workers >= 2 ? 1 : 0;
             plan.partition_slots = sorters + spare_slots;

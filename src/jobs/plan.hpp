@@ -19,6 +19,7 @@ struct RankResources {
     std::uint64_t budget_bytes = 0;  ///< this rank's part of its host's budget
     unsigned cores = 1;              ///< cores this rank may use
     unsigned input_disks = 1, intermediate_disks = 1, output_disks = 1;
+    unsigned disk_workers = 1;         ///< readers and writers that each disk is worth
     std::uint64_t input_bytes = 0;     ///< what it reads in phase one
     double weight = 1.0;               ///< share of the output relative to other ranks
     bool shares_output_disks = false;  ///< each rank of the host writes to all output disks of the host
@@ -26,7 +27,8 @@ struct RankResources {
 
 /// Phase one: buffers and workers of one rank. Sizes in bytes, all buffers a multiple of kDirectIoAlign.
 struct PhaseOnePlan {
-    unsigned readers = 1, distributors = 1, logical_disk_distributors = 0, writers = 1;
+    unsigned readers = 1, distributors = 1, logical_disk_distributors = 0,
+             writers = 1;          ///< writers: a multiple of the disks
     std::uint64_t read_bytes = 0;  ///< one read, whole records
     unsigned read_depth = 4;       ///< reads in flight per reader
     std::size_t read_buffers = 0;
@@ -50,7 +52,8 @@ struct PhaseOnePlan {
 /// Phase two: made from the real sizes of the partitions once phase one has ended; planned beforehand for 1.25 of the
 /// mean.
 struct PhaseTwoPlan {
-    unsigned sorters = 1;
+    unsigned sorters = 1, readers = 1;
+    unsigned writers = 1;               ///< of each output disk
     std::uint64_t partition_bytes = 0;  ///< a slot holds the largest partition
     std::size_t partition_slots = 1;
     std::uint64_t scratch_bytes = 0;  ///< tags, per sorter

@@ -15,11 +15,12 @@
 namespace sluice {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankResources, host, budget_bytes, cores, input_disks, intermediate_disks,
-                                   output_disks, shares_output_disks, input_bytes, weight)
+                                   output_disks, disk_workers, shares_output_disks, input_bytes, weight)
 
 namespace {
 
 using Problems = std::vector<std::string>;
+constexpr unsigned kMostCopiersOfADisk = 4;
 
 void note_direct_io(JobContext& job, const std::string& path, const std::string& where, Problems& problems,
                     std::vector<std::string>& cached_disks) {
@@ -27,6 +28,18 @@ void note_direct_io(JobContext& job, const std::string& path, const std::string&
     if (!check.problem.empty()) problems.push_back("[3] " + where + check.problem);
     if (check.is_cached && std::count(cached_disks.begin(), cached_disks.end(), path) == 0)
         cached_disks.push_back(path);
+}
+
+/// One keeps a disk's queue full. Through the page cache, which tmpfs is, a request is a copy by whoever submits it,
+/// and one core's copies are less than the memory can.
+unsigned workers_of_a_disk(const JobContext& job, const std::vector<std::string>& cached_disks, unsigned cores) {
+    if (job.config.io.workers != 0) return job.config.io.workers;
+    for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
+        for (const std::string& path : disk_paths(job, role)) {
+            if (std::count(cached_disks.begin(), cached_disks.end(), path) == 0) return 1;
+        }
+    }
+    return std::min(cores, kMostCopiersOfADisk);
 }
 
 /// Each disk must be a directory that we may write to (inputs: read), on a file system with direct I/O.
@@ -124,8 +137,9 @@ void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
 void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mine, Problems& problems) {
     const MachineLimits limits = read_machine_limits();
     const std::uint64_t requests = std::uint64_t{plan.one.readers} * plan.one.read_depth +
-                                   std::uint64_t{mine.intermediate_disks} * plan.one.write_depth + plan.two.read_depth +
-                                   std::uint64_t{mine.output_disks} * plan.two.write_depth;
+                                   std::uint64_t{plan.one.writers} * plan.one.write_depth +
+                                   std::uint64_t{plan.two.readers} * plan.two.read_depth +
+                                   std::uint64_t{mine.output_disks} * plan.two.writers * plan.two.write_depth;
     if (job.config.io.backend == "libaio" && limits.aio_used + requests * job.place.local_ranks > limits.aio_max) {
         problems.push_back("[3] host " + job.place.host + ": " + std::to_string(requests * job.place.local_ranks) +
                            " asynchronous requests planned, fs.aio-nr is " + std::to_string(limits.aio_used) +
@@ -213,6 +227,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     mine.host = job.place.host;
     mine.budget_bytes = budget_of_rank(job, options);
     mine.cores = std::max(1u, options.cores);
+    mine.disk_workers = workers_of_a_disk(job, prepared.cached_disks, mine.cores);
     mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);  // a host's weight, shared by its ranks
     mine.input_disks = std::max<unsigned>(
         1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::input).size()).size()));

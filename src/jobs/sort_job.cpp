@@ -41,9 +41,10 @@ public:
             held_.push_back(job.files.hold(path));
             IoFile* file = files_.back().get();
             if (job.config.io.preallocate) file->preallocate(capacity);
-            space_.push_back(std::make_unique<ExtentLog>(path, capacity, [&job, file](std::uint64_t bytes) {
-                if (job.config.io.preallocate) file->preallocate(bytes);
-            }));
+            space_.push_back(
+                std::make_unique<ExtentLog>(job.executor, path, capacity, [&job, file](std::uint64_t bytes) {
+                    if (job.config.io.preallocate) file->preallocate(bytes);
+                }));
         }
     }
     ~Logs() {
@@ -157,15 +158,23 @@ std::size_t extents_to_expect(const SortPlan& plan, const RankPlan& mine) {
     return std::min<std::uint64_t>(most, 8 * kMiB / sizeof(Extent) / std::max(1u, mine.partitions));
 }
 
-/// Readers take the rank's slices in turn, so that several input disks work at once.
-std::vector<std::vector<ReadRange>> ranges_by_reader(const std::vector<InputSlice>& slices, unsigned readers) {
-    std::map<std::string, unsigned> reader_of_directory;
+/// Readers take the rank's directories in turn, so that several input disks work at once; where there are more readers
+/// than directories, each takes an equal part of every slice of its directory.
+std::vector<std::vector<ReadRange>> ranges_by_reader(const std::vector<InputSlice>& slices, unsigned readers,
+                                                     std::uint64_t unit_bytes) {
+    std::map<std::string, std::size_t> numbers;
+    for (const InputSlice& slice : slices) numbers.emplace(directory_of(slice.path), numbers.size());
     std::vector<std::vector<ReadRange>> ranges(std::max(1u, readers));
     for (const InputSlice& slice : slices) {
-        const std::string directory = slice.path.substr(0, slice.path.rfind('/'));
-        const auto [found, fresh] = reader_of_directory.emplace(
-            directory, static_cast<unsigned>(reader_of_directory.size()) % std::max(1u, readers));
-        ranges[found->second].push_back({slice.path, slice.offset, slice.bytes});
+        const std::size_t first = numbers.at(directory_of(slice.path)) % ranges.size();
+        const std::size_t here = ceil_div(ranges.size() - first, numbers.size());
+        std::uint64_t begin = 0;
+        for (std::size_t part = 1; part <= here; ++part) {
+            const std::uint64_t end = part == here ? slice.bytes : round_down(slice.bytes / here * part, unit_bytes);
+            if (begin < end)
+                ranges[first + (part - 1) * numbers.size()].push_back({slice.path, slice.offset + begin, end - begin});
+            begin = end;
+        }
     }
     return ranges;
 }
@@ -372,7 +381,7 @@ Distributed distribute(JobContext& job, const PreparedSort& prepared, const Sort
     const RankPlan& mine = plan.ranks[job.rank()];
     Distributed made;
     made.arena = job.make_arena(mine.mapped_bytes());
-    const auto ranges = ranges_by_reader(prepared.slices, mine.one.readers);
+    const auto ranges = ranges_by_reader(prepared.slices, mine.one.readers, plan.format.slice_unit_bytes());
     made.shares = sampled ? partition_shares(plan.ownership, prepared.resources)
                           : std::vector<double>(plan.ownership.partitions(), 1.0 / plan.ownership.partitions());
     made.partitioner = make_partitioner(job, *made.arena, prepared, ranges, made.shares, sampled, result, live);

@@ -43,7 +43,7 @@ struct OutputConfig {
 struct IoConfig {
     std::string backend = "libaio", direct = "on";
     std::uint64_t read_size_bytes = 0, write_size_bytes = 0, chunk_size_bytes = 0, extent_size_bytes = 0;
-    std::uint32_t depth = 0;
+    std::uint32_t depth = 0, workers = 0;
     bool fsync = true, preallocate = true;
 };
 struct NetConfig {

@@ -219,6 +219,10 @@ void add_io(std::vector<Option>& t) {
     t.push_back(size_option("io.extent_size", 4 * kKiB, 64 * kMiB, "chained write worth issuing at once; 0B: planned",
                             SLUICE_FIELD(io.extent_size_bytes)));
     t.push_back(integer_option("io.depth", 0, 1024, "requests in flight per disk; 0: planned", SLUICE_FIELD(io.depth)));
+    t.push_back(integer_option("io.workers", 0, 64,
+                               "readers and writers of each disk; 0: planned, one, or one a core where each request is "
+                               "a copy by its caller (page cache, tmpfs)",
+                               SLUICE_FIELD(io.workers)));
     t.push_back(boolean_option("io.fsync", "sync the output before it counts as sorted", SLUICE_FIELD(io.fsync)));
     t.push_back(boolean_option("io.preallocate", "reserve the blocks of files before writing them",
                                SLUICE_FIELD(io.preallocate)));
@@ -236,7 +240,8 @@ void add_network_and_workers(std::vector<Option>& t) {
                                SLUICE_FIELD(net.send_buffers)));
     t.push_back(integer_option("net.receive_buffers", 0, 1 << 20, "messages arriving or being distributed; 0: planned",
                                SLUICE_FIELD(net.receive_buffers)));
-    t.push_back(integer_option("stages.reader.workers", 0, 1024, "phase one readers per rank; 0: one a disk",
+    t.push_back(integer_option("stages.reader.workers", 0, 1024,
+                               "phase one readers per rank; 0: io.workers of each disk",
                                SLUICE_FIELD(stages.reader.workers)));
     t.push_back(integer_option("stages.distributor.workers", 0, 1024, "node distributors per rank; 0: planned",
                                SLUICE_FIELD(stages.distributor.workers)));

@@ -51,7 +51,8 @@ void LogWriter::submit(std::size_t slot) {
         pieces_.push_back(chunk.storage().first(padded));
         written_bytes += padded;
     }
-    slots_[slot].extent = {disk_, log_.allocate(written_bytes), written_bytes, record_bytes, sequence_++, 0};
+    const auto [offset, sequence] = log_.allocate(written_bytes);
+    slots_[slot].extent = {disk_, offset, written_bytes, record_bytes, sequence, 0};
     bytes_in_flight_ += written_bytes;
     queue_->write(file_, slots_[slot].extent.offset, pieces_, slot);
 }

@@ -10,8 +10,8 @@
 
 namespace sluice {
 
-/// One worker per instance and disk. Takes the longest chain whenever the disk has room for one more request, so a
-/// faster disk takes more. Needs no buffer to make progress.
+/// One worker per instance, one or more of them a disk. Takes the longest chain whenever the disk has room for one more
+/// request, so a faster disk takes more. Needs no buffer to make progress.
 class LogWriter {
 public:
     /// @param disk   number of this disk in the extent index.
@@ -38,7 +38,7 @@ private:
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
     std::vector<std::span<const std::byte>> pieces_;
-    std::uint64_t sequence_ = 0, most_bytes_ = 0, bytes_in_flight_ = 0;
+    std::uint64_t most_bytes_ = 0, bytes_in_flight_ = 0;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 

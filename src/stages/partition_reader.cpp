@@ -12,7 +12,8 @@ namespace sluice {
 
 PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index,
                                  std::uint32_t partitions, std::uint64_t read_bytes, InFlight flight,
-                                 PaddedChunks chunks, BufferPool& slots, WorkQueue<LoadedPartition>& output)
+                                 PaddedChunks chunks, BufferPool& slots, WorkQueue<LoadedPartition>& output,
+                                 Share share)
     : logs_(std::move(logs)),
       index_(index),
       partitions_(partitions),
@@ -20,6 +21,7 @@ PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, 
       chunks_(chunks),
       slots_(slots),
       output_(output),
+      share_(share),
       loading_(slots.count()),
       expected_(flight.requests),
       slot_of_(flight.requests),
@@ -31,7 +33,7 @@ PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, 
 }
 
 void PartitionReader::run() {
-    for (std::uint32_t partition = 0; partition < partitions_; ++partition) load(partition);
+    for (std::uint32_t partition = share_.first; partition < partitions_; partition += share_.step) load(partition);
     while (queue_->in_flight() > 0) collect(1);
     output_.producer_done();
 }

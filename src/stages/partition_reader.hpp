@@ -27,10 +27,13 @@ struct PaddedChunks {
     std::uint64_t bytes = 0, record_bytes = 0;
 };
 
-/// One worker per rank. Reads partitions in key order; their extents lie on all intermediate disks, so all disks work
-/// at once, and the next partition is read while memory for it is free.
+/// One worker per rank, or several that take partitions in turn. Reads partitions in key order; their extents lie on
+/// all intermediate disks, so all disks work at once, and the next partition is read while memory for it is free.
 class PartitionReader {
 public:
+    struct Share {
+        std::uint32_t first = 0, step = 1;  ///< every step-th partition from the first one
+    };
     /// @param logs       by disk number of the extent index.
     /// @param slots      buffers that hold the largest partition, padded to kDirectIoAlign.
     /// @param read_bytes largest single request; a multiple of kDirectIoAlign.
@@ -38,7 +41,7 @@ public:
     /// @param chunks     how the extents' chunks are padded: such partitions are made contiguous here once loaded.
     PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions,
                     std::uint64_t read_bytes, InFlight flight, PaddedChunks chunks, BufferPool& slots,
-                    WorkQueue<LoadedPartition>& output);
+                    WorkQueue<LoadedPartition>& output, Share share);
     void run();
     /// When the first read was submitted, by the executor's clock; 0: none was.
     std::uint64_t first_read_ns() const { return first_read_ns_; }
@@ -64,6 +67,7 @@ private:
     PaddedChunks chunks_;
     BufferPool& slots_;
     WorkQueue<LoadedPartition>& output_;
+    Share share_;
     std::vector<Loading> loading_;  // by slot number, as many as the pool has buffers
     std::vector<std::size_t> free_;
     std::vector<IoCompletion> done_;

@@ -199,6 +199,14 @@ def memory_is_no_disk_unless_it_is_said():
             for disk in cached:
                 h.check(out.count(f"NOTE cached: disk '{disk}'") == 1, f"'{disk}' is not named once:\n{out}")
             h.check(out.count("NOTE cached") == len(cached), out)
+        # Each request is a copy by whoever submits it: as many of them as cores, where no disk is behind it, or as told.
+        cores = min(len(os.sched_getaffinity(0)), 4)
+        for words, workers in (([], 1), (["io.direct=off"], cores), (["io.direct=off", "io.workers=3"], 3), (["io.workers=2"], 2)):
+            words = [x for word in ["run.overwrite=true", "io.direct=attempt", *words] for x in ("--set", word)]
+            out = h.must(h.sluice(["sort", config, *words]), "sort")
+            rank = h.newest_result(w)["ranks"][0]
+            found = [stage["workers"] for phase in ("phase_one", "phase_two") for stage in rank[phase]["stages"] if stage["stage"] in ("reader", "writer")]
+            h.check(h.result_line(out)["status"] == "VALID" and found == 4 * [workers], f"{words}: {found}, not {workers}:\n{out}")
         out = h.must(h.sluice(["sort", *w.options, *SMALL, "--set", "run.overwrite=true"]), "sort by direct I/O")
         h.check("cached" not in out and not h.newest_result(w)["cached"], out)
 

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "io/extent_index_file.hpp"
 #include "io/io_fixture.hpp"
@@ -17,16 +20,17 @@ constexpr std::uint64_t kBlock = kDirectIoAlign;
 TEST(ExtentLog, GrowsInStepsWhileTheDiskHasRoomAndThenByWhatIsNeeded) {
     constexpr std::uint64_t kStart = 64 * kBlock, kDisk = std::uint64_t{20} << 20;
     std::vector<std::uint64_t> asked;
-    ExtentLog log("/disk/log-0", kStart, [&](std::uint64_t bytes) {
+    ThreadExecutor executor;
+    ExtentLog log(executor, "/disk/log-0", kStart, [&](std::uint64_t bytes) {
         asked.push_back(bytes);
         if (bytes > kDisk) throw Error(Errc::space, "the disk has 20 MiB");
     });
-    EXPECT_EQ(log.allocate(kStart), 0u);
+    EXPECT_EQ(log.allocate(kStart).offset, 0u);
     EXPECT_TRUE(asked.empty());
-    EXPECT_EQ(log.allocate(kBlock), kStart);
+    EXPECT_EQ(log.allocate(kBlock).offset, kStart);
     ASSERT_EQ(asked.size(), 1u);
     EXPECT_GE(asked[0], kStart + kBlock);
-    EXPECT_EQ(log.allocate(asked[0] - kStart - kBlock), kStart + kBlock) << "what was grown needs no asking";
+    EXPECT_EQ(log.allocate(asked[0] - kStart - kBlock).offset, kStart + kBlock) << "what was grown needs no asking";
     ASSERT_EQ(asked.size(), 1u);
     log.allocate(kBlock);  // the next whole step is more than the disk has
     ASSERT_EQ(asked.size(), 3u);
@@ -39,9 +43,10 @@ TEST(ExtentLog, GrowsInStepsWhileTheDiskHasRoomAndThenByWhatIsNeeded) {
 }
 
 TEST(ExtentLog, PlacesExtentsOneAfterTheOtherUpToItsCapacity) {
-    ExtentLog log("/disk/log-0", 10 * kBlock);
-    EXPECT_EQ(log.allocate(4 * kBlock), 0u);
-    EXPECT_EQ(log.allocate(6 * kBlock), 4 * kBlock);
+    ThreadExecutor executor;
+    ExtentLog log(executor, "/disk/log-0", 10 * kBlock);
+    EXPECT_EQ(log.allocate(4 * kBlock).offset, 0u);
+    EXPECT_EQ(log.allocate(6 * kBlock).offset, 4 * kBlock);
     EXPECT_EQ(log.used_bytes(), 10 * kBlock);
     const Caught full = error_of([&] { log.allocate(kBlock); });
     EXPECT_EQ(full.code, 9);
@@ -49,6 +54,33 @@ TEST(ExtentLog, PlacesExtentsOneAfterTheOtherUpToItsCapacity) {
     EXPECT_EQ(log.used_bytes(), 10 * kBlock);
     EXPECT_EQ(error_of([&] { log.allocate(~std::uint64_t{0} - 4095); }).code, 9) << "no sum wraps around";
     EXPECT_EQ(error_of([&] { log.allocate(100); }).code, 1) << "the next extent would not be aligned";
+}
+
+TEST(ExtentLog, SeveralWritersNeverGetTheSamePlace) {
+    constexpr std::uint64_t kEach = 2000, kWriters = 4;
+    ThreadExecutor executor;
+    ExtentLog log(executor, "/disk/log-0", kEach * kWriters * 3 * kBlock);
+    std::vector<std::vector<std::pair<ExtentLog::Place, std::uint64_t>>> got(kWriters);
+    std::vector<std::thread> writers;
+    for (std::uint64_t writer = 0; writer < kWriters; ++writer) {
+        writers.emplace_back([&, writer] {
+            for (std::uint64_t i = 0; i < kEach; ++i) {
+                const std::uint64_t bytes = (1 + (i + writer) % 3) * kBlock;
+                got[writer].emplace_back(log.allocate(bytes), bytes);
+            }
+        });
+    }
+    for (auto& writer : writers) writer.join();
+    std::vector<std::pair<ExtentLog::Place, std::uint64_t>> all;
+    for (const auto& mine : got) all.insert(all.end(), mine.begin(), mine.end());
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first.offset < b.first.offset; });
+    std::uint64_t at = 0, number = 0;
+    for (const auto& [place, bytes] : all) {
+        ASSERT_EQ(place.offset, at);
+        ASSERT_EQ(place.sequence, number++) << "numbered as they lie";
+        at += bytes;
+    }
+    EXPECT_EQ(log.used_bytes(), at);
 }
 
 TEST(ExtentIndex, PaddedExtentComesLastAndDisksAreReadForward) {

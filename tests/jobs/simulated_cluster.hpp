@@ -264,6 +264,7 @@ private:
         config.keys.samples = shape_.samples;
         config.io.depth = shape_.depth;
         config.io.read_size_bytes = config.io.write_size_bytes = config.io.chunk_size_bytes = 4096;
+        config.io.workers = 1 + static_cast<std::uint32_t>(shape_.seed / 2 % 3);
         config.net.buffer_size_bytes = 4096;
         config.net.transport = shape_.transport;
         config.stages.distributor.workers = shape_.distributors;
