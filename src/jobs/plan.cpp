@@ -21,6 +21,9 @@ constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 // A round of alltoallv begins when the last one's words have come, behind its data, from everybody: with so many
 // buffers for each peer the link has work meanwhile. rma waits for slots to come back from one peer, not from all.
 constexpr std::size_t kDeepRoundBuffers = 28, kDeepSlots = 4;
+// On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere. With
+// ten a shuffle by p2p went at 0.82 of its limit on two ranks, with four at 0.70; the other transports gained nothing.
+constexpr std::size_t kSpareMessages = 4, kSpareMessagesOfOneHost = 10;
 constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // DESIGN.md chapter 11: read at random as fast as in sequence
 constexpr std::uint64_t kLongestExtentBytes = 4 * kMiB;
 constexpr unsigned kShortRequests = 4;  // for shorter extents, so many times the requests in flight: the same bytes
@@ -69,6 +72,7 @@ Comfort between(Comfort comfort, const std::vector<RankResources>& ranks) {
     const bool several_hosts =
         std::any_of(ranks.begin(), ranks.end(), [&](const RankResources& r) { return r.host != ranks.front().host; });
     if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
+    comfort.one_host = !several_hosts && comfort.message_bytes == kWantedMessageBytes;
     comfort.deep_rounds = comfort.deep_rounds && several_hosts;
     return comfort;
 }
@@ -110,8 +114,9 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
         plan.message_bytes = round_up(kHeaderBytes + round_down(payload, format.record_bytes), kDirectIoAlign);
         const std::size_t peers = ranks - 1;
         const std::string& transport = config.net.transport;
+        const std::size_t wanted = comfort.one_host && transport == "p2p" ? kSpareMessagesOfOneHost : kSpareMessages;
         const std::size_t deep = comfort.deep_rounds && transport == "alltoallv" ? kDeepRoundBuffers * peers : 0;
-        const std::size_t spare = std::max(deep, comfort.spare_buffers ? std::max<std::size_t>(4, peers / 4) : 0);
+        const std::size_t spare = std::max(deep, comfort.spare_buffers ? std::max(wanted, peers / 4) : 0);
         plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
         plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
         const std::size_t planned = comfort.deep_rounds && transport == "rma" ? kDeepSlots * peers

@@ -24,7 +24,8 @@ struct Comfort {
     unsigned depth = kWantedDepth, max_workers = 64;
     bool spare_buffers = true;
     bool deep_rounds =
-        false;  ///< many messages for each peer, where hosts are apart and the transport waits for answers
+        false;              ///< many messages for each peer, where hosts are apart and the transport waits for answers
+    bool one_host = false;  ///< all ranks share its cores
 };
 std::span<const Comfort> comforts();
 
