@@ -6,6 +6,7 @@
 
 #include "io/io_backend.hpp"
 #include "jobs/cluster.hpp"
+#include "jobs/plan.hpp"
 #include "net/transport_kind.hpp"
 #include "runtime/units.hpp"
 
@@ -34,11 +35,20 @@ std::uint64_t content_of(std::uint64_t source, std::uint64_t destination, std::u
     return (source << 52) ^ (destination << 40) ^ number * 0xD1342543DE82EF95ull;
 }
 
-/// Buffers for one transport and message size on this rank; the plan of a sort has as many of them, or more.
+/// Buffers for one transport and message size on this rank: as many as a sort plans, as far as the memory goes.
 struct Buffers {
-    Buffers(JobContext& job, const NetFabric& fabric, Arena& arena, const std::string& transport, std::uint64_t bytes)
-        : send_count(count(job.ranks())),
-          receive_count(usable_receive_buffers(transport, count(job.ranks()) + 1, job.ranks())),
+    struct Counts {
+        Counts(const std::string& transport, std::size_t ranks, std::size_t spare)
+            : send(ranks - 1 + spare), receive(usable_receive_buffers(transport, send + 1, ranks)) {}
+        std::uint64_t bytes(std::uint64_t message_bytes) const {
+            return (send + receive) * round_up(message_bytes, kDirectIoAlign);
+        }
+        std::size_t send, receive;
+    };
+    Buffers(JobContext& job, const NetFabric& fabric, Arena& arena, const std::string& transport, Counts counts,
+            std::uint64_t bytes)
+        : send_count(counts.send),
+          receive_count(counts.receive),
           buffer_bytes(round_up(bytes, kDirectIoAlign)),
           send(job.executor, "send", arena.take(send_count * buffer_bytes, kDirectIoAlign, "send"), buffer_bytes,
                send_count),
@@ -47,11 +57,6 @@ struct Buffers {
                   window ? window->memory() : arena.take(receive_count * buffer_bytes, kDirectIoAlign, "receive"),
                   buffer_bytes, receive_count) {
         receive.on_return([&job] { job.doorbell.ring(); });
-    }
-    static std::size_t count(std::size_t ranks) { return ranks - 1 + std::max<std::size_t>(4, (ranks - 1) / 4); }
-    static std::uint64_t most_bytes(std::size_t ranks, std::uint64_t message_bytes) {
-        const std::size_t receive = usable_receive_buffers("rma", count(ranks) + 1, ranks);
-        return (count(ranks) + receive) * round_up(message_bytes, kDirectIoAlign);
     }
 
     std::size_t send_count, receive_count;
@@ -217,7 +222,11 @@ public:
 
     BenchNetResult run() {
         const std::uint64_t largest = *std::max_element(options_.message_bytes.begin(), options_.message_bytes.end());
-        const std::uint64_t bytes = Buffers::most_bytes(job_.ranks(), largest);
+        std::uint64_t bytes = 0;
+        for (const std::string& transport : options_.transports) {
+            for (const std::uint64_t message_bytes : options_.message_bytes)
+                bytes = std::max(bytes, counts(transport, message_bytes).bytes(message_bytes));
+        }
         if (bytes > options_.memory_bytes) {
             throw Error(Errc::config, "--sizes: messages of " + format_bytes(largest) + " on " +
                                           std::to_string(job_.ranks()) + " ranks need " + format_bytes(bytes) +
@@ -230,7 +239,7 @@ public:
         for (const std::string& transport : options_.transports) {
             for (const std::uint64_t message_bytes : options_.message_bytes) {
                 arena->reset();
-                Buffers buffers(job_, fabric_, *arena, transport, message_bytes);
+                Buffers buffers(job_, fabric_, *arena, transport, counts(transport, message_bytes), message_bytes);
                 for (const TrafficPattern& pattern : options_.patterns)
                     result.rows.push_back(measure(buffers, transport, pattern, message_bytes));
                 if (options_.ping_pong) result.rows.push_back(measure_latency(buffers, transport, message_bytes));
@@ -242,6 +251,16 @@ public:
     }
 
 private:
+    static constexpr std::size_t kLeastSpare = 4;
+    /// Fewer than a sort has where its messages would need more than the memory that may be used.
+    Buffers::Counts counts(const std::string& transport, std::uint64_t message_bytes) const {
+        const bool several_hosts =
+            std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& h) { return h != hosts_[0]; });
+        for (std::size_t spare = spare_messages(transport, job_.ranks() - 1, several_hosts);; spare /= 2) {
+            const Buffers::Counts found(transport, job_.ranks(), std::max(kLeastSpare, spare));
+            if (spare <= kLeastSpare || found.bytes(message_bytes) <= options_.memory_bytes) return found;
+        }
+    }
     /// The figure of every rank, on all ranks.
     std::vector<double> of_all_ranks(double mine) const {
         std::vector<double> all;

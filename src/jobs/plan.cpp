@@ -22,7 +22,9 @@ constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 // buffers for each peer the link has work meanwhile. rma waits for slots to come back from one peer, not from all.
 constexpr std::size_t kDeepRoundBuffers = 28, kDeepSlots = 4;
 // On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere. With
-// ten a shuffle by p2p went at 0.82 of its limit on two ranks, with four at 0.70; the other transports gained nothing.
+// ten a shuffle went at 0.82 (p2p) and 0.71 (rma) of its limit on two ranks, with four at 0.70 and 0.67; alltoallv,
+// which moves all there is in a round, gained nothing, but with messages of 2 MiB went at 0.78 instead of 0.65.
+constexpr std::uint64_t kWantedRoundMessageBytes = 2 * kMiB;
 constexpr std::size_t kSpareMessages = 4, kSpareMessagesOfOneHost = 10;
 constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // DESIGN.md chapter 11: read at random as fast as in sequence
 constexpr std::uint64_t kLongestExtentBytes = 4 * kMiB;
@@ -109,14 +111,17 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
     plan.read_buffers = comfort.spare_buffers ? plan.readers * plan.read_depth + plan.distributors + 1 : plan.readers;
     plan.chunk_bytes = chunk_bytes_for(format, chunk_limit(config, format, comfort.spare_buffers));
     if (!alone) {
+        const std::string& transport = config.net.transport;
+        const std::uint64_t wanted_bytes =
+            comfort.one_host && transport == "alltoallv" ? kWantedRoundMessageBytes : comfort.message_bytes;
         const std::uint64_t payload = std::max<std::uint64_t>(
-            format.record_bytes, pick(config.net.buffer_size_bytes, comfort.message_bytes) - kHeaderBytes);
+            format.record_bytes, pick(config.net.buffer_size_bytes, wanted_bytes) - kHeaderBytes);
         plan.message_bytes = round_up(kHeaderBytes + round_down(payload, format.record_bytes), kDirectIoAlign);
         const std::size_t peers = ranks - 1;
-        const std::string& transport = config.net.transport;
-        const std::size_t wanted = comfort.one_host && transport == "p2p" ? kSpareMessagesOfOneHost : kSpareMessages;
-        const std::size_t deep = comfort.deep_rounds && transport == "alltoallv" ? kDeepRoundBuffers * peers : 0;
-        const std::size_t spare = std::max(deep, comfort.spare_buffers ? std::max(wanted, peers / 4) : 0);
+        const bool roomy = comfort.deep_rounds || comfort.one_host;
+        const std::size_t spare = roomy                   ? spare_messages(transport, peers, comfort.deep_rounds)
+                                  : comfort.spare_buffers ? std::max(kSpareMessages, peers / 4)
+                                                          : 0;
         plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
         plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
         const std::size_t planned = comfort.deep_rounds && transport == "rma" ? kDeepSlots * peers
@@ -388,6 +393,11 @@ SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vec
 }  // namespace planning
 
 using namespace planning;
+
+std::size_t spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
+    if (several_hosts && transport == "alltoallv") return kDeepRoundBuffers * peers;
+    return std::max(!several_hosts && transport != "alltoallv" ? kSpareMessagesOfOneHost : kSpareMessages, peers / 4);
+}
 
 std::uint64_t PhaseOnePlan::memory_bytes() const { return fixed_bytes(*this) + chunks * chunk_bytes; }
 

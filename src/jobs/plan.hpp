@@ -96,6 +96,9 @@ std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t re
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget = false);
 
+/// Messages that a rank with memory to spare has beyond one for each worker and peer. `bench net` has as many.
+std::size_t spare_messages(const std::string& transport, std::size_t peers, bool several_hosts);
+
 /// Phase two for one rank, from the size of its largest partition; nullopt when not even one partition at a time fits.
 std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
                                            std::uint64_t largest_partition_bytes);

@@ -80,8 +80,10 @@ public:
             const std::uint64_t seal = seal_of(full.buffer.data());
             std::memcpy(full.buffer.storage().data() + offsetof(MessageHeader, seal), &seal, sizeof seal);
         }
-        const std::uint64_t slot = peer.empty_slots.back();
-        peer.empty_slots.pop_back();
+        // The one that came back first: its lines have had the longest time to leave the receiver's cache, from where a
+        // store would have to take each of them.
+        const std::uint64_t slot = peer.empty_slots.front();
+        peer.empty_slots.erase(peer.empty_slots.begin());
         const std::uint64_t bytes = full.buffer.size();
         const std::uint64_t offset = (position(rank_, full.destination) * peer.slots_each + slot) * peer.slot_bytes;
         Put& put = peer.puts.emplace_back(Put{std::move(full.buffer), slot, bytes});

@@ -36,6 +36,36 @@ TEST(HostPlan, MessagesFitTheReceiveBuffersOfTheRankWithLeastMemory) {
     EXPECT_LE(mixed.ranks[1].one.memory_bytes(), 28 * kMiB);
 }
 
+TEST(HostPlan, OneHostHasMessagesToSpareForTheTurnsOfItsThreads) {
+    const auto spare_of = [](const char* transport, const char* other_host) {
+        Config config;
+        config.net.transport = transport;
+        const SortPlan plan = plan_sort(config, kGensortFormat, {rank_of("a", 1, kGiB), rank_of(other_host, 1, kGiB)});
+        const PhaseOnePlan& one = plan.ranks[0].one;
+        return one.send_buffers - one.distributors;
+    };
+    EXPECT_EQ(spare_of("p2p", "a"), 10u);
+    EXPECT_EQ(spare_of("p2p", "b"), 4u);
+    EXPECT_EQ(spare_of("rma", "a"), 10u);
+    EXPECT_EQ(spare_of("rma", "b"), 4u);
+    EXPECT_EQ(spare_of("alltoallv", "a"), 4u);
+}
+
+TEST(HostPlan, RoundsOnOneHostAreOfLargerMessages) {
+    Config config;
+    const auto message_of = [&](const char* other_host) {
+        return plan_sort(config, kGensortFormat, {rank_of("a", 1, kGiB), rank_of(other_host, 1, kGiB)})
+            .ranks[0]
+            .one.message_bytes;
+    };
+    const std::uint64_t usual = message_of("a"), between_hosts = message_of("b");
+    config.net.transport = "alltoallv";
+    EXPECT_NEAR(static_cast<double>(message_of("a")), 2.0 * static_cast<double>(usual), 8192);
+    EXPECT_EQ(message_of("b"), between_hosts);
+    config.net.buffer_size_bytes = 256 * kKiB;
+    EXPECT_LE(message_of("a"), 256 * kKiB + 4096);
+}
+
 TEST(HostPlan, OneRankNeedsNoMessages) {
     EXPECT_EQ(plan_sort(Config{}, kGensortFormat, {rank_of("a", 1, kGiB)}).ranks[0].one.message_bytes, 0u);
 }
