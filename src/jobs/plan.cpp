@@ -20,7 +20,7 @@ namespace {
 constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 // A round of alltoallv begins when the last one's words have come, behind its data, from everybody: with so many
 // buffers for each peer the link has work meanwhile. rma waits for slots to come back from one peer, not from all.
-constexpr std::size_t kDeepRoundBuffers = 28, kDeepSlots = 4;
+constexpr std::size_t kDeepRoundBuffers = 28, kDeepSlots = 3;
 // On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere. With
 // ten a shuffle went at 0.82 (p2p) and 0.71 (rma) of its limit on two ranks, with four at 0.70 and 0.67; alltoallv,
 // which moves all there is in a round, gained nothing, but with messages of 2 MiB went at 0.78 instead of 0.65.
@@ -124,9 +124,8 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
                                                           : 0;
         plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
         plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
-        const std::size_t planned = comfort.deep_rounds && transport == "rma" ? kDeepSlots * peers
-                                    : comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors
-                                                            : plan.least_receive_buffers;
+        const std::size_t planned =
+            comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors : plan.least_receive_buffers;
         plan.receive_in_window = transport == "rma";
         plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
     }
@@ -396,6 +395,7 @@ using namespace planning;
 
 std::size_t spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
     if (several_hosts && transport == "alltoallv") return kDeepRoundBuffers * peers;
+    if (several_hosts && transport == "rma") return std::max(kSpareMessages, kDeepSlots * peers);
     return std::max(!several_hosts && transport != "alltoallv" ? kSpareMessagesOfOneHost : kSpareMessages, peers / 4);
 }
 
