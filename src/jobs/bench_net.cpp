@@ -43,6 +43,12 @@ struct Buffers {
         std::uint64_t bytes(std::uint64_t message_bytes) const {
             return (send + receive) * round_up(message_bytes, kDirectIoAlign);
         }
+        std::uint64_t window_bytes(std::uint64_t message_bytes) const {
+            return receive * round_up(message_bytes, kDirectIoAlign);
+        }
+        std::uint64_t arena_bytes(const std::string& transport, std::uint64_t message_bytes) const {
+            return bytes(message_bytes) - (transport == "rma" ? window_bytes(message_bytes) : 0);
+        }
         std::size_t send, receive;
     };
     Buffers(JobContext& job, const NetFabric& fabric, Arena& arena, const std::string& transport, Counts counts,
@@ -222,18 +228,23 @@ public:
 
     BenchNetResult run() {
         const std::uint64_t largest = *std::max_element(options_.message_bytes.begin(), options_.message_bytes.end());
-        std::uint64_t bytes = 0;
+        std::uint64_t bytes = 0, arena_bytes = 0;  // the window of rma is beside the arena
         for (const std::string& transport : options_.transports) {
-            for (const std::uint64_t message_bytes : options_.message_bytes)
-                bytes = std::max(bytes, counts(transport, message_bytes).bytes(message_bytes));
+            for (const std::uint64_t message_bytes : options_.message_bytes) {
+                const Buffers::Counts found = counts(transport, message_bytes);
+                bytes = std::max(bytes, found.bytes(message_bytes));
+                arena_bytes = std::max(arena_bytes, found.arena_bytes(transport, message_bytes));
+            }
         }
+        if (std::count(options_.transports.begin(), options_.transports.end(), "rma") > 0)
+            bytes = std::max(bytes, arena_bytes + counts("rma", largest).window_bytes(largest));
         if (bytes > options_.memory_bytes) {
             throw Error(Errc::config, "--sizes: messages of " + format_bytes(largest) + " on " +
                                           std::to_string(job_.ranks()) + " ranks need " + format_bytes(bytes) +
                                           " of buffers a rank, " + format_bytes(options_.memory_bytes) +
                                           " may be used; use smaller ones or raise memory.budget");
         }
-        const auto arena = job_.make_arena(bytes + kMiB);
+        const auto arena = job_.make_arena(arena_bytes + kMiB);
         BenchNetResult result;
         result.hosts = hosts_;
         for (const std::string& transport : options_.transports) {

@@ -1,8 +1,18 @@
 #include "net/message_ledger.hpp"
 
+#include <chrono>
 #include <cstring>
 
 namespace sluice {
+namespace {
+
+std::uint64_t now_ns() {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count());
+}
+
+}  // namespace
 
 void MessageLedger::address(MessageHeader& header, std::uint32_t destination) {
     header.run_id = run_id_;
@@ -21,6 +31,14 @@ void MessageLedger::stamp(Buffer& full, std::uint32_t destination, std::uint64_t
     counted.sent_bytes += full.size() - kHeaderBytes;
     counted.sent_records += header.record_count;
     ++counted.sent_messages;
+}
+
+void MessageLedger::note_busy(std::uint32_t destination, bool busy) {
+    std::uint64_t& since_ns = busy_since_ns_[destination];
+    if (busy == (since_ns != 0)) return;
+    const std::uint64_t at_ns = now_ns();
+    if (!busy) counters_[destination].send_busy_ns += at_ns - since_ns;
+    since_ns = busy ? at_ns : 0;
 }
 
 MessageHeader MessageLedger::last_message(std::uint32_t destination) {

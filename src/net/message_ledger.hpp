@@ -17,7 +17,12 @@ inline constexpr std::uint32_t kLastFlag = 1;  ///< MessageHeader::flags: no mes
 class MessageLedger {
 public:
     MessageLedger(std::uint32_t rank, std::uint32_t ranks, std::uint64_t run_id)
-        : run_id_(run_id), rank_(rank), next_sent_(ranks), next_received_(ranks), counters_(ranks) {}
+        : run_id_(run_id),
+          rank_(rank),
+          next_sent_(ranks),
+          next_received_(ranks),
+          busy_since_ns_(ranks),
+          counters_(ranks) {}
 
     /// Fills in the header in front of the records of `full` and counts the message. The distributor has set
     /// record_count and checksum.
@@ -33,8 +38,10 @@ public:
     std::uint64_t sent_to(std::uint32_t destination) const { return next_sent_[destination]; }
     std::uint64_t received_from(std::uint32_t source) const { return next_received_[source]; }
     const std::vector<PeerCounters>& counters() const noexcept { return counters_; }
-    /// For transports that can tell how long at least one message to a peer was under way.
-    void add_send_busy_ns(std::uint32_t destination, std::uint64_t ns) { counters_[destination].send_busy_ns += ns; }
+    /// For transports that can tell: the link is busy while a message is under way, or waits for one of those before it
+    /// to arrive. TCP takes small messages at once, and then only the answers that do not come show that the link is
+    /// slow.
+    void note_busy(std::uint32_t destination, bool busy);
     /// Throws Error(integrity): "message from rank S to rank R " + what.
     [[noreturn]] void refuse(std::uint32_t source, const std::string& what) const;
 
@@ -44,6 +51,7 @@ private:
     std::uint64_t run_id_;
     std::uint32_t rank_;
     std::vector<std::uint64_t> next_sent_, next_received_;  // by peer
+    std::vector<std::uint64_t> busy_since_ns_;              // by peer; 0: it is not
     std::vector<PeerCounters> counters_;
 };
 

@@ -1,7 +1,6 @@
 #include "net/p2p_transport.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "net/message_ledger.hpp"
@@ -9,12 +8,6 @@
 
 namespace sluice {
 namespace {
-
-std::uint64_t now_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
-}
 
 class P2pTransport final : public Transport {
 public:
@@ -99,7 +92,6 @@ private:
         std::uint64_t credits = 0;              // messages we may still send there
         std::uint64_t backlog = 0;              // buffers we hold for it
         std::uint64_t in_flight = 0;            // messages to it under way
-        std::uint64_t busy_since_ns = 0;        // 0: nothing is under way to it
         bool started = false, blocked = false;  // blocked: we hold a message and wait for a credit
         std::size_t outstanding = 0;            // receives posted for it
         std::vector<std::size_t> posted;        // ring of its receives' slots, in the order they were posted
@@ -115,15 +107,9 @@ private:
         bool complete = false;
     };
 
-    /// The link is busy while a message is under way, or waits for one of those before it to arrive: TCP takes small
-    /// messages at once, and then only the credits that do not come back show that the link is slow.
     void note_busy(std::uint32_t destination) {
-        Peer& peer = peers_[destination];
-        const bool busy = peer.in_flight > 0 || peer.blocked;
-        if (busy == (peer.busy_since_ns != 0)) return;
-        const std::uint64_t at_ns = now_ns();
-        if (!busy) ledger_.add_send_busy_ns(destination, at_ns - peer.busy_since_ns);
-        peer.busy_since_ns = busy ? at_ns : 0;
+        const Peer& peer = peers_[destination];
+        ledger_.note_busy(destination, peer.in_flight > 0 || peer.blocked);
     }
     std::size_t take_send_slot() {
         if (free_sends_.empty()) {

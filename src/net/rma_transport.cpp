@@ -68,7 +68,11 @@ public:
     bool try_send(OutgoingBuffer& full) override {
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
-        if (peer.empty_slots.empty()) return false;
+        if (peer.empty_slots.empty()) {
+            peer.blocked = peer.started;
+            note_busy(full.destination);
+            return false;
+        }
         if (full.buffer.size() > peer.slot_bytes) {
             throw Error(Errc::config, "net.buffer_size: a message of " + std::to_string(full.buffer.size()) +
                                           " bytes does not fit into the " + std::to_string(peer.slot_bytes) +
@@ -88,6 +92,8 @@ public:
         const std::uint64_t offset = (position(rank_, full.destination) * peer.slots_each + slot) * peer.slot_bytes;
         Put& put = peer.puts.emplace_back(Put{std::move(full.buffer), slot, bytes});
         ++puts_;
+        peer.started = true;
+        note_busy(full.destination);
         window_.start_put(full.destination, offset, put.buffer.data(), std::uint64_t{full.destination} << 32 | slot);
         if (window_.direct()) collect_puts();
         return true;
@@ -126,11 +132,16 @@ private:
         std::vector<std::uint64_t> empty_slots;  // of ours, there
         std::uint64_t slots_each = 0, slot_bytes = 0;
         std::uint64_t backlog = 0;
-        std::vector<Put> puts;          // not yet announced, in order; room for all slots, as the next has
-        std::vector<Arrival> arriving;  // announced by it, in order, and not all here yet
+        std::vector<Put> puts;                  // not yet announced, in order; room for all slots, as the next has
+        std::vector<Arrival> arriving;          // announced by it, in order, and not all here yet
+        bool started = false, blocked = false;  // blocked: we hold a message and wait for a slot
         bool greeted = false, done = false, last_said = false;
     };
 
+    void note_busy(std::uint32_t destination) {
+        const Peer& peer = peers_[destination];
+        ledger_.note_busy(destination, !peer.puts.empty() || peer.blocked);
+    }
     /// Where `sender` stands among the peers of `receiver`.
     std::uint64_t position(std::uint32_t sender, std::uint32_t receiver) const {
         return (sender + ranks_ - receiver - 1) % ranks_;
@@ -159,6 +170,8 @@ private:
                 peer.puts.reserve(notice.slot);
             } else if (notice.kind == Notice::emptied) {
                 peer.empty_slots.push_back(notice.slot);
+                peer.blocked = false;
+                note_busy(source);
             } else if (notice.kind == Notice::filled) {
                 if (notice.slot >= slots_each_ || !slots_[index_of(source, notice.slot)] ||
                     notice.bytes > pool_.buffer_bytes() || notice.bytes < kHeaderBytes)
@@ -241,6 +254,7 @@ private:
                 say(to, {Notice::filled, peer.puts[said].slot, peer.puts[said].bytes});
             peer.puts.erase(peer.puts.begin(), peer.puts.begin() + static_cast<std::ptrdiff_t>(said));
             puts_ -= said;
+            note_busy(to);
         }
         return any;
     }

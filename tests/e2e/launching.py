@@ -85,6 +85,25 @@ def badly_bound_rank_is_told_once_with_the_fix():
         h.check(code == 0 and "note: the launcher has tied" not in err, err)
 
 
+def under_slurm_an_interrupt_ends_the_tasks():
+    """srun itself answers a first SIGINT with a list of its tasks and goes on."""
+    with h.Workspace() as w:
+        fake = w.path / "srun"
+        fake.write_text("#!/bin/bash\ntrap 'echo INT >>\"$HEARD\"' INT\ntrap 'echo TERM >>\"$HEARD\"; exit 143' TERM\necho ready >>\"$HEARD\"\nfor i in {1..100}; do sleep 0.1; done\n")
+        fake.chmod(0o755)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            heard = w.path / f"heard-{number.name}"
+            env = {**os.environ, "PATH": f"{w.path}:{os.environ['PATH']}", "HEARD": str(heard)}
+            process = subprocess.Popen([h.REPO / "scripts" / "launch.sh", "--slurm", "-n", "1", "--", h.BIN / "sluice", "sysinfo"], env=env, stdin=subprocess.DEVNULL)
+            while not heard.exists():
+                h.check(process.poll() is None, "ended before the signal")
+                time.sleep(0.02)
+            begin = time.monotonic()
+            process.send_signal(number)
+            code = process.wait(timeout=20)
+            h.check(code == 8 and time.monotonic() - begin < 2 and heard.read_text() == "ready\nTERM\n", f"{number.name}: exit code {code}, srun heard {heard.read_text()}")
+
+
 def tasks_of_srun_without_mpi_are_refused():
     with h.Workspace() as w:
         code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options], env={"SLURM_STEP_NUM_TASKS": "2"}, timeout=60)
@@ -109,5 +128,5 @@ def nobody_looks_for_screens_or_asks_name_servers_at_the_start():
 
 
 h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
-        badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused,
+        badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
         nobody_looks_for_screens_or_asks_name_servers_at_the_start])

@@ -57,6 +57,16 @@ def patterns_send_only_where_they_say():
         h.check(len(used) == 4 and {a for a, _ in used} == {b for _, b in used} == {0, 1, 2, 3} and all(a != b for a, b in used), used)
 
 
+def memory_stays_bounded_where_all_send_to_one():
+    """Twelve times the receiver's budget goes through it: who kept what arrives would show."""
+    with h.Workspace() as w:
+        for transport in ("p2p", "alltoallv", "rma"):
+            _, result, out = shuffle(w, ["--records", 8_000_000, "--pattern", "all-to-one", "--set", f"net.transport={transport}", "--set", "memory.budget=256MiB"], 4)
+            for number, rank in enumerate(result["ranks"]):
+                most = rank["budget_bytes"] + 64 * 2**20
+                h.check(rank["peak_resident_bytes"] <= most < 800e6 / 4, f"{transport}: rank {number} of {rank['peak_resident_bytes']} bytes, {most} allowed:\n{out}")
+
+
 def by_the_clock_and_with_its_limit():
     with h.Workspace() as w:
         fields, result, out = shuffle(w, ["--seconds", "0.6", "--limit"], 2)

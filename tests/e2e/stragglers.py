@@ -67,10 +67,14 @@ def host_of_half_the_weight_gets_half_the_partitions(rack):
         h.check(rank["peak_resident_bytes"] <= rank["budget_bytes"] + (64 << 20), rank["host"])
 
 
-def host_with_the_slow_link_is_named(rack):
+def host_with_the_slow_link_is_named_with_rma(rack):
+    host_with_the_slow_link_is_named(rack, "rma")
+
+
+def host_with_the_slow_link_is_named(rack, transport="p2p"):
     for host in ("h1", "h2", "h3"):
         h.must(h.run([RACK, "limit", host, "100mbit" if host == "h3" else "800mbit"], env=rack.env), "limit")
-    out = rack.on("sort", "--set", "run.overwrite=true")
+    out = rack.on("sort", "--set", "run.overwrite=true", "--set", f"net.transport={transport}")
     lines = [line for line in out.splitlines() if line.startswith("slowest link: ")]
     h.check(len(lines) == 1 and lines[0].startswith("slowest link: of h3, "), out)
     folder, document = rack.result()
@@ -161,4 +165,4 @@ with h.Workspace() as workspace, Rack(workspace) as shared:
             test(shared)
         body.__name__ = test.__name__
         return body
-    h.main([on_rack(t) for t in (host_of_half_the_weight_gets_half_the_partitions, host_with_the_slow_link_is_named, slow_disk_is_named, two_racks_stand_side_by_side, plans_that_differ_between_hosts_are_refused)])
+    h.main([on_rack(t) for t in (host_of_half_the_weight_gets_half_the_partitions, host_with_the_slow_link_is_named, host_with_the_slow_link_is_named_with_rma, slow_disk_is_named, two_racks_stand_side_by_side, plans_that_differ_between_hosts_are_refused)])
