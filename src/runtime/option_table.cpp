@@ -233,9 +233,10 @@ void add_network_and_workers(std::vector<Option>& t) {
                               "how buffers move between ranks; the same on all hosts", SLUICE_FIELD(net.transport)));
     t.push_back(
         choice_option("net.poll", {"adaptive", "spin"}, "what an idle network thread does", SLUICE_FIELD(net.poll)));
-    t.push_back(size_option("net.buffer_size", 4 * kKiB, 64 * kMiB,
-                            "one message between ranks; 0B: planned, about 1 MiB on one host (alltoallv 2 MiB), 60 KiB between hosts",
-                            SLUICE_FIELD(net.buffer_size_bytes)));
+    t.push_back(size_option(
+        "net.buffer_size", 4 * kKiB, 64 * kMiB,
+        "one message between ranks; 0B: planned, about 1 MiB on one host (alltoallv 2 MiB), 60 KiB between hosts",
+        SLUICE_FIELD(net.buffer_size_bytes)));
     t.push_back(integer_option("net.send_buffers", 0, 1 << 20, "messages being filled or sent; 0: planned",
                                SLUICE_FIELD(net.send_buffers)));
     t.push_back(integer_option("net.receive_buffers", 0, 1 << 20, "messages arriving or being distributed; 0: planned",
