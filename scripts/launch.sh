@@ -72,12 +72,12 @@ signalled=''
 pass_on() { # SIGNAL; an interrupt from the terminal has reached the launcher already
   local again=$signalled stand_in=USR2
   signalled=$1
-  if [ "$1" = INT ]; then
-    if [ -t 0 ] && [ -z "$slurm" ]; then return 0; fi
-    stand_in=USR1
-  fi
   # srun answers the first SIGINT with the state of its tasks, and ends them for a SIGTERM.
   if [ -n "$slurm" ]; then kill -TERM "$child" 2>/dev/null || true; return 0; fi
+  if [ "$1" = INT ]; then
+    if [ -t 0 ]; then return 0; fi
+    stand_in=USR1
+  fi
   if [ -z "$again" ] && [ "$(ls "$status" | grep -c '^started-r')" = "$ranks" ]; then
     kill "-$stand_in" "$child" 2>/dev/null || true
     { sleep 1; if kill -0 $$; then kill "-$1" "$child"; fi; } </dev/null >/dev/null 2>&1 &

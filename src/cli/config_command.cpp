@@ -83,9 +83,9 @@ void print_described_plan(std::ostream& out, const CommandLine& line, const Load
         };
         for (unsigned rank = 0; rank < ranks_per_host; ++rank) {
             ranks.push_back({name, budget / ranks_per_host, std::max(1u, line.cores / ranks_per_host),
-                             disks(DiskRole::input), disks(DiskRole::intermediate), disks(DiskRole::output), 1,
-                             line.input_bytes / (hosts * ranks_per_host), config.weight,
-                             config.disks_of(DiskRole::output).size() % ranks_per_host != 0});
+                             disks(DiskRole::input), disks(DiskRole::intermediate), disks(DiskRole::output),
+                             std::max(1u, config.io.workers), line.input_bytes / (hosts * ranks_per_host),
+                             config.weight, config.disks_of(DiskRole::output).size() % ranks_per_host != 0});
         }
     }
     const Config config = loaded.for_host("");

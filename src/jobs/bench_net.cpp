@@ -39,33 +39,23 @@ std::uint64_t content_of(std::uint64_t source, std::uint64_t destination, std::u
 struct Buffers {
     struct Counts {
         Counts(const std::string& transport, std::size_t ranks, std::size_t spare)
-            : send(ranks - 1 + spare), receive(usable_receive_buffers(transport, send + 1, ranks)) {}
-        std::uint64_t bytes(std::uint64_t message_bytes) const {
-            return (send + receive) * round_up(message_bytes, kDirectIoAlign);
-        }
-        std::uint64_t window_bytes(std::uint64_t message_bytes) const {
-            return receive * round_up(message_bytes, kDirectIoAlign);
-        }
-        std::uint64_t arena_bytes(const std::string& transport, std::uint64_t message_bytes) const {
-            return bytes(message_bytes) - (transport == "rma" ? window_bytes(message_bytes) : 0);
-        }
+            : send(ranks - 1 + spare),
+              receive(usable_receive_buffers(transport, send + 1, ranks)),
+              windowed(transport == "rma" ? receive : 0) {}
         std::size_t send, receive;
+        std::size_t windowed;  ///< of those to receive: in the window of rma, which is beside the arena
     };
-    Buffers(JobContext& job, const NetFabric& fabric, Arena& arena, const std::string& transport, Counts counts,
-            std::uint64_t bytes)
-        : send_count(counts.send),
-          receive_count(counts.receive),
-          buffer_bytes(round_up(bytes, kDirectIoAlign)),
-          send(job.executor, "send", arena.take(send_count * buffer_bytes, kDirectIoAlign, "send"), buffer_bytes,
-               send_count),
-          window(transport == "rma" ? fabric.make_window(receive_count * buffer_bytes) : nullptr),
+    Buffers(JobContext& job, const NetFabric& fabric, Arena& arena, Counts counts, std::uint64_t bytes)
+        : buffer_bytes(round_up(bytes, kDirectIoAlign)),
+          send(job.executor, "send", arena.take(counts.send * buffer_bytes, kDirectIoAlign, "send"), buffer_bytes,
+               counts.send),
+          window(counts.windowed > 0 ? fabric.make_window(counts.windowed * buffer_bytes) : nullptr),
           receive(job.executor, "receive",
-                  window ? window->memory() : arena.take(receive_count * buffer_bytes, kDirectIoAlign, "receive"),
-                  buffer_bytes, receive_count) {
+                  window ? window->memory() : arena.take(counts.receive * buffer_bytes, kDirectIoAlign, "receive"),
+                  buffer_bytes, counts.receive) {
         receive.on_return([&job] { job.doorbell.ring(); });
     }
 
-    std::size_t send_count, receive_count;
     std::uint64_t buffer_bytes;
     BufferPool send;
     std::unique_ptr<ReceiveWindow> window;
@@ -228,16 +218,16 @@ public:
 
     BenchNetResult run() {
         const std::uint64_t largest = *std::max_element(options_.message_bytes.begin(), options_.message_bytes.end());
-        std::uint64_t bytes = 0, arena_bytes = 0;  // the window of rma is beside the arena
+        std::uint64_t arena_bytes = 0, window_bytes = 0;
         for (const std::string& transport : options_.transports) {
             for (const std::uint64_t message_bytes : options_.message_bytes) {
                 const Buffers::Counts found = counts(transport, message_bytes);
-                bytes = std::max(bytes, found.bytes(message_bytes));
-                arena_bytes = std::max(arena_bytes, found.arena_bytes(transport, message_bytes));
+                const std::uint64_t each = round_up(message_bytes, kDirectIoAlign);
+                arena_bytes = std::max(arena_bytes, (found.send + found.receive - found.windowed) * each);
+                window_bytes = std::max(window_bytes, found.windowed * each);
             }
         }
-        if (std::count(options_.transports.begin(), options_.transports.end(), "rma") > 0)
-            bytes = std::max(bytes, arena_bytes + counts("rma", largest).window_bytes(largest));
+        const std::uint64_t bytes = arena_bytes + window_bytes;
         if (bytes > options_.memory_bytes) {
             throw Error(Errc::config, "--sizes: messages of " + format_bytes(largest) + " on " +
                                           std::to_string(job_.ranks()) + " ranks need " + format_bytes(bytes) +
@@ -250,7 +240,7 @@ public:
         for (const std::string& transport : options_.transports) {
             for (const std::uint64_t message_bytes : options_.message_bytes) {
                 arena->reset();
-                Buffers buffers(job_, fabric_, *arena, transport, counts(transport, message_bytes), message_bytes);
+                Buffers buffers(job_, fabric_, *arena, counts(transport, message_bytes), message_bytes);
                 for (const TrafficPattern& pattern : options_.patterns)
                     result.rows.push_back(measure(buffers, transport, pattern, message_bytes));
                 if (options_.ping_pong) result.rows.push_back(measure_latency(buffers, transport, message_bytes));
@@ -262,14 +252,15 @@ public:
     }
 
 private:
-    static constexpr std::size_t kLeastSpare = 4;
-    /// Fewer than a sort has where its messages would need more than the memory that may be used.
+    /// As many as a sort has; fewer where they would need more than half of the memory that may be used, since the
+    /// window of one transport lies beside the arena of all.
     Buffers::Counts counts(const std::string& transport, std::uint64_t message_bytes) const {
-        const bool several_hosts =
-            std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& h) { return h != hosts_[0]; });
-        for (std::size_t spare = spare_messages(transport, job_.ranks() - 1, several_hosts);; spare /= 2) {
-            const Buffers::Counts found(transport, job_.ranks(), std::max(kLeastSpare, spare));
-            if (spare <= kLeastSpare || found.bytes(message_bytes) <= options_.memory_bytes) return found;
+        constexpr std::size_t kFewSpare = 4;
+        std::size_t spare = spare_messages(transport, job_.ranks() - 1, job_.place.hosts > 1);
+        for (;; spare /= 2) {
+            const Buffers::Counts found(transport, job_.ranks(), std::max(kFewSpare, spare));
+            const std::uint64_t bytes = (found.send + found.receive) * round_up(message_bytes, kDirectIoAlign);
+            if (spare <= kFewSpare || bytes <= options_.memory_bytes / 2) return found;
         }
     }
     /// The figure of every rank, on all ranks.

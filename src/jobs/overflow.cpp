@@ -143,7 +143,11 @@ private:
         plan.planned_partition_bytes = input_.most_bytes;
         plan.ranks = {RankPlan{pieces, *one, {}}};
         std::vector<std::vector<ReadRange>> ranges(one->readers);
-        for (const Extent& extent : piece.extents) add_ranges(extent, ranges[extent.disk % one->readers]);
+        // Each disk has its readers, which take its extents in turn.
+        const std::size_t disks = input_.logs.size(), turns = std::max<std::size_t>(1, one->readers / disks);
+        std::size_t turn = 0;
+        for (const Extent& extent : piece.extents)
+            add_ranges(extent, ranges[(extent.disk + turn++ % turns * disks) % one->readers]);
         return {std::move(plan), std::move(ranges)};
     }
 

@@ -57,7 +57,7 @@ private:
         }
         if (input_.kept != nullptr)
             keeper_ = std::make_unique<Keeper>(exchange_.chains(), *input_.kept, plan_.max_chunks);
-        for (unsigned writer = 0; writer < plan_.writers && !input_.logs.empty(); ++writer) {
+        for (unsigned writer = 0; writer < plan_.writers; ++writer) {
             const auto disk = static_cast<std::uint32_t>(writer % input_.logs.size());
             writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_,
                                                            disk, InFlight{plan_.write_depth, plan_.write_flight_bytes},
@@ -92,9 +92,7 @@ private:
         for (std::size_t i = 0; i < readers_.size(); ++i) {
             const auto& ranges = input_.ranges_by_reader[i];
             add_disk(result.report, ranges.empty() ? "" : directory_of(ranges.front().path), readers_[i]->counters());
-            const std::uint64_t first_ns = readers_[i]->first_read_ns();
-            if (first_ns != 0 && (result.first_read_ns == 0 || first_ns < result.first_read_ns))
-                result.first_read_ns = first_ns;
+            keep_earliest(result.first_read_ns, readers_[i]->first_read_ns());
         }
         for (std::size_t writer = 0; writer < writers_.size(); ++writer) {
             add_disk(result.report, directory_of(input_.logs[writer % input_.logs.size()]->path()),

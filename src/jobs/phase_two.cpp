@@ -1,7 +1,6 @@
 #include "jobs/phase_two.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "record/chunk_layout.hpp"
 #include "runtime/machine.hpp"
@@ -28,15 +27,16 @@ public:
           write_(job.executor, "write", arena.take(plan.write_buffers * plan.write_bytes, kDirectIoAlign, "write"),
                  plan.write_bytes, plan.write_buffers),
           loaded_(job.executor, std::max<std::size_t>(1, input.kept != nullptr ? partitions : plan.partition_slots),
-                  input.kept != nullptr ? 1 : plan.readers),
+                  input.kept != nullptr ? 1 : plan.disk_workers),
           pipeline_(job.executor, job.bind) {
         result_.parts.resize(partitions);
-        for (std::uint32_t writer = 0; writer < input.output_disks * plan.writers; ++writer) {
+        for (std::uint32_t writer = 0; writer < input.output_disks * plan.disk_workers; ++writer) {
             sorted_.push_back(std::make_unique<WorkQueue<SortedPiece>>(job.executor, plan.write_buffers + plan.sorters,
                                                                        plan.sorters));
         }
         for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
-            written_.push_back(std::make_unique<WorkQueue<WrittenPart>>(job.executor, partitions + 1, plan.writers));
+            written_.push_back(
+                std::make_unique<WorkQueue<WrittenPart>>(job.executor, partitions + 1, plan.disk_workers));
         }
         create_stages(arena, sort, ranges);
         connect();
@@ -56,24 +56,20 @@ public:
         report.phase = "phase two";
         report.elapsed_ns = job_.executor.now_ns() - begin_ns;
         report.stages = report_stages(pipeline_, begin_ns);
-        for (const auto& reader : readers_) {
-            const std::uint64_t first_ns = reader->first_read_ns();
-            if (first_ns != 0 && (result_.first_read_ns == 0 || first_ns < result_.first_read_ns))
-                result_.first_read_ns = first_ns;
-        }
         // A queue reads all logs: with several disks its time is none of theirs. One pass reads none.
         for (const auto& reader : readers_) {
+            keep_earliest(result_.first_read_ns, reader->first_read_ns());
             if (input_.logs.size() == 1) {
                 add_disk(report, directory_of(input_.logs.front()->path()), reader->counters());
             } else {
                 add_counters(report.io, reader->counters());
             }
         }
-        std::set<std::uint32_t> seen;
-        for (std::uint32_t local = 0; local < partitions_; ++local) {
-            if (!seen.insert(writer_of_part(local)).second) continue;
-            const std::string partial = directory_of(input_.path_of_part(local));
-            add_disk(report, directory_of(partial), writers_[writer_of_part(local)]->counters());
+        // Parts go round the disks: the first ones lie on one each.
+        for (std::uint32_t part = 0; part < std::min(partitions_, input_.output_disks); ++part) {
+            const std::string partial = directory_of(input_.path_of_part(part));
+            for (std::size_t w = input_.disk_of_part(part); w < writers_.size(); w += input_.output_disks)
+                add_disk(report, directory_of(partial), writers_[w]->counters());
         }
         report.planned_depth = std::max(plan_.read_depth, plan_.write_depth);
         const ProcessIo after = read_process_io();
@@ -90,11 +86,11 @@ private:
         } else {
             const PaddedChunks chunks{input_.chunk_bytes,
                                       chunk_record_bytes(input_.chunk_bytes, sort.format.record_bytes)};
-            for (unsigned i = 0; i < plan_.readers; ++i) {
+            for (unsigned i = 0; i < plan_.disk_workers; ++i) {
                 readers_.push_back(
                     std::make_unique<PartitionReader>(job_.io, input_.logs, index_, partitions_, plan_.read_bytes,
                                                       InFlight{plan_.read_depth, plan_.read_flight_bytes}, chunks,
-                                                      slots_, loaded_, PartitionReader::Share{i, plan_.readers}));
+                                                      slots_, loaded_, PartitionReader::Share{i, plan_.disk_workers}));
             }
         }
         const Sorter::Ports ports{
@@ -119,7 +115,7 @@ private:
 
     /// Parts of a disk go round its writers: the disk's own number, and so many disks on for each further writer.
     std::uint32_t writer_of_part(std::uint32_t part) const {
-        return input_.disk_of_part(part) + part / input_.output_disks % plan_.writers * input_.output_disks;
+        return input_.disk_of_part(part) + part / input_.output_disks % plan_.disk_workers * input_.output_disks;
     }
 
     void connect() {

@@ -15,17 +15,6 @@ namespace sluice {
 namespace planning {
 namespace {
 
-// Between hosts: Open MPI sends up to 64 KiB over TCP at once, header included, more only after a question and an
-// answer that queue behind other data. docs/network.md has the difference.
-constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
-// A round of alltoallv begins when the last one's words have come, behind its data, from everybody: with so many
-// buffers for each peer the link has work meanwhile. rma waits for slots to come back from one peer, not from all.
-constexpr std::size_t kDeepRoundBuffers = 28, kDeepSlots = 3;
-// On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere. With
-// ten a shuffle went at 0.82 (p2p) and 0.71 (rma) of its limit on two ranks, with four at 0.70 and 0.67; alltoallv,
-// which moves all there is in a round, gained nothing, but with messages of 2 MiB went at 0.78 instead of 0.65.
-constexpr std::uint64_t kWantedRoundMessageBytes = 2 * kMiB;
-constexpr std::size_t kSpareMessages = 4, kSpareMessagesOfOneHost = 10;
 constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // DESIGN.md chapter 11: read at random as fast as in sequence
 constexpr std::uint64_t kLongestExtentBytes = 4 * kMiB;
 constexpr unsigned kShortRequests = 4;  // for shorter extents, so many times the requests in flight: the same bytes
@@ -70,21 +59,6 @@ std::uint64_t write_bytes_for(const Config& config, RecordFormat format, const C
                        format.buffer_unit_bytes());
 }
 
-Comfort between(Comfort comfort, const std::vector<RankResources>& ranks) {
-    const bool several_hosts =
-        std::any_of(ranks.begin(), ranks.end(), [&](const RankResources& r) { return r.host != ranks.front().host; });
-    if (several_hosts) comfort.message_bytes = std::min(comfort.message_bytes, kWantedHostMessageBytes);
-    comfort.one_host = !several_hosts && comfort.message_bytes == kWantedMessageBytes;
-    comfort.deep_rounds = comfort.deep_rounds && several_hosts;
-    return comfort;
-}
-
-void agree_on_messages(SortPlan& plan) {
-    std::uint64_t message_bytes = plan.ranks.front().one.message_bytes;
-    for (const RankPlan& rank : plan.ranks) message_bytes = std::min(message_bytes, rank.one.message_bytes);
-    for (RankPlan& rank : plan.ranks) rank.one.message_bytes = message_bytes;
-}
-
 PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
                             const Comfort& comfort) {
     PhaseOnePlan plan;
@@ -110,25 +84,7 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
     }
     plan.read_buffers = comfort.spare_buffers ? plan.readers * plan.read_depth + plan.distributors + 1 : plan.readers;
     plan.chunk_bytes = chunk_bytes_for(format, chunk_limit(config, format, comfort.spare_buffers));
-    if (!alone) {
-        const std::string& transport = config.net.transport;
-        const std::uint64_t wanted_bytes =
-            comfort.one_host && transport == "alltoallv" ? kWantedRoundMessageBytes : comfort.message_bytes;
-        const std::uint64_t payload = std::max<std::uint64_t>(
-            format.record_bytes, pick(config.net.buffer_size_bytes, wanted_bytes) - kHeaderBytes);
-        plan.message_bytes = round_up(kHeaderBytes + round_down(payload, format.record_bytes), kDirectIoAlign);
-        const std::size_t peers = ranks - 1;
-        const bool roomy = comfort.deep_rounds || comfort.one_host;
-        const std::size_t spare = roomy                   ? spare_messages(transport, peers, comfort.deep_rounds)
-                                  : comfort.spare_buffers ? std::max(kSpareMessages, peers / 4)
-                                                          : 0;
-        plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
-        plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
-        const std::size_t planned =
-            comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors : plan.least_receive_buffers;
-        plan.receive_in_window = transport == "rma";
-        plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
-    }
+    if (!alone) plan_messages(plan, config, format, ranks, comfort);
     return plan;
 }
 
@@ -187,7 +143,7 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
     for (unsigned sorters = most_sorters; sorters > 0; sorters = sorters > 1 ? sorters / 2 : 0) {
         for (const Comfort& comfort : kComforts) {
             plan.sorters = sorters;
-            plan.readers = plan.writers = std::min(rank.disk_workers, comfort.max_workers);
+            plan.disk_workers = std::min(rank.disk_workers, comfort.max_workers);
             const unsigned depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
             plan.read_depth = depth * std::max(1u, rank.intermediate_disks);
             if (config.io.depth == 0) {
@@ -196,7 +152,7 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
             }
             plan.write_depth = depth;
             plan.write_bytes = write_bytes_for(config, format, comfort);
-            plan.write_buffers = std::size_t{depth} * plan.writers * std::max(1u, rank.output_disks) + sorters;
+            plan.write_buffers = std::size_t{depth} * plan.disk_workers * std::max(1u, rank.output_disks) + sorters;
             // Best: every sorter busy, one partition ready and one being read; at worst one partition at a time.
             const std::size_t spare_slots = comfort.max_workers >= 8 ? 2 : comfort.max_workers >= 2 ? 1 : 0;
             plan.partition_slots = sorters + spare_slots;
@@ -392,12 +348,6 @@ SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vec
 }  // namespace planning
 
 using namespace planning;
-
-std::size_t spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
-    if (several_hosts && transport == "alltoallv") return kDeepRoundBuffers * peers;
-    if (several_hosts && transport == "rma") return std::max(kSpareMessages, kDeepSlots * peers);
-    return std::max(!several_hosts && transport != "alltoallv" ? kSpareMessagesOfOneHost : kSpareMessages, peers / 4);
-}
 
 std::uint64_t PhaseOnePlan::memory_bytes() const { return fixed_bytes(*this) + chunks * chunk_bytes; }
 

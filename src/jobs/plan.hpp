@@ -52,8 +52,8 @@ struct PhaseOnePlan {
 /// Phase two: made from the real sizes of the partitions once phase one has ended; planned beforehand for 1.25 of the
 /// mean.
 struct PhaseTwoPlan {
-    unsigned sorters = 1, readers = 1;
-    unsigned writers = 1;               ///< of each output disk
+    unsigned sorters = 1;
+    unsigned disk_workers = 1;          ///< readers, and writers of each output disk
     std::uint64_t partition_bytes = 0;  ///< a slot holds the largest partition
     std::size_t partition_slots = 1;
     std::uint64_t scratch_bytes = 0;  ///< tags, per sorter

@@ -23,9 +23,8 @@ struct Comfort {
     std::uint64_t read_bytes = kWantedReadBytes, message_bytes = kWantedMessageBytes, write_bytes = kWantedWriteBytes;
     unsigned depth = kWantedDepth, max_workers = 64;
     bool spare_buffers = true;
-    bool deep_rounds =
-        false;              ///< many messages for each peer, where hosts are apart and the transport waits for answers
-    bool one_host = false;  ///< all ranks share its cores
+    bool roomy = false;          ///< as many messages as the transport has use for
+    bool several_hosts = false;  ///< see between()
 };
 std::span<const Comfort> comforts();
 
@@ -37,6 +36,9 @@ std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit);
 std::uint64_t write_bytes_for(const Config& config, RecordFormat format, const Comfort& comfort);
 /// The comfort of messages between these ranks, which are smaller where there are several hosts.
 Comfort between(Comfort comfort, const std::vector<RankResources>& ranks);
+/// Messages between two ranks or more: their size and number, for the workers that `plan` has.
+void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format, std::size_t ranks,
+                   const Comfort& comfort);
 /// A host with little memory plans smaller messages, and a sender must not send what does not fit there.
 void agree_on_messages(SortPlan& plan);
 /// Everything of phase one but the chunks, whose number is what memory is left.

@@ -63,10 +63,10 @@ PhaseTwoPlan in_memory(const Config& config, RecordFormat format, const RankReso
     plan.partition_bytes = partition_records * format.record_bytes;
     plan.scratch_bytes = round_up(sort_scratch_bytes(partition_records + 1, format), kDirectIoAlign);
     plan.read_depth = 0;
-    plan.writers = std::min(rank.disk_workers, comfort.max_workers);
+    plan.disk_workers = std::min(rank.disk_workers, comfort.max_workers);
     plan.write_depth = config.io.depth != 0 ? config.io.depth : comfort.depth;
     plan.write_bytes = write_bytes_for(config, format, comfort);
-    plan.write_buffers = std::size_t{plan.write_depth} * plan.writers * std::max(1u, rank.output_disks) + sorters;
+    plan.write_buffers = std::size_t{plan.write_depth} * plan.disk_workers * std::max(1u, rank.output_disks) + sorters;
     return plan;
 }
 

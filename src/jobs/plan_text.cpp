@@ -49,8 +49,9 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
                                               "all ranks are on one host; phase two leaves room for them"
                                             : ""));
     }
-    text += line("phase two workers", fmt::format("{} reader, {} sorter, {} writer", sort.passes == 1 ? 0 : two.readers,
-                                                  two.sorters, rank.output_disks * two.writers));
+    text += line("phase two workers",
+                 fmt::format("{} reader, {} sorter, {} writer", sort.passes == 1 ? 0 : two.disk_workers, two.sorters,
+                             rank.output_disks * two.disk_workers));
     if (sort.passes == 2) text += line("  partition slots", pool(two.partition_slots, two.partition_bytes));
     text += line("  tags", pool(two.sorters, two.scratch_bytes));
     text += line("  write buffers",

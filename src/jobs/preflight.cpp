@@ -138,8 +138,8 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
     const MachineLimits limits = read_machine_limits();
     const std::uint64_t requests = std::uint64_t{plan.one.readers} * plan.one.read_depth +
                                    std::uint64_t{plan.one.writers} * plan.one.write_depth +
-                                   std::uint64_t{plan.two.readers} * plan.two.read_depth +
-                                   std::uint64_t{mine.output_disks} * plan.two.writers * plan.two.write_depth;
+                                   std::uint64_t{plan.two.disk_workers} * plan.two.read_depth +
+                                   std::uint64_t{mine.output_disks} * plan.two.disk_workers * plan.two.write_depth;
     if (job.config.io.backend == "libaio" && limits.aio_used + requests * job.place.local_ranks > limits.aio_max) {
         problems.push_back("[3] host " + job.place.host + ": " + std::to_string(requests * job.place.local_ranks) +
                            " asynchronous requests planned, fs.aio-nr is " + std::to_string(limits.aio_used) +

@@ -94,6 +94,10 @@ void add_disk(PhaseReport& report, const std::string& directory, const IoCounter
     if (bytes > 0) report.disks.push_back({directory, use, bytes, part.busy_ns});
 }
 
+void keep_earliest(std::uint64_t& earliest_ns, std::uint64_t at_ns) {
+    if (at_ns != 0 && (earliest_ns == 0 || at_ns < earliest_ns)) earliest_ns = at_ns;
+}
+
 std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 std::vector<StageReport> report_stages(const Pipeline& pipeline, std::uint64_t phase_begin_ns) {

@@ -75,6 +75,8 @@ void add_phase(PhaseReport& total, const PhaseReport& phase);
 void add_disk(PhaseReport& report, const std::string& directory, const IoCounters& part);
 /// Up to the last '/'.
 std::string directory_of(const std::string& path);
+/// Times of which 0 means that there is none.
+void keep_earliest(std::uint64_t& earliest_ns, std::uint64_t at_ns);
 /// One report a stage, in the order the stages were added; `extra` are stages of the network thread.
 std::vector<StageReport> report_stages(const Pipeline& pipeline, std::uint64_t phase_begin_ns);
 StageReport report_metrics(const std::string& stage, const WorkerMetrics& metrics, std::uint64_t phase_begin_ns);

@@ -35,7 +35,7 @@ public:
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
         if (peer.credits == 0) {
-            peer.blocked = peer.started;
+            peer.blocked = ledger_.sent_to(full.destination) > 0;
             note_busy(full.destination);
             return false;
         }
@@ -45,7 +45,6 @@ public:
         sends_[slot] = std::move(full.buffer);
         send_destinations_[slot] = full.destination;
         ++sends_in_flight_;
-        peer.started = true;
         ++peer.in_flight;
         note_busy(full.destination);
         wire_.start_send(full.destination, sends_[slot].data(), slot);
@@ -89,12 +88,12 @@ public:
 private:
     static constexpr std::uint64_t kLastSlot = std::uint64_t{1} << 40;  // + destination: the header-only last message
     struct Peer {
-        std::uint64_t credits = 0;              // messages we may still send there
-        std::uint64_t backlog = 0;              // buffers we hold for it
-        std::uint64_t in_flight = 0;            // messages to it under way
-        bool started = false, blocked = false;  // blocked: we hold a message and wait for a credit
-        std::size_t outstanding = 0;            // receives posted for it
-        std::vector<std::size_t> posted;        // ring of its receives' slots, in the order they were posted
+        std::uint64_t credits = 0;        // messages we may still send there
+        std::uint64_t backlog = 0;        // buffers we hold for it
+        std::uint64_t in_flight = 0;      // messages to it under way
+        bool blocked = false;             // blocked: we hold a message and wait for a credit
+        std::size_t outstanding = 0;      // receives posted for it
+        std::vector<std::size_t> posted;  // ring of its receives' slots, in the order they were posted
         std::size_t first_posted = 0;
         std::uint64_t offered = 0;  // buffers it holds for us, as of its last message
         bool done = false, last_said = false;

@@ -69,7 +69,7 @@ public:
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
         if (peer.empty_slots.empty()) {
-            peer.blocked = peer.started;
+            peer.blocked = ledger_.sent_to(full.destination) > 0;
             note_busy(full.destination);
             return false;
         }
@@ -92,7 +92,6 @@ public:
         const std::uint64_t offset = (position(rank_, full.destination) * peer.slots_each + slot) * peer.slot_bytes;
         Put& put = peer.puts.emplace_back(Put{std::move(full.buffer), slot, bytes});
         ++puts_;
-        peer.started = true;
         note_busy(full.destination);
         window_.start_put(full.destination, offset, put.buffer.data(), std::uint64_t{full.destination} << 32 | slot);
         if (window_.direct()) collect_puts();
@@ -132,9 +131,9 @@ private:
         std::vector<std::uint64_t> empty_slots;  // of ours, there
         std::uint64_t slots_each = 0, slot_bytes = 0;
         std::uint64_t backlog = 0;
-        std::vector<Put> puts;                  // not yet announced, in order; room for all slots, as the next has
-        std::vector<Arrival> arriving;          // announced by it, in order, and not all here yet
-        bool started = false, blocked = false;  // blocked: we hold a message and wait for a slot
+        std::vector<Put> puts;          // not yet announced, in order; room for all slots, as the next has
+        std::vector<Arrival> arriving;  // announced by it, in order, and not all here yet
+        bool blocked = false;           // blocked: we hold a message and wait for a slot
         bool greeted = false, done = false, last_said = false;
     };
 

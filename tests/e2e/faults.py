@@ -244,14 +244,6 @@ def killed_rank_ends_the_job():
     h.check(re.search(r"rank 2 .*on node h3 exited on signal 9", job.text()), f"rank and host are not named:\n{job.text()}")
 
 
-def stopped_rank_is_named_with_alltoallv():
-    stopped_rank_is_named_within_the_limit("alltoallv")
-
-
-def stopped_rank_is_named_with_rma():
-    stopped_rank_is_named_within_the_limit("rma")
-
-
 def cut_cable_ends_the_job(transport="p2p"):
     job = Job(rack, "--set", f"net.transport={transport}")
     job.wait_for_phase_one()
@@ -272,14 +264,6 @@ def cut_cable_ends_the_job(transport="p2p"):
         rack.do("heal", "h3")
     h.check(not job.left_over(10), f"left over: {job.left_over(0)}")
     rack.check_unpublished_then_clean()
-
-
-def cut_cable_ends_the_job_with_alltoallv():
-    cut_cable_ends_the_job("alltoallv")
-
-
-def cut_cable_ends_the_job_with_rma():
-    cut_cable_ends_the_job("rma")
 
 
 def mute_host_ends_the_job():
@@ -405,14 +389,6 @@ def full_link_is_no_fault(transport):
     h.check("SHUFFLE status=VALID" in out and took_s > 2.5 * LIMIT_S and full > 0.8, out)
 
 
-def full_link_is_no_fault_with_p2p():
-    full_link_is_no_fault("p2p")
-
-
-def full_link_is_no_fault_with_alltoallv():
-    full_link_is_no_fault("alltoallv")
-
-
 def second_signal_is_immediate_and_one_rank_without_launcher_ends_too():
     with h.Workspace() as w:
         env = {**os.environ, "SLUICE_TEST_JOB": "single"}
@@ -446,15 +422,18 @@ def hangup_and_closed_output_do_not_end_a_run():
         h.check(process.returncode == 0 and sent > 5 and (w.data / "sorted" / "MANIFEST.json").exists(), f"exit code {process.returncode} after {sent} signals")
 
 
-def full_link_is_no_fault_with_rma():
-    full_link_is_no_fault("rma")
+def by(transport, test):
+    body = lambda: test(transport)
+    body.__name__ = f"{test.__name__}_by_{transport}"
+    return body
 
 
 QUICK = [stopped_rank_is_named_within_the_limit, rank_stopped_for_two_seconds_goes_on, killed_rank_ends_the_job, cut_cable_ends_the_job,
          signal_to_mpirun_ends_all_with_eight, sigterm_to_one_rank_ends_all_with_eight]
 LONG = [frozen_disk_is_named_with_code_five, mute_host_ends_the_job, cable_out_for_five_seconds_is_survived, sigterm_to_the_launcher_ends_all_with_eight,
-        killed_mpirun_leaves_no_orphans, late_rank_is_missed_at_the_start, full_link_is_no_fault_with_p2p, full_link_is_no_fault_with_alltoallv, full_link_is_no_fault_with_rma,
-        stopped_rank_is_named_with_alltoallv, stopped_rank_is_named_with_rma, cut_cable_ends_the_job_with_alltoallv, cut_cable_ends_the_job_with_rma]
+        killed_mpirun_leaves_no_orphans, late_rank_is_missed_at_the_start,
+        *(by(t, full_link_is_no_fault) for t in ("p2p", "alltoallv", "rma")),
+        *(by(t, test) for t in ("alltoallv", "rma") for test in (stopped_rank_is_named_within_the_limit, cut_cable_ends_the_job))]
 ANYWHERE = [second_signal_is_immediate_and_one_rank_without_launcher_ends_too, hangup_and_closed_output_do_not_end_a_run]
 
 tests = LONG if "--full" in sys.argv else QUICK + ANYWHERE

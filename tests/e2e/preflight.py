@@ -199,6 +199,8 @@ def memory_is_no_disk_unless_it_is_said():
             for disk in cached:
                 h.check(out.count(f"NOTE cached: disk '{disk}'") == 1, f"'{disk}' is not named once:\n{out}")
             h.check(out.count("NOTE cached") == len(cached), out)
+        described = h.must(h.sluice(["config", "check", config, "--hosts", 1, "--input", "1GB", "--memory", "1GiB", "--cores", 2, "--set", "memory.budget=1GiB", "--set", "io.workers=3"]), "config check")
+        h.check("phase one workers          3 reader" in described and "phase two workers          3 reader, 2 sorter, 3 writer" in described, described)
         # Each request is a copy by whoever submits it: as many of them as cores, where no disk is behind it, or as told.
         cores = min(len(os.sched_getaffinity(0)), 4)
         for words, workers in (([], 1), (["io.direct=off"], cores), (["io.direct=off", "io.workers=3"], 3), (["io.workers=2"], 2)):
