@@ -247,6 +247,8 @@ def growth(arguments, results):
 def measure(arguments, records):
     """All rounds of one size. The work directory is gone afterwards, whatever happens."""
     copies = 4 if "gnusort" in arguments.peers or "stxxl-inplace" in arguments.peers else 3
+    if not arguments.dir.is_dir():
+        sys.exit(f"--dir {arguments.dir}: is no folder; make it, or name one on the disk to measure")
     need, free = records * 100 * copies * 1.1, shutil.disk_usage(arguments.dir).free
     if free < need:
         sys.exit(f"--dir {arguments.dir}: {need / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free; sort less or choose another disk")
