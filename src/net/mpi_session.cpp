@@ -207,7 +207,7 @@ void choose_components(SocketBuffers socket_buffers) {
     set("OMPI_MCA_osc", "^ucx");
     set("OMPI_MCA_osc_rdma_priority", "50");
     // By itself the kernel lets a full link have MiBs that wait in sockets, and what is sent next waits behind them.
-    if (socket_buffers == SocketBuffers::small) set("OMPI_MCA_btl_tcp_sndbuf", "65536");
+    if (socket_buffers == SocketBuffers::small) set("OMPI_MCA_btl_tcp_sndbuf", "131072");
 }
 
 MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, SocketBuffers socket_buffers)

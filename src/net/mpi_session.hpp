@@ -17,7 +17,7 @@ class Watchdog;
 /// True when a launcher (mpirun, srun) started this process, so that there are other ranks to meet.
 bool launched_by_mpi();
 
-/// What TCP may hold of what this rank sends, for each peer: `small`, 64 KiB, where a word must not wait behind data
+/// What TCP may hold of what this rank sends, for each peer: `small`, 128 KiB, where a word must not wait behind data
 /// (docs/network.md), else as the kernel likes.
 enum class SocketBuffers : std::uint8_t { automatic, small };
 

@@ -138,14 +138,14 @@ def sockets_are_kept_short_for_alltoallv_alone():
                           "--set", f"results.dir={w.path}/results", "--set", "memory.budget=64MiB"], env={"OMPI_MCA_btl": "tcp,self", **env}, timeout=90), "shuffle")
             text = trace.read_text()
             h.check("TCP_NODELAY" in text, "no rank talked by TCP: nothing was traced")
-            return sum("SO_SNDBUF, [65536]" in line for line in text.splitlines())
+            return sum("SO_SNDBUF, [131072]" in line for line in text.splitlines())
         config = w.path / "rounds.toml"
         config.write_text('[net]\ntransport = "alltoallv"\n')
         h.check(short(config, env={}) >= 2, "the config file's transport was not seen before MPI's start by both ranks")
         h.check(short("--set", "net.transport=alltoallv", env={}) >= 2, "the command line's transport was not seen")
         h.check(short(env={"SLUICE_NET_TRANSPORT": "alltoallv"}) >= 2, "the environment's transport was not seen")
         h.check(short(config, "--set", "net.transport=p2p", env={}) == 0, "p2p needs no short sockets, and rma is slower with them")
-        h.check(short(config, env={"OMPI_MCA_btl_tcp_sndbuf": "131072"}) == 0, "the environment's own size does not count")
+        h.check(short(config, env={"OMPI_MCA_btl_tcp_sndbuf": "262144"}) == 0, "the environment's own size does not count")
 
 
 h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
