@@ -59,17 +59,18 @@ std::uint64_t watchdog_limit_at_start(const CommandLine& line) {
 /// MPI's sockets are made before rank 0 can tell the others what its config says. So each rank looks for itself, at its
 /// words, its environment and the file, where it has one: whatever it finds, only how long words wait depends on it.
 SocketBuffers socket_buffers_at_start(const CommandLine& line) {
+    std::string transport = line.transport;  // of bench net
     ConfigSources sources;
     sources.sets = line.sets;
     sources.environment = sluice_environment();
-    std::string transport = line.transport;  // of bench net
     try {
-        if (!line.config_path.empty()) {
+        // A pipe can be read once only, and that is for rank 0.
+        if (std::error_code none; std::filesystem::is_regular_file(line.config_path, none)) {
             sources.file_name = line.config_path;
             sources.file_text = make_real_file_system()->read_text(line.config_path);
         }
         if (transport.empty()) transport = LoadedConfig(sources).for_host("").net.transport;
-    } catch (const Error&) {  // no file here, or a wrong one: rank 0 says so
+    } catch (const Error&) {  // it is wrong: rank 0 says so
     }
     return transport == "alltoallv" ? SocketBuffers::small : SocketBuffers::automatic;
 }

@@ -142,7 +142,7 @@ def sockets_are_kept_short_for_alltoallv_alone():
         config = w.path / "rounds.toml"
         config.write_text('[net]\ntransport = "alltoallv"\n')
         h.check(short(config, env={}) >= 2, "the config file's transport was not seen before MPI's start by both ranks")
-        h.check(short("--set", "net.transport=alltoallv", env={}) >= 2, "the command line's transport was not seen")
+        h.check(short("--set", "net.transport=alltoallv", env={}) >= 2, "the command line's transport was not seen without a file")
         h.check(short(env={"SLUICE_NET_TRANSPORT": "alltoallv"}) >= 2, "the environment's transport was not seen")
         h.check(short(config, "--set", "net.transport=p2p", env={}) == 0, "p2p needs no short sockets, and rma is slower with them")
         h.check(short(config, env={"OMPI_MCA_btl_tcp_sndbuf": "262144"}) == 0, "the environment's own size does not count")
