@@ -56,25 +56,6 @@ std::uint64_t watchdog_limit_at_start(const CommandLine& line) {
     return config.run.watchdog_ns;
 }
 
-/// MPI's sockets are made before rank 0 can tell the others what its config says. So each rank looks for itself, at its
-/// words, its environment and the file, where it has one: whatever it finds, only how long words wait depends on it.
-SocketBuffers socket_buffers_at_start(const CommandLine& line) {
-    std::string transport = line.transport;  // of bench net
-    ConfigSources sources;
-    sources.sets = line.sets;
-    sources.environment = sluice_environment();
-    try {
-        // A pipe can be read once only, and that is for rank 0.
-        if (std::error_code none; std::filesystem::is_regular_file(line.config_path, none)) {
-            sources.file_name = line.config_path;
-            sources.file_text = make_real_file_system()->read_text(line.config_path);
-        }
-        if (transport.empty()) transport = LoadedConfig(sources).for_host("").net.transport;
-    } catch (const Error&) {  // it is wrong: rank 0 says so
-    }
-    return transport == "alltoallv" ? SocketBuffers::small : SocketBuffers::automatic;
-}
-
 /// Verbs that are a job on disks: they leave word of how far they came.
 bool has_status(const std::string& verb) {
     return verb != "config" && verb != "clean" && verb != "compare" && verb != "report";
@@ -112,7 +93,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         leave_start_mark(directory, launched.rank, host_);
         watchdog_.explain_start(
             [directory, launched, host = host_] { return who_never_started(directory, launched.ranks, host); });
-        mpi_.emplace(&argc, &argv, &watchdog_, socket_buffers_at_start(line_));
+        mpi_.emplace(&argc, &argv, &watchdog_);
         communicator_ = &mpi_->communicator();
         wire_ = &mpi_->wire();
         rounds_ = &mpi_->rounds();

@@ -94,7 +94,11 @@ public:
         bool moved = take_moved(arrived);
         if (exchanging_ && next_lane_is_free() && rounds_.words_arrived()) {
             exchanging_ = false;
-            moved |= move_minimum();
+            const bool moving = agree_on_movement();
+            // The next words go ahead of what now moves, so that they are there before it is.
+            if (!all_done_) begin_round();
+            if (moving) start_movement();
+            moved |= moving;
         }
         if (!exchanging_ && !all_done_ && ranks_ > 1) moved |= begin_round();
         return moved;
@@ -199,8 +203,8 @@ private:
         return news;
     }
 
-    /// The words are there: joins the movement of what each pair agreed on.
-    bool move_minimum() {
+    /// The words are there: puts together what each pair moves. False where nobody had news, and nothing can move.
+    bool agree_on_movement() {
         bool any_news = false, all_done = true;
         Lane& lane = lanes_[(first_lane_ + lanes_running_) % Rounds::kLanes];
         for (std::uint32_t from = 0; from < ranks_; ++from) {
@@ -221,12 +225,14 @@ private:
         if (any_news) {
             idle_rounds_ = 0;
             news_ = news_ || moving;
-            rounds_.start_pieces((first_lane_ + lanes_running_) % Rounds::kLanes, sent_, received_);
-            ++lanes_running_;
         } else {
             ++idle_rounds_;
         }
         return any_news;
+    }
+    void start_movement() {
+        rounds_.start_pieces((first_lane_ + lanes_running_) % Rounds::kLanes, sent_, received_);
+        ++lanes_running_;
     }
     void take_from(std::uint32_t source, const Word& word, Lane& lane) {
         Peer& peer = peers_[source];

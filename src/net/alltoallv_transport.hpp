@@ -10,8 +10,9 @@ namespace sluice {
 
 /// A round has two steps. Words: each rank tells each other the sizes of the buffers it offers, how many it accepts
 /// (receive buffers set aside for that source, perhaps none), whether it is done, and whether anything is new since its
-/// last word. Movement: of each pair the first min(offered, accepted) buffers, straight between pool buffers. The words
-/// of the next round are exchanged while up to Rounds::kLanes movements run.
+/// last word. Movement: of each pair the first min(offered, accepted) buffers, straight between pool buffers. Up to
+/// Rounds::kLanes movements run at a time, and the next words leave ahead of the newest: on a full link what is sent
+/// later arrives that much later, and a link has nothing to do while all wait for words.
 ///
 /// Where nobody had news nothing can move, so the movement is skipped, and ranks join the next exchange at leisure: a
 /// rank with news joins at once, the others when their fabric says so. The exchange ends with the round in which all

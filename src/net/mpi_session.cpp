@@ -197,8 +197,8 @@ bool launched_by_mpi() {
            std::getenv("PMI_RANK") != nullptr;
 }
 
-/// Open MPI's components and buffers, where the environment does not name others; read by MPI_Init.
-void choose_components(SocketBuffers socket_buffers) {
+/// Open MPI's components, where the environment does not name others; read by MPI_Init.
+void choose_components() {
     const auto set = [](const char* name, const char* value) { ::setenv(name, value, 0); };
     // The search for other fabrics takes 0.2 s; who has one names it in the environment.
     set("OMPI_MCA_pml", "ob1");
@@ -206,18 +206,15 @@ void choose_components(SocketBuffers socket_buffers) {
     // Debian's settings switch off "pt2pt", the only one that can.
     set("OMPI_MCA_osc", "^ucx");
     set("OMPI_MCA_osc_rdma_priority", "50");
-    // By itself the kernel lets a full link have MiBs that wait in sockets, and what is sent next waits behind them.
-    if (socket_buffers == SocketBuffers::small) set("OMPI_MCA_btl_tcp_sndbuf", "131072");
 }
 
-MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, SocketBuffers socket_buffers)
-    : state_(std::make_unique<State>()) {
+MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std::make_unique<State>()) {
     state_->watchdog = watchdog;
     if (watchdog != nullptr) {
         watchdog->require_pulse(true);
         watchdog->enter("MPI_Init, which waits until all ranks of the job have started");
     }
-    choose_components(socket_buffers);
+    choose_components();
     int provided = 0;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
         throw Error(Errc::environment, "MPI_Init_thread: this MPI cannot run beside threads; use Open MPI 4 or later");

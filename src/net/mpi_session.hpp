@@ -1,7 +1,6 @@
 #pragma once
 /// MPI's life in this process. The network thread is the one that constructs it, and the only one that calls MPI.
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -17,17 +16,12 @@ class Watchdog;
 /// True when a launcher (mpirun, srun) started this process, so that there are other ranks to meet.
 bool launched_by_mpi();
 
-/// What TCP may hold of what this rank sends, for each peer: `small`, 128 KiB, where a word must not wait behind data
-/// (docs/network.md), else as the kernel likes.
-enum class SocketBuffers : std::uint8_t { automatic, small };
-
 /// MPI_Init to MPI_Finalize. Finalizes only by finish(): an error path leaves the process by _exit, since a rank in
 /// MPI_Finalize would wait for ever for one that failed.
 class MpiSession {
 public:
     /// @param watchdog  hears from here whether main thread and peers are alive; nullptr: nobody watches.
-    MpiSession(int* argc, char*** argv, Watchdog* watchdog = nullptr,
-               SocketBuffers socket_buffers = SocketBuffers::automatic);
+    MpiSession(int* argc, char*** argv, Watchdog* watchdog = nullptr);
     ~MpiSession();
     MpiSession(const MpiSession&) = delete;
 

@@ -91,7 +91,7 @@ struct Config {
     std::vector<DiskConfig> disks_of(DiskRole role) const;
 };
 
-/// Everything a config is made from. What counts of files and environment is what rank 0 reads; the others get this.
+/// Everything a config is made from. Only rank 0 reads files and environment; the others get this, serialized.
 struct ConfigSources {
     std::string file_name, file_text;                ///< file_text empty: no file
     std::vector<std::string> sets;                   ///< "a.b=c", later ones win

@@ -127,28 +127,6 @@ def nobody_looks_for_screens_or_asks_name_servers_at_the_start():
             print("note: this mpirun has no hwloc plugin that looks for screens")
 
 
-def sockets_are_kept_short_for_alltoallv_alone():
-    if shutil.which("strace") is None:
-        print("skipped: needs strace")
-        return
-    with h.Workspace() as w:
-        def short(*words, env):
-            trace = w.path / "trace"
-            h.must(h.run(["strace", "-f", "-o", trace, "-e", "trace=setsockopt", LAUNCH, "-n", "2", "--", h.BIN / "sluice", "shuffle", *words, "--records", "20000",
-                          "--set", f"results.dir={w.path}/results", "--set", "memory.budget=64MiB"], env={"OMPI_MCA_btl": "tcp,self", **env}, timeout=90), "shuffle")
-            text = trace.read_text()
-            h.check("TCP_NODELAY" in text, "no rank talked by TCP: nothing was traced")
-            return sum("SO_SNDBUF, [131072]" in line for line in text.splitlines())
-        config = w.path / "rounds.toml"
-        config.write_text('[net]\ntransport = "alltoallv"\n')
-        h.check(short(config, env={}) >= 2, "the config file's transport was not seen before MPI's start by both ranks")
-        h.check(short("--set", "net.transport=alltoallv", env={}) >= 2, "the command line's transport was not seen without a file")
-        h.check(short(env={"SLUICE_NET_TRANSPORT": "alltoallv"}) >= 2, "the environment's transport was not seen")
-        h.check(short(config, "--set", "net.transport=p2p", env={}) == 0, "p2p needs no short sockets, and rma is slower with them")
-        h.check(short(config, env={"OMPI_MCA_btl_tcp_sndbuf": "262144"}) == 0, "the environment's own size does not count")
-
-
 h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
         badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
-        sockets_are_kept_short_for_alltoallv_alone,
         nobody_looks_for_screens_or_asks_name_servers_at_the_start])

@@ -1,6 +1,8 @@
 // Every transport in one process, in seeded orders; the same body runs over MPI in mpi_traffic.cpp.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "net/alltoallv_transport.hpp"
 #include "net/in_process.hpp"
 #include "net/known_traffic.hpp"
@@ -113,6 +115,44 @@ TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
               }),
               "net.receive_buffers: 2 are too few for net.transport = \"rma\" on 4 ranks: one slot to put into "
               "for each of 3 peers; set >= 3");
+}
+
+/// Rank 0 of two. The other says what we say, so all we offer is accepted; its pieces never come.
+class EchoedRounds final : public Rounds {
+public:
+    std::vector<std::string> joined;
+
+    std::uint32_t rank() const override { return 0; }
+    std::uint32_t size() const override { return 2; }
+    void start_words(std::span<const std::byte> mine, std::span<std::byte> theirs) override {
+        joined.push_back("words");
+        for (std::size_t half : {std::size_t{0}, mine.size() / 2})
+            std::memcpy(theirs.data() + half, mine.data() + mine.size() / 2, mine.size() / 2);
+    }
+    bool words_arrived() override { return true; }
+    bool ought_to_join(unsigned) override { return false; }
+    void start_pieces(std::size_t, const PiecesByPeer& sent, const PiecesByPeer&) override {
+        joined.push_back("pieces of " + std::to_string(sent[1].size()) + " buffers");
+    }
+    bool pieces_moved(std::size_t) override { return false; }
+    void abandon() noexcept override {}
+    bool rings_doorbell() const override { return false; }
+};
+
+TEST(Transport, TheNextRoundsWordsGoAheadOfThisRoundsData) {
+    ThreadExecutor executor;
+    std::vector<std::byte> memory(2 * 4096);
+    BufferPool send(executor, "send", std::span(memory).first(4096), 4096, 1);
+    BufferPool receive(executor, "receive", std::span(memory).last(4096), 4096, 1);
+    EchoedRounds rounds;
+    const auto transport = make_alltoallv_transport(rounds, receive, 1);
+    OutgoingBuffer full{1, send.take()};
+    full.buffer.set_size(4096);
+    ASSERT_TRUE(transport->try_send(full));
+    transport->progress([](ArrivedBuffer) {});
+    EXPECT_EQ(rounds.joined, (std::vector<std::string>{"words"}));
+    transport->progress([](ArrivedBuffer) {});
+    EXPECT_EQ(rounds.joined, (std::vector<std::string>{"words", "words", "pieces of 1 buffers"}));
 }
 
 }  // namespace
