@@ -38,9 +38,9 @@ std::uint64_t content_of(std::uint64_t source, std::uint64_t destination, std::u
 /// Buffers for one transport and message size on this rank: as many as a sort plans, as far as the memory goes.
 struct Buffers {
     struct Counts {
-        Counts(const std::string& transport, std::size_t ranks, std::size_t spare)
-            : send(ranks - 1 + spare),
-              receive(usable_receive_buffers(transport, send + 1, ranks)),
+        Counts(const std::string& transport, std::size_t ranks, SpareMessages spare)
+            : send(ranks - 1 + spare.send),
+              receive(usable_receive_buffers(transport, ranks + spare.receive, ranks)),
               windowed(transport == "rma" ? receive : 0) {}
         std::size_t send, receive;
         std::size_t windowed;  ///< of those to receive: in the window of rma, which is beside the arena
@@ -256,11 +256,14 @@ private:
     /// window of one transport lies beside the arena of all.
     Buffers::Counts counts(const std::string& transport, std::uint64_t message_bytes) const {
         constexpr std::size_t kFewSpare = 4;
-        std::size_t spare = spare_messages(transport, job_.ranks() - 1, job_.place.hosts > 1);
-        for (;; spare /= 2) {
-            const Buffers::Counts found(transport, job_.ranks(), std::max(kFewSpare, spare));
+        SpareMessages spare = spare_messages(transport, job_.ranks() - 1, job_.place.hosts > 1);
+        for (;;) {
+            const Buffers::Counts found(transport, job_.ranks(), spare);
             const std::uint64_t bytes = (found.send + found.receive) * round_up(message_bytes, kDirectIoAlign);
-            if (spare <= kFewSpare || bytes <= options_.memory_bytes / 2) return found;
+            if (bytes <= options_.memory_bytes / 2 || (spare.send <= kFewSpare && spare.receive <= kFewSpare))
+                return found;
+            for (std::size_t* count : {&spare.send, &spare.receive})
+                *count = std::max(std::min(*count, kFewSpare), *count / 2);
         }
     }
     /// The figure of every rank, on all ranks.

@@ -13,8 +13,10 @@ namespace {
 // answer that queue behind other data. docs/network.md has the difference, also of the figures below.
 constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 // A round of alltoallv begins when the last one's words have come, behind its data, from everybody: with so many
-// buffers for each peer the link has work meanwhile. rma waits for slots to come back from one peer, not from all.
-constexpr std::size_t kDeepRoundBuffers = 28, kDeepSlots = 3;
+// buffers for each peer the link has work meanwhile. A message of rma leaves its send buffer for the socket as soon as it
+// has a slot: more slots for each peer are longer queues in the sockets, in which the words that slots are empty again
+// wait, and shares of the link that differ more from peer to peer.
+constexpr std::size_t kDeepRoundBuffers = 28, kPutsToCome = 3, kMoreSlots = 1;
 // On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere.
 // alltoallv moves all there is in a round: it gains nothing by more messages, but by larger ones.
 constexpr std::size_t kSpareMessages = 4, kSpareMessagesOfOneHost = 10;
@@ -22,14 +24,13 @@ constexpr std::uint64_t kWantedRoundMessageBytes = 2 * kMiB;
 
 }  // namespace
 
-std::size_t spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
+SpareMessages spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
     const std::size_t few = std::max(kSpareMessages, peers / 4);
-    if (several_hosts) {
-        return transport == "alltoallv" ? kDeepRoundBuffers * peers
-               : transport == "rma"     ? std::max(few, kDeepSlots * peers)
-                                        : few;
-    }
-    return transport == "alltoallv" ? few : std::max(few, kSpareMessagesOfOneHost);
+    const auto both = [](std::size_t spare) { return SpareMessages{spare, spare}; };
+    if (!several_hosts) return both(transport == "alltoallv" ? few : std::max(few, kSpareMessagesOfOneHost));
+    if (transport == "alltoallv") return both(kDeepRoundBuffers * peers);
+    if (transport == "rma") return {std::max(few, kPutsToCome * peers), std::max(few, kMoreSlots * peers)};
+    return both(few);
 }
 
 namespace planning {
@@ -56,16 +57,16 @@ void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format
     const std::uint64_t payload = std::max<std::uint64_t>(format.record_bytes, wanted_bytes - kHeaderBytes);
     plan.message_bytes = round_up(kHeaderBytes + round_down(payload, format.record_bytes), kDirectIoAlign);
     const std::size_t peers = ranks - 1;
-    std::size_t spare = 0;
+    SpareMessages spare;
     if (comfort.roomy) {
         spare = spare_messages(transport, peers, comfort.several_hosts);
     } else if (comfort.spare_buffers) {
-        spare = std::max(kSpareMessages, peers / 4);
+        spare.send = spare.receive = std::max(kSpareMessages, peers / 4);
     }
-    plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare);
+    plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare.send);
     plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
     const std::size_t planned =
-        comfort.spare_buffers ? peers + spare + plan.logical_disk_distributors : plan.least_receive_buffers;
+        comfort.spare_buffers ? peers + spare.receive + plan.logical_disk_distributors : plan.least_receive_buffers;
     plan.receive_in_window = transport == "rma";
     plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
 }
