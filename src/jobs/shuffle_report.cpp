@@ -6,13 +6,14 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs/stage_table.hpp"
+#include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PeerCounters, sent_bytes, sent_records, sent_messages, received_bytes,
-                                   received_records, received_messages)
+                                   received_records, received_messages, send_busy_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NetworkBytes, received, sent, known)
 
 namespace {
@@ -193,7 +194,7 @@ std::string tables(const ShuffleReport& report) {
             done_at(r.phase, "source"), done_at(r.phase, "receiver"), done_at(r.phase, "sink"),
             human(r.peak_resident_bytes), human(r.budget_bytes), r.cpu_user_s + r.cpu_system_s);
     }
-    text += host_lines(report) + pair_lines(report);
+    text += host_lines(report) + stragglers_text(find_stragglers(report.ranks)) + pair_lines(report);
     const RecordSum total = report.records();
     text += fmt::format("records: {} made and got, {}\n", total.count,
                         report.result->verified ? "checksum " + to_hex(total.sum) + ", equal for every pair of ranks"
@@ -237,6 +238,7 @@ std::string result_json(const ShuffleReport& report) {
                                {"partitions", report.prepared->plan.ownership.partitions()},
                                {"mpi_library", report.mpi_library},
                                {"hosts", hosts},
+                               {"stragglers", nlohmann::json::parse(stragglers_json(find_stragglers(report.ranks)))},
                                {"pairs", pairs_json(report)},
                                {"ranks", ranks}};
     if (report.limit) {

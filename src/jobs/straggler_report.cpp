@@ -52,40 +52,47 @@ std::optional<Straggler> slowest(const std::vector<Measured>& all) {
     return Straggler{worst->name, worst->rate, middle > 0 ? worst->rate / middle : 1, all.size(), 0, ""};
 }
 
-std::optional<Straggler> slowest_host(const std::vector<RankReport>& ranks) {
-    std::optional<Straggler> found;
-    double worst = 0;
-    for (const auto phase : {&RankReport::one, &RankReport::two}) {
-        struct Host {
-            std::uint64_t last_ns = 0, bytes = 0;
-        };
-        std::map<std::string, Host> hosts;
-        for (const RankReport& rank : ranks) {
-            Host& host = hosts[rank.host];
-            host.last_ns = std::max(host.last_ns, done_times(rank.*phase).last_ns);
-            host.bytes += (rank.*phase).io.read_bytes + (rank.*phase).io.written_bytes;
-        }
-        if (hosts.size() < 2) return std::nullopt;
-        std::vector<double> ends, rates;
-        for (const auto& [name, host] : hosts) {
-            ends.push_back(seconds(host.last_ns));
-            rates.push_back(mb_per_s(host.bytes, host.last_ns));
-        }
-        const auto last = std::max_element(hosts.begin(), hosts.end(), [](const auto& a, const auto& b) {
-            return a.second.last_ns < b.second.last_ns;
-        });
-        const double late = seconds(last->second.last_ns) / std::max(1e-9, median(ends));
-        if (late <= worst) continue;
-        worst = late;
-        const double rate = mb_per_s(last->second.bytes, last->second.last_ns);
-        found = Straggler{last->first,
-                          rate,
-                          rate / std::max(1e-9, median(rates)),
-                          hosts.size(),
-                          seconds(last->second.last_ns),
-                          (ranks.front().*phase).phase};
+/// What a host did in one phase: when its last worker ended, and the bytes it moved.
+struct HostEnd {
+    std::uint64_t last_ns = 0, bytes = 0;
+};
+using HostEnds = std::map<std::string, HostEnd>;
+void add(HostEnds& hosts, const std::string& name, const PhaseReport& phase, std::uint64_t bytes) {
+    HostEnd& host = hosts[name];
+    host.last_ns = std::max(host.last_ns, done_times(phase).last_ns);
+    host.bytes += bytes;
+}
+
+/// The host that ends a phase last, and its time over the median's.
+struct LateHost {
+    double late = 0;
+    Straggler host;
+};
+std::optional<LateHost> last_host(const HostEnds& hosts, const std::string& phase) {
+    if (hosts.size() < 2) return std::nullopt;
+    std::vector<double> ends, rates;
+    for (const auto& [name, host] : hosts) {
+        ends.push_back(seconds(host.last_ns));
+        rates.push_back(mb_per_s(host.bytes, host.last_ns));
     }
-    return found;
+    const auto last = std::max_element(
+        hosts.begin(), hosts.end(), [](const auto& a, const auto& b) { return a.second.last_ns < b.second.last_ns; });
+    const double rate = mb_per_s(last->second.bytes, last->second.last_ns), last_s = seconds(last->second.last_ns);
+    return LateHost{last_s / std::max(1e-9, median(ends)),
+                    {last->first, rate, rate / std::max(1e-9, median(rates)), hosts.size(), last_s, phase}};
+}
+
+std::optional<Straggler> slowest_host(const std::vector<RankReport>& ranks) {
+    std::optional<LateHost> found;
+    for (const auto phase : {&RankReport::one, &RankReport::two}) {
+        HostEnds hosts;
+        for (const RankReport& rank : ranks)
+            add(hosts, rank.host, rank.*phase, (rank.*phase).io.read_bytes + (rank.*phase).io.written_bytes);
+        const auto last = last_host(hosts, (ranks.front().*phase).phase);
+        if (last && (!found || last->late > found->late)) found = last;
+    }
+    if (!found) return std::nullopt;
+    return found->host;
 }
 
 std::optional<Straggler> slowest_disk(const std::vector<RankReport>& ranks) {
@@ -117,14 +124,18 @@ std::optional<Straggler> slowest_disk(const std::vector<RankReport>& ranks) {
     return found;
 }
 
-std::optional<Straggler> slowest_link(const std::vector<RankReport>& ranks) {
+struct RankLinks {
+    std::string host;
+    std::vector<LinkReport> links;  // by destination
+};
+std::optional<Straggler> slowest_link(const std::vector<RankLinks>& ranks) {
     std::map<std::string, std::vector<double>> rates;  // of each host: of the pairs of ranks it is one end of
-    for (std::size_t from = 0; from < ranks.size(); ++from) {
-        for (std::size_t to = 0; to < ranks[from].links.size() && to < ranks.size(); ++to) {
-            const LinkReport& link = ranks[from].links[to];
-            if (ranks[from].host == ranks[to].host || link.busy_ns == 0 || link.sent_bytes == 0) continue;
+    for (const RankLinks& from : ranks) {
+        for (std::size_t to = 0; to < from.links.size() && to < ranks.size(); ++to) {
+            const LinkReport& link = from.links[to];
+            if (from.host == ranks[to].host || link.busy_ns == 0 || link.sent_bytes == 0) continue;
             const double rate = mb_per_s(link.sent_bytes, link.busy_ns);
-            rates[ranks[from].host].push_back(rate);
+            rates[from.host].push_back(rate);
             rates[ranks[to].host].push_back(rate);
         }
     }
@@ -154,7 +165,27 @@ nlohmann::json to_json(const std::optional<Straggler>& s) {
 }  // namespace
 
 Stragglers find_stragglers(const std::vector<RankReport>& ranks) {
-    return {slowest_host(ranks), slowest_disk(ranks), slowest_link(ranks)};
+    std::vector<RankLinks> links;
+    for (const RankReport& rank : ranks) links.push_back({rank.host, rank.links});
+    return {slowest_host(ranks), slowest_disk(ranks), slowest_link(links)};
+}
+
+Stragglers find_stragglers(const std::vector<ShuffleRankReport>& ranks) {
+    HostEnds hosts;
+    std::vector<RankLinks> links;
+    for (const ShuffleRankReport& rank : ranks) {
+        std::uint64_t bytes = 0;
+        RankLinks& of_rank = links.emplace_back(RankLinks{rank.host, {}});
+        for (const PeerCounters& peer : rank.peers) {
+            bytes += peer.sent_bytes + peer.received_bytes;
+            of_rank.links.push_back({peer.sent_bytes, peer.send_busy_ns});
+        }
+        add(hosts, rank.host, rank.phase, bytes);
+    }
+    Stragglers found;
+    if (const auto last = last_host(hosts, "the shuffle")) found.host = last->host;
+    found.link = slowest_link(links);
+    return found;
 }
 
 std::string stragglers_text(const Stragglers& found) {

@@ -1,12 +1,13 @@
 #pragma once
-/// Who made the others wait: the slowest host, disk and link of a sort, by what each of them carried while it was busy.
-/// Made on rank 0 from the reports of all ranks.
+/// Who made the others wait: the slowest host, disk and link of a sort or a shuffle, by what each of them carried while
+/// it was busy. Made on rank 0 from the reports of all ranks.
 
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "jobs/report.hpp"
+#include "jobs/shuffle_report.hpp"
 
 namespace sluice {
 
@@ -29,6 +30,8 @@ struct Stragglers {
 /// time in which it had requests. A link is a host's, by the median rate of the messages between it and each other
 /// host while at least one was under way.
 Stragglers find_stragglers(const std::vector<RankReport>& ranks);
+/// The same of a shuffle, which has no disks: a host's rate is of the messages it sent and received.
+Stragglers find_stragglers(const std::vector<ShuffleRankReport>& ranks);
 
 /// Three lines for people, each only where there is something to say.
 std::string stragglers_text(const Stragglers& found);

@@ -101,5 +101,28 @@ TEST(Stragglers, RanksCsvHasFirstAndLastDoneOfEachRankAndPhase) {
     EXPECT_THAT(csv, HasSubstr("\n0,n0,phase one,3.000000,5.000000,"));
 }
 
+TEST(Stragglers, ShuffleNamesTheLastHostAndTheSlowLinkAndNoDisk) {
+    std::vector<ShuffleRankReport> ranks(4);
+    for (std::size_t r = 0; r < ranks.size(); ++r) {
+        ranks[r].host = "n" + std::to_string(r);
+        ranks[r].phase.stages = {stage("source", kSecond, kSecond), stage("sink", 4 * kSecond, 4 * kSecond)};
+        ranks[r].peers.resize(4);
+        for (std::size_t peer = 0; peer < 4; ++peer) {
+            if (peer == r) continue;
+            ranks[r].peers[peer].sent_bytes = ranks[r].peers[peer].received_bytes = 20 * kMb;
+            ranks[r].peers[peer].send_busy_ns = r == 2 || peer == 2 ? 4 * kSecond : kSecond;
+        }
+    }
+    ranks[2].phase.stages[1].last_done_ns = 5 * kSecond;
+    const Stragglers found = find_stragglers(ranks);
+    EXPECT_EQ(stragglers_text(found),
+              "slowest host: n2, 24 MB/s, 0.80 of the median of 4; done with the shuffle after 5.00 s\n"
+              "slowest link: of n2, 5 MB/s, 0.25 of the median of 4\n");
+    for (auto& rank : ranks) {
+        for (PeerCounters& peer : rank.peers) peer.send_busy_ns = 0;
+    }
+    EXPECT_FALSE(find_stragglers(ranks).link) << "a transport that cannot tell";
+}
+
 }  // namespace
 }  // namespace sluice
