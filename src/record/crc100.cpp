@@ -61,6 +61,7 @@ __attribute__((target("pclmul,sse4.1"))) std::uint64_t sum_pclmul(const std::byt
     const __m128i low32 = _mm_set_epi64x(0, 0xFFFFFFFF);
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < count; ++i, records += kRecord) {
+        for (std::size_t line = 0; line < kRecord; line += 64) __builtin_prefetch(records + kAheadBytes + line);
         __m128i acc = _mm_set_epi64x(load32(records + 96), 0);
         for (unsigned block = 0; block < 6; ++block) {
             const __m128i data = _mm_loadu_si128(reinterpret_cast<const __m128i*>(records + 16 * block));
@@ -145,6 +146,7 @@ SLUICE_AVX512 std::uint64_t sum_avx512(const std::byte* records, std::size_t cou
     __m512i sums = _mm512_setzero_si512();
     std::size_t i = 0;
     for (; i + 4 <= count; i += 4, records += 4 * kRecord) {
+        for (std::size_t line = 0; line < 4 * kRecord; line += 64) __builtin_prefetch(records + kAheadBytes + line);
         __m512i acc = _mm512_castsi128_si512(accumulate_avx512(records, constants_a, constants_b));
         acc = _mm512_inserti64x2(acc, accumulate_avx512(records + kRecord, constants_a, constants_b), 1);
         acc = _mm512_inserti64x2(acc, accumulate_avx512(records + 2 * kRecord, constants_a, constants_b), 2);
