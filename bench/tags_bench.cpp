@@ -40,6 +40,46 @@ void radix_sort(Tags tags, Tags spare) {
     benchmark::DoNotOptimize(tags.data());
 }
 
+/// Most significant digit first, once; then within each bucket, which the first-level cache holds, the least significant
+/// of kDigits digits of kBits bits first.
+template <unsigned kTop, unsigned kBits, unsigned kDigits>
+void bucket_sort(Tags tags, Tags spare) {
+    static std::array<std::uint32_t, (1u << kTop) + 1> bounds;
+    static std::array<std::array<std::uint32_t, 1u << kBits>, kDigits> histograms;
+    const auto top = [](std::uint64_t tag) { return tag >> (64 - kTop); };
+    const auto digit = [](std::uint64_t tag, unsigned d) {
+        return (tag >> (64 - kTop - (kDigits - d) * kBits)) & ((1u << kBits) - 1);
+    };
+    bounds.fill(0);
+    for (const std::uint64_t tag : tags) ++bounds[top(tag)];
+    std::uint32_t sum = 0;
+    for (std::uint32_t& slot : bounds) sum += std::exchange(slot, sum);
+    for (const std::uint64_t tag : tags) spare[bounds[top(tag)]++] = tag;
+    std::uint32_t first = 0;
+    for (unsigned bucket = 0; bucket < 1u << kTop; ++bucket) {
+        const std::uint32_t last = bounds[bucket];
+        Tags from = spare.subspan(first, last - first), to = tags.subspan(first, last - first);
+        first = last;
+        for (auto& histogram : histograms) histogram.fill(0);
+        for (const std::uint64_t tag : from) {
+            for (unsigned d = 0; d < kDigits; ++d) ++histograms[d][digit(tag, d)];
+        }
+        for (unsigned d = 0; d < kDigits; ++d) {
+            std::uint32_t total = 0;
+            for (std::uint32_t& slot : histograms[d]) total += std::exchange(slot, total);
+            for (const std::uint64_t tag : from) to[histograms[d][digit(tag, d)]++] = tag;
+            std::swap(from, to);
+        }
+        for (std::size_t i = 1; i < from.size(); ++i) {
+            const std::uint64_t moving = from[i];
+            std::size_t at = i;
+            for (; at > 0 && moving < from[at - 1]; --at) from[at] = from[at - 1];
+            from[at] = moving;
+        }
+    }
+    benchmark::DoNotOptimize(tags.data());
+}
+
 template <typename Sort>
 void add(BenchMemory& memory, const std::string& name, std::uint64_t count, Sort sort) {
     benchmark::RegisterBenchmark((name + "/" + std::to_string(count)).c_str(), [&memory, count,
@@ -68,6 +108,7 @@ int main(int argc, char** argv) {
             add(memory, "radix_3x8+insertion", count, radix_sort<8, 3>);
             add(memory, "radix_4x8+insertion", count, radix_sort<8, 4>);
             add(memory, "radix_3x11+insertion", count, radix_sort<11, 3>);
+            add(memory, "buckets_8_2x8+insertion", count, bucket_sort<8, 8, 2>);
             add(memory, "std_sort", count, [](Tags tags, Tags) { std::sort(tags.begin(), tags.end()); });
             add(memory, "boost_pdqsort_branchless", count,
                 [](Tags tags, Tags) { boost::sort::pdqsort_branchless(tags.begin(), tags.end()); });

@@ -37,28 +37,27 @@ public:
         if (count_ == 0) return tags_;
         const auto shift =
             static_cast<unsigned>(std::countl_zero(std::max<std::uint64_t>(high_prefix - low_prefix, 1)));
-        // As many bits as count the records, and two more, leave short runs, which are sorted in place.
-        const unsigned wanted = static_cast<unsigned>(std::bit_width(count_)) + 2;
-        const unsigned digits = (std::min(key_bits_, wanted) + kDigitBits - 1) / kDigitBits;
-        Histograms histograms;
-        clear(histograms, digits);
+        std::array<std::uint32_t, kBuckets> bucket_ends{};
         for (std::uint64_t i = 0; i < count_; ++i) {
             const std::byte* record = records_.at(i, format_.record_bytes);
             __builtin_prefetch(record + kAheadBytes);
             tags_[i] = make((key_prefix(format_, record) - low_prefix) << shift, i);
-            count_digits(histograms, digits, tags_[i]);
+            ++bucket_ends[bucket_of(tags_[i])];
         }
-        Tag* sorted = scatter(tags_, spare_, count_, digits, histograms);
-        other_ = sorted == tags_ ? spare_ : tags_;
-        for_each_run(sorted, count_, digits * kDigitBits, [this](Tag* tags, std::uint64_t count) {
-            if (count <= kInsertion) {
-                insertion_sort(tags, count);
-            } else {
-                sort_tags(tags, count);
-                settle_runs(tags, count, 0);
-            }
-        });
-        return sorted;
+        if (bucket_ends[bucket_of(tags_[0])] == count_) return sort_bucket(tags_, spare_, count_);
+        std::uint32_t sum = 0;
+        for (std::uint32_t& end : bucket_ends) sum += std::exchange(end, sum);
+        for (std::uint64_t i = 0; i < count_; ++i) {
+            Tag* const to = spare_ + bucket_ends[bucket_of(tags_[i])]++;
+            __builtin_prefetch(to + kTagsOfALine, 1);  // no longer in the caches, after the records of a partition
+            *to = tags_[i];
+        }
+        for (std::uint64_t bucket = 0, first = 0; bucket < kBuckets; first = bucket_ends[bucket++]) {
+            const std::uint64_t count = bucket_ends[bucket] - first;
+            const Tag* const sorted = sort_bucket(spare_ + first, tags_ + first, count);
+            if (sorted != spare_ + first) std::copy_n(sorted, count, spare_ + first);
+        }
+        return spare_;
     }
     static std::uint64_t index_of(const Tag& tag, unsigned index_bits) {
         if constexpr (kWide) {
@@ -70,9 +69,12 @@ public:
 
 private:
     static constexpr bool kWide = sizeof(Tag) == 16;
-    static constexpr unsigned kDigitBits = 11, kBuckets = 1u << kDigitBits;  // a digit's cursors and lines fit the L2
-    static constexpr std::uint64_t kInsertion = 24;                          // runs up to here are sorted in place
-    static constexpr std::uint64_t kAhead = 16;  // records whose lines are on their way while one is looked at
+    // The lines that the cursors of all buckets write to fit the first-level cache, and so does a bucket itself.
+    static constexpr unsigned kBucketBits = 8, kBuckets = 1u << kBucketBits;
+    static constexpr unsigned kDigitBits = 11, kDigitValues = 1u << kDigitBits;  // of a run: fewer passes
+    static constexpr std::size_t kTagsOfALine = 64 / sizeof(Tag);
+    static constexpr std::uint64_t kInsertion = 24;  // runs up to here are sorted in place
+    static constexpr std::uint64_t kAhead = 16;      // records whose lines are on their way while one is looked at
     static constexpr std::uint64_t kAheadBytes =
         4096;                                          // in order, across pages: the processor's prefetcher stops there
     static constexpr std::uint64_t kRadixFrom = 1000;  // below, std::sort of tags is faster than clearing histograms
@@ -95,14 +97,61 @@ private:
         return records_.at(index_of(tag, index_bits_), format_.record_bytes);
     }
 
-    using Histograms = std::array<std::array<std::uint32_t, kBuckets>, (64 + kDigitBits - 1) / kDigitBits>;
+    static unsigned bucket_of(const Tag& tag) { return static_cast<unsigned>(word(tag) >> (64 - kBucketBits)); }
+    /// As many bits as count the records, and two more, leave short runs, which are sorted in place.
+    unsigned digits_in_buckets() const {
+        const auto wanted = static_cast<unsigned>(std::bit_width(count_)) + 2;
+        const unsigned most = (key_bits_ - kBucketBits) / kBucketBits;
+        return wanted <= kBucketBits ? 0 : std::min((wanted - 1) / kBucketBits, most);
+    }
+    /// Sorts the tags of a bucket, with `spare` as long: by a few digits below those that all agree in, least
+    /// significant first; then each run that agrees in all of them. Returns where they are: tags or spare.
+    Tag* sort_bucket(Tag* tags, Tag* spare, std::uint64_t count) {
+        unsigned bits = kBucketBits;
+        if (count > kInsertion) {
+            const unsigned digits = digits_in_buckets();
+            bits += digits * kBucketBits;
+            std::uint64_t differing = 0;
+            for (std::uint64_t i = 0; i < count; ++i) differing |= word(tags[i]) ^ word(tags[0]);
+            for (unsigned d = 0; d < digits; ++d) {
+                const auto turn = static_cast<int>(kBucketBits * (1 + digits - d));
+                if ((std::rotl(differing, turn) & (kBuckets - 1)) == 0) continue;
+                scatter_by([turn](const Tag& tag) { return std::rotl(word(tag), turn) & (kBuckets - 1); }, tags, spare,
+                           count);
+                std::swap(tags, spare);
+            }
+        }
+        other_ = spare;
+        for_each_run(tags, count, bits, [this](Tag* run, std::uint64_t length) {
+            if (length <= kInsertion) {
+                insertion_sort(run, length);
+            } else {
+                sort_tags(run, length);
+                settle_runs(run, length, 0);
+            }
+        });
+        return tags;
+    }
+    template <typename Digit>
+    static void scatter_by(Digit digit, const Tag* from, Tag* to, std::uint64_t count) {
+        std::array<std::uint32_t, kBuckets> next{};
+        for (std::uint64_t i = 0; i < count; ++i) {
+            __builtin_prefetch(to + i, 1);
+            ++next[digit(from[i])];
+        }
+        std::uint32_t sum = 0;
+        for (std::uint32_t& slot : next) sum += std::exchange(slot, sum);
+        for (std::uint64_t i = 0; i < count; ++i) to[next[digit(from[i])]++] = from[i];
+    }
+
+    using Histograms = std::array<std::array<std::uint32_t, kDigitValues>, (64 + kDigitBits - 1) / kDigitBits>;
 
     /// Digit d counts from the least significant of the `digits` most significant ones.
     static unsigned digit_of(const Tag& tag, unsigned digits, unsigned d) {
         // Where the digits ask for more bits than there are, the lowest one wraps to the topmost bits, which are equal
         // by the time they would count.
         return static_cast<unsigned>(std::rotl(word(tag), static_cast<int>((digits - d) * kDigitBits))) &
-               (kBuckets - 1);
+               (kDigitValues - 1);
     }
     static void clear(Histograms& histograms, unsigned digits) {
         for (unsigned d = 0; d < digits; ++d) histograms[d].fill(0);
