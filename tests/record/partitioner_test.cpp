@@ -45,31 +45,37 @@ TEST(UniformPartitioner, FollowsKeyOrderAndItsOwnRanges) {
     }
 }
 
+void expect_to_agree_with_counting(std::size_t splitters, bool hot_keys) {
+    auto data = random_records(1500, splitters + 5);
+    // A third of the records share their whole key, and so do some splitters.
+    for (std::size_t i = 0; hot_keys && i < 1500; i += 3) std::memset(data.data() + i * 100, 0x55, 10);
+    std::vector<std::vector<std::byte>> chosen;
+    for (std::size_t i = 0; i < splitters; ++i) {
+        const std::size_t at = i * 1500 / std::max<std::size_t>(splitters, 1) * 100;
+        chosen.emplace_back(data.begin() + static_cast<std::ptrdiff_t>(at),
+                            data.begin() + static_cast<std::ptrdiff_t>(at + 100));
+    }
+    std::sort(chosen.begin(), chosen.end());
+    std::vector<std::byte> flat;
+    for (const auto& s : chosen) flat.insert(flat.end(), s.begin(), s.end());
+    const auto partitioner = make_splitter_partitioner(kGensortFormat, flat);
+    ASSERT_EQ(partitioner->partitions(), splitters + 1);
+    std::vector<std::uint32_t> out(1500);
+    partitioner->classify(data.data(), out);
+    for (std::size_t i = 0; i < 1500; ++i) {
+        const std::vector<std::byte> record(data.begin() + static_cast<std::ptrdiff_t>(i * 100),
+                                            data.begin() + static_cast<std::ptrdiff_t>(i * 100 + 100));
+        const auto expected = static_cast<std::uint32_t>(
+            std::count_if(chosen.begin(), chosen.end(), [&](const auto& s) { return s <= record; }));
+        ASSERT_EQ(out[i], expected) << i << " of " << splitters;
+    }
+}
+
+/// Crowded splitters are searched by the tree, the others from cells: both must agree.
 TEST(SplitterPartitioner, AgreesWithCountingTheSplittersNotAboveTheRecord) {
-    for (const std::size_t splitters : {0, 1, 2, 3, 4, 100, 255, 1000}) {
-        auto data = random_records(1500, splitters + 5);
-        // Hot keys: a third of the records share their whole key, some splitters do as well.
-        for (std::size_t i = 0; i < 1500; i += 3) std::memset(data.data() + i * 100, 0x55, 10);
-        std::vector<std::vector<std::byte>> chosen;
-        for (std::size_t i = 0; i < splitters; ++i) {
-            const std::size_t at = i * 1500 / std::max<std::size_t>(splitters, 1) * 100;
-            chosen.emplace_back(data.begin() + static_cast<std::ptrdiff_t>(at),
-                                data.begin() + static_cast<std::ptrdiff_t>(at + 100));
-        }
-        std::sort(chosen.begin(), chosen.end());
-        std::vector<std::byte> flat;
-        for (const auto& s : chosen) flat.insert(flat.end(), s.begin(), s.end());
-        const auto partitioner = make_splitter_partitioner(kGensortFormat, flat);
-        ASSERT_EQ(partitioner->partitions(), splitters + 1);
-        std::vector<std::uint32_t> out(1500);
-        partitioner->classify(data.data(), out);
-        for (std::size_t i = 0; i < 1500; ++i) {
-            const std::vector<std::byte> record(data.begin() + static_cast<std::ptrdiff_t>(i * 100),
-                                                data.begin() + static_cast<std::ptrdiff_t>(i * 100 + 100));
-            const auto expected = static_cast<std::uint32_t>(
-                std::count_if(chosen.begin(), chosen.end(), [&](const auto& s) { return s <= record; }));
-            ASSERT_EQ(out[i], expected) << i << " of " << splitters;
-        }
+    for (const std::size_t splitters : {0, 1, 2, 3, 4, 100, 255, 256, 1000}) {
+        expect_to_agree_with_counting(splitters, true);
+        expect_to_agree_with_counting(splitters, false);
     }
 }
 
