@@ -18,8 +18,7 @@ namespace sluice {
 
 std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog);                // mpi_wire.cpp
 std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces, Watchdog* watchdog);  // mpi_rounds.cpp
-std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes,
-                                               Watchdog* watchdog);  // mpi_window.cpp
+std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes);    // mpi_window.cpp
 
 namespace {
 
@@ -233,7 +232,7 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
 MpiSession::~MpiSession() = default;
 
 std::unique_ptr<ReceiveWindow> MpiSession::make_window(std::uint64_t bytes) {
-    return make_mpi_window(state_->data, bytes, state_->watchdog);
+    return make_mpi_window(state_->data, bytes);
 }
 
 std::string MpiSession::library() const {

@@ -1,14 +1,12 @@
 // Memory of each rank that the others write into, by MPI's one-sided calls with passive target.
 #include <mpi.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "net/mpi_check.hpp"
 #include "net/receive_window.hpp"
-#include "runtime/watchdog.hpp"
 
 namespace sluice {
 namespace {
@@ -20,7 +18,7 @@ std::string osc_setting() {
 
 class MpiWindow final : public ReceiveWindow {
 public:
-    MpiWindow(MPI_Comm comm, std::uint64_t bytes, Watchdog* watchdog) : bytes_(bytes), watchdog_(watchdog) {
+    MpiWindow(MPI_Comm comm, std::uint64_t bytes) : bytes_(bytes) {
         MPI_Info info = MPI_INFO_NULL;
         MPI_Info_create(&info);
         MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each rank's part on pages, and a node, of its own
@@ -83,11 +81,7 @@ public:
         check_mpi(MPI_Win_flush(static_cast<int>(destination), window_), "MPI_Win_flush");
     }
     void sync() override { check_mpi(MPI_Win_sync(window_), "MPI_Win_sync"); }
-    /// A link that is down for long is the watchdog's to judge, not a damaged message.
-    std::chrono::milliseconds patience() const override {
-        const std::chrono::nanoseconds limit(watchdog_ != nullptr ? watchdog_->limit_ns() : 0);
-        return std::max(kLeastPatience, std::chrono::duration_cast<std::chrono::milliseconds>(limit * 3 / 2));
-    }
+    std::chrono::milliseconds patience() const override { return std::chrono::seconds(30); }
     bool direct() const noexcept override { return direct_; }
     void close() override {
         check_mpi(MPI_Win_unlock_all(window_), "MPI_Win_unlock_all");
@@ -95,10 +89,7 @@ public:
     }
 
 private:
-    static constexpr std::chrono::milliseconds kLeastPatience{30'000};
-
     std::uint64_t bytes_;
-    Watchdog* watchdog_;
     std::byte* memory_ = nullptr;
     MPI_Win window_ = MPI_WIN_NULL;
     bool direct_ = false;
@@ -108,8 +99,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes, Watchdog* watchdog) {
-    return std::make_unique<MpiWindow>(communicator, bytes, watchdog);
+std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes) {
+    return std::make_unique<MpiWindow>(communicator, bytes);
 }
 
 }  // namespace sluice

@@ -77,7 +77,6 @@ Watchdog::~Watchdog() {
 void Watchdog::set_limit(std::uint64_t limit_ns) {
     const std::lock_guard lock(mutex_);
     rules_.set_limit(limit_ns);
-    limit_ns_ = limit_ns;
     beat_interval_ns_ = limit_ns == 0 ? 0 : std::clamp(limit_ns / 10, 20 * kMs, 1'000 * kMs);
 }
 

@@ -53,7 +53,6 @@ public:
     void stop_listening();
     /// How often to send heartbeats; 0: never.
     std::uint64_t beat_interval_ns() const noexcept { return beat_interval_ns_; }
-    std::uint64_t limit_ns() const noexcept { return limit_ns_; }
     /// A sign of life, and what to tell the others.
     Heartbeat pulse();
     void heard(const Heartbeat& beat);
@@ -88,7 +87,7 @@ private:
     std::uint32_t rank_ = 0, ranks_ = 1, launch_rank_ = 0;
     std::uint64_t clock_ns_, last_tick_ns_;  // stands still while the process is stopped
     std::uint64_t held_since_ns_ = 0, told_at_ns_ = 0;
-    std::atomic<std::uint64_t> beat_interval_ns_{0}, limit_ns_{0};
+    std::atomic<std::uint64_t> beat_interval_ns_{0};
     std::atomic<bool> leaving_{false}, told_others_{false}, stop_{false};
     int told_code_ = 0;
     WatchVerdict verdict_;
