@@ -12,7 +12,7 @@ namespace {
 // Between hosts: Open MPI sends up to 64 KiB over TCP at once, header included, more only after a question and an
 // answer that queue behind other data. docs/network.md has the difference, also of the figures below.
 constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
-// A round of alltoallv begins when the last one's words have come, behind its data, from everybody: with so many
+// A round of alltoallv begins when its words have come, behind data of rounds before, from everybody: with so many
 // buffers for each peer the link has work meanwhile. A message of rma leaves its send buffer for the socket as soon as it
 // has a slot: more slots for each peer are longer queues in the sockets, in which the words that slots are empty again
 // wait, and shares of the link that differ more from peer to peer.

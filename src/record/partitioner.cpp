@@ -74,8 +74,9 @@ public:
     }
 
 private:
-    /// Four equal ranges of prefixes for each splitter, with the splitters below each: a step or two from there, where
-    /// a tree of 1,024 takes ten. Only where no range is crowded, so not for skewed keys.
+    /// Four to eight equal ranges of prefixes for each splitter, with the splitters below each: from there as many
+    /// steps as the fullest range has splitters, one or two where they are spread, instead of one a level of the tree.
+    /// Not where that saves less than half of the steps, as with skewed keys.
     void cut_into_cells() {
         const auto bits = static_cast<unsigned>(std::bit_width(padded_ - 1)) + 2;
         std::vector<std::uint32_t> before((std::size_t{1} << bits) + 1);

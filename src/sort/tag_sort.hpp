@@ -69,7 +69,8 @@ public:
 
 private:
     static constexpr bool kWide = sizeof(Tag) == 16;
-    // The lines that the cursors of all buckets write to fit the first-level cache, and so does a bucket itself.
+    // The lines that the cursors of all buckets write to fit the first-level cache, and so does a bucket of spread
+    // keys.
     static constexpr unsigned kBucketBits = 8, kBuckets = 1u << kBucketBits;
     static constexpr unsigned kDigitBits = 11, kDigitValues = 1u << kDigitBits;  // of a run: fewer passes
     static constexpr std::size_t kTagsOfALine = 64 / sizeof(Tag);

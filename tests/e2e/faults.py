@@ -231,8 +231,8 @@ def rank_stopped_for_two_seconds_goes_on():
     survived(job, 40)
 
 
-def killed_rank_ends_the_job():
-    job = Job(rack)
+def killed_rank_ends_the_job(transport="p2p"):
+    job = Job(rack, "--set", f"net.transport={transport}")
     job.wait_for_phase_one()
     pid = job.pid("sluice", 2)
     job.fault_now()
@@ -433,7 +433,7 @@ QUICK = [stopped_rank_is_named_within_the_limit, rank_stopped_for_two_seconds_go
 LONG = [frozen_disk_is_named_with_code_five, mute_host_ends_the_job, cable_out_for_five_seconds_is_survived, sigterm_to_the_launcher_ends_all_with_eight,
         killed_mpirun_leaves_no_orphans, late_rank_is_missed_at_the_start,
         *(by(t, full_link_is_no_fault) for t in ("p2p", "alltoallv", "rma")),
-        *(by(t, test) for t in ("alltoallv", "rma") for test in (stopped_rank_is_named_within_the_limit, cut_cable_ends_the_job))]
+        *(by(t, test) for t in ("alltoallv", "rma") for test in (stopped_rank_is_named_within_the_limit, killed_rank_ends_the_job, cut_cable_ends_the_job))]
 ANYWHERE = [second_signal_is_immediate_and_one_rank_without_launcher_ends_too, hangup_and_closed_output_do_not_end_a_run]
 
 tests = LONG if "--full" in sys.argv else QUICK + ANYWHERE

@@ -98,5 +98,5 @@ def wrong_words_are_refused():
         h.check(code == 2 and expected in err and "SHUFFLE" not in out, f"{words}: exit {code}\n{out}{err}")
 
 
-h.main([all_to_all_is_valid_on_any_rank_count, patterns_send_only_where_they_say, by_the_clock_and_with_its_limit,
+h.main([all_to_all_is_valid_on_any_rank_count, patterns_send_only_where_they_say, memory_stays_bounded_where_all_send_to_one, by_the_clock_and_with_its_limit,
         unverified_shuffle_is_called_unchecked, wrong_words_are_refused])
