@@ -40,8 +40,8 @@ void radix_sort(Tags tags, Tags spare) {
     benchmark::DoNotOptimize(tags.data());
 }
 
-/// Most significant digit first, once; then within each bucket, which the first-level cache holds, the least significant
-/// of kDigits digits of kBits bits first.
+/// Most significant digit first, once; then within each bucket, which the first-level cache holds, the least
+/// significant of kDigits digits of kBits bits first.
 template <unsigned kTop, unsigned kBits, unsigned kDigits>
 void bucket_sort(Tags tags, Tags spare) {
     static std::array<std::uint32_t, (1u << kTop) + 1> bounds;

@@ -13,9 +13,9 @@ namespace {
 // answer that queue behind other data. docs/network.md has the difference, also of the figures below.
 constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 // A round of alltoallv begins when its words have come, behind data of rounds before, from everybody: with so many
-// buffers for each peer the link has work meanwhile. A message of rma leaves its send buffer for the socket as soon as it
-// has a slot: more slots for each peer are longer queues in the sockets, in which the words that slots are empty again
-// wait, and shares of the link that differ more from peer to peer.
+// buffers for each peer the link has work meanwhile. A message of rma leaves its send buffer for the socket as soon as
+// it has a slot: more slots for each peer are longer queues in the sockets, in which the words that slots are empty
+// again wait, and shares of the link that differ more from peer to peer.
 constexpr std::size_t kDeepRoundBuffers = 28, kPutsToCome = 3, kMoreSlots = 1;
 // On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere.
 // alltoallv moves all there is in a round: it gains nothing by more messages, but by larger ones.
