@@ -14,12 +14,13 @@ using namespace sluice;
 using bench::BenchMemory;
 using Tags = std::span<std::uint64_t>;
 
-/// Least significant digit first over the 64 - kLow highest bits, then neighbours put right; digits of kBits bits.
+/// By kDigits digits of kBits bits below the `above` highest ones, least significant first, then neighbours put right.
+/// The sorted tags are in `spare` where kDigits is odd.
 template <unsigned kBits, unsigned kDigits>
-void radix_sort(Tags tags, Tags spare) {
+void sort_digits(Tags tags, Tags spare, unsigned above) {
     static std::array<std::array<std::uint32_t, 1u << kBits>, kDigits> histograms;
-    const auto digit = [](std::uint64_t tag, unsigned d) {
-        return (tag >> (64 - (kDigits - d) * kBits)) & ((1u << kBits) - 1);
+    const auto digit = [above](std::uint64_t tag, unsigned d) {
+        return (tag >> (64 - above - (kDigits - d) * kBits)) & ((1u << kBits) - 1);
     };
     for (auto& histogram : histograms) histogram.fill(0);
     for (const std::uint64_t tag : tags) {
@@ -40,44 +41,26 @@ void radix_sort(Tags tags, Tags spare) {
     benchmark::DoNotOptimize(tags.data());
 }
 
-/// Most significant digit first, once; then within each bucket, which the first-level cache holds, the least
-/// significant of kDigits digits of kBits bits first.
+template <unsigned kBits, unsigned kDigits>
+void radix_sort(Tags tags, Tags spare) {
+    sort_digits<kBits, kDigits>(tags, spare, 0);
+}
+
+/// Most significant digit first, once; then within each bucket, which the first-level cache holds. The tag sort fetches
+/// the lines that buckets go on in as well, which gains where they are not in a cache, as within a sort.
 template <unsigned kTop, unsigned kBits, unsigned kDigits>
 void bucket_sort(Tags tags, Tags spare) {
-    static std::array<std::uint32_t, (1u << kTop) + 1> bounds;
-    static std::array<std::array<std::uint32_t, 1u << kBits>, kDigits> histograms;
+    std::array<std::uint32_t, 1u << kTop> ends{};
     const auto top = [](std::uint64_t tag) { return tag >> (64 - kTop); };
-    const auto digit = [](std::uint64_t tag, unsigned d) {
-        return (tag >> (64 - kTop - (kDigits - d) * kBits)) & ((1u << kBits) - 1);
-    };
-    bounds.fill(0);
-    for (const std::uint64_t tag : tags) ++bounds[top(tag)];
+    for (const std::uint64_t tag : tags) ++ends[top(tag)];
     std::uint32_t sum = 0;
-    for (std::uint32_t& slot : bounds) sum += std::exchange(slot, sum);
-    for (const std::uint64_t tag : tags) spare[bounds[top(tag)]++] = tag;
+    for (std::uint32_t& end : ends) sum += std::exchange(end, sum);
+    for (const std::uint64_t tag : tags) spare[ends[top(tag)]++] = tag;
     std::uint32_t first = 0;
-    for (unsigned bucket = 0; bucket < 1u << kTop; ++bucket) {
-        const std::uint32_t last = bounds[bucket];
-        Tags from = spare.subspan(first, last - first), to = tags.subspan(first, last - first);
-        first = last;
-        for (auto& histogram : histograms) histogram.fill(0);
-        for (const std::uint64_t tag : from) {
-            for (unsigned d = 0; d < kDigits; ++d) ++histograms[d][digit(tag, d)];
-        }
-        for (unsigned d = 0; d < kDigits; ++d) {
-            std::uint32_t total = 0;
-            for (std::uint32_t& slot : histograms[d]) total += std::exchange(slot, total);
-            for (const std::uint64_t tag : from) to[histograms[d][digit(tag, d)]++] = tag;
-            std::swap(from, to);
-        }
-        for (std::size_t i = 1; i < from.size(); ++i) {
-            const std::uint64_t moving = from[i];
-            std::size_t at = i;
-            for (; at > 0 && moving < from[at - 1]; --at) from[at] = from[at - 1];
-            from[at] = moving;
-        }
+    for (const std::uint32_t end : ends) {
+        sort_digits<kBits, kDigits>(spare.subspan(first, end - first), tags.subspan(first, end - first), kTop);
+        first = end;
     }
-    benchmark::DoNotOptimize(tags.data());
 }
 
 template <typename Sort>
