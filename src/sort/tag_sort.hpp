@@ -72,7 +72,6 @@ private:
     // The lines that the cursors of all buckets write to fit the first-level cache, and so does a bucket of spread
     // keys.
     static constexpr unsigned kBucketBits = 8, kBuckets = 1u << kBucketBits;
-    static constexpr unsigned kDigitBits = 11, kDigitValues = 1u << kDigitBits;  // of a run: fewer passes
     static constexpr std::size_t kTagsOfALine = 64 / sizeof(Tag);
     static constexpr std::uint64_t kInsertion = 24;  // runs up to here are sorted in place
     static constexpr std::uint64_t kAhead = 16;      // records whose lines are on their way while one is looked at
@@ -112,15 +111,7 @@ private:
         if (count > kInsertion) {
             const unsigned digits = digits_in_buckets();
             bits += digits * kBucketBits;
-            std::uint64_t differing = 0;
-            for (std::uint64_t i = 0; i < count; ++i) differing |= word(tags[i]) ^ word(tags[0]);
-            for (unsigned d = 0; d < digits; ++d) {
-                const auto turn = static_cast<int>(kBucketBits * (1 + digits - d));
-                if ((std::rotl(differing, turn) & (kBuckets - 1)) == 0) continue;
-                scatter_by([turn](const Tag& tag) { return std::rotl(word(tag), turn) & (kBuckets - 1); }, tags, spare,
-                           count);
-                std::swap(tags, spare);
-            }
+            if (sort_by_digits(tags, spare, count, kBucketBits, digits) != tags) std::swap(tags, spare);
         }
         other_ = spare;
         for_each_run(tags, count, bits, [this](Tag* run, std::uint64_t length) {
@@ -133,45 +124,26 @@ private:
         });
         return tags;
     }
-    template <typename Digit>
-    static void scatter_by(Digit digit, const Tag* from, Tag* to, std::uint64_t count) {
-        std::array<std::uint32_t, kBuckets> next{};
-        for (std::uint64_t i = 0; i < count; ++i) {
-            __builtin_prefetch(to + i, 1);
-            ++next[digit(from[i])];
-        }
-        std::uint32_t sum = 0;
-        for (std::uint32_t& slot : next) sum += std::exchange(slot, sum);
-        for (std::uint64_t i = 0; i < count; ++i) to[next[digit(from[i])]++] = from[i];
-    }
-
-    using Histograms = std::array<std::array<std::uint32_t, kDigitValues>, (64 + kDigitBits - 1) / kDigitBits>;
-
-    /// Digit d counts from the least significant of the `digits` most significant ones.
-    static unsigned digit_of(const Tag& tag, unsigned digits, unsigned d) {
-        // Where the digits ask for more bits than there are, the lowest one wraps to the topmost bits, which are equal
-        // by the time they would count.
-        return static_cast<unsigned>(std::rotl(word(tag), static_cast<int>((digits - d) * kDigitBits))) &
-               (kDigitValues - 1);
-    }
-    static void clear(Histograms& histograms, unsigned digits) {
-        for (unsigned d = 0; d < digits; ++d) histograms[d].fill(0);
-    }
-    static void count_digits(Histograms& histograms, unsigned digits, const Tag& tag) {
-        for (unsigned d = 0; d < digits; ++d) ++histograms[d][digit_of(tag, digits, d)];
-    }
-    /// Least significant digit first, with the counts in `histograms`; digits that all tags share are skipped. Returns
-    /// where the sorted tags are.
-    static Tag* scatter(Tag* from, Tag* to, std::uint64_t count, unsigned digits, Histograms& histograms) {
+    /// By the `digits` digits below the `above` highest bits, least significant first; those that all tags share cost
+    /// one look. Returns where the sorted tags are: tags or spare.
+    static Tag* sort_by_digits(Tag* tags, Tag* spare, std::uint64_t count, unsigned above, unsigned digits) {
+        std::uint64_t differing = 0;
+        for (std::uint64_t i = 0; i < count; ++i) differing |= word(tags[i]) ^ word(tags[0]);
         for (unsigned d = 0; d < digits; ++d) {
-            auto& next = histograms[d];
-            if (next[digit_of(from[0], digits, d)] == count) continue;
+            const auto turn = static_cast<int>(above + kBucketBits * (digits - d));
+            const auto digit = [turn](std::uint64_t bits) { return std::rotl(bits, turn) & (kBuckets - 1); };
+            if (digit(differing) == 0) continue;
+            std::array<std::uint32_t, kBuckets> next{};
+            for (std::uint64_t i = 0; i < count; ++i) {
+                __builtin_prefetch(spare + i, 1);
+                ++next[digit(word(tags[i]))];
+            }
             std::uint32_t sum = 0;
             for (std::uint32_t& slot : next) sum += std::exchange(slot, sum);
-            for (std::uint64_t i = 0; i < count; ++i) to[next[digit_of(from[i], digits, d)]++] = from[i];
-            std::swap(from, to);
+            for (std::uint64_t i = 0; i < count; ++i) spare[next[digit(word(tags[i]))]++] = tags[i];
+            std::swap(tags, spare);
         }
-        return from;
+        return tags;
     }
     /// Sorts by all key bits of the tags. Never inlined: settle_runs() nests, its histograms must not.
     __attribute__((noinline)) void sort_tags(Tag* tags, std::uint64_t count) {
@@ -179,11 +151,8 @@ private:
             std::sort(tags, tags + count, [](const Tag& a, const Tag& b) { return word(a) < word(b); });
             return;
         }
-        const unsigned digits = (key_bits_ + kDigitBits - 1) / kDigitBits;
-        Histograms histograms;
-        clear(histograms, digits);
-        for (std::uint64_t i = 0; i < count; ++i) count_digits(histograms, digits, tags[i]);
-        const Tag* sorted = scatter(tags, other_, count, digits, histograms);
+        const unsigned digits = (key_bits_ + kBucketBits - 1) / kBucketBits;
+        const Tag* sorted = sort_by_digits(tags, other_, count, 0, digits);
         if (sorted != tags) std::copy_n(sorted, count, tags);
     }
 
