@@ -1,4 +1,4 @@
-// Phase one's inner loop: checksum, classify and append of blocks of 1,024 records, into chunks of 102,400 bytes. A
+// Phase one's inner loop: checksum, classify and append of blocks of 512 records, into chunks of 102,400 bytes. A
 // full chunk comes back only after as many others as there are partitions, as if the writer had it meanwhile.
 #include "bench_support.hpp"
 #include "record/compare.hpp"
@@ -11,7 +11,7 @@ namespace {
 using namespace sluice;
 using bench::BenchMemory;
 
-constexpr std::uint64_t kInputBytes = 256'000'000, kChunkBytes = 102'400, kBlockRecords = 1024;
+constexpr std::uint64_t kInputBytes = 256'000'000, kChunkBytes = 102'400, kBlockRecords = RecordScatter::kBlockRecords;
 
 struct Shape {
     std::uint32_t partitions;
@@ -70,7 +70,8 @@ void distribute(benchmark::State& state, BenchMemory& memory, Shape shape) {
             const auto block = std::span(slots).first(records.size() / 100);
             if (shape.checksum) sum += sum_records(records, 100);
             partitioner->classify(records.data(), block);
-            open.append(records, block, full);
+            const std::byte* const end = records.data() + records.size();
+            open.append(records, block, end < input.data() + input.size() ? end : nullptr, full);
         }
     }
     benchmark::DoNotOptimize(sum);

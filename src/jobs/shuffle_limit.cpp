@@ -178,7 +178,7 @@ StepCost Steps::distribute(bool idle) {
         dropped[i].chunks.reserve(plan_.max_chunks);
         next[i] = i;
     }
-    const std::size_t block = std::max<std::size_t>(1, 102'400 / record_bytes_) * record_bytes_;
+    const std::size_t block = std::max<std::size_t>(1, 409'600 / record_bytes_) * record_bytes_;
     return run(
         idle ? 0 : workers,
         [&](unsigned i) {

@@ -12,9 +12,9 @@ namespace {
 using Cursor = RecordScatter::Cursor;
 
 constexpr std::size_t kLeastBurst = 512, kMostBurst = 1024;  // bytes; longer ones cost fewer mispredicted branches
-constexpr std::size_t kStageBytes = 1u << 20;                // in all: what the second-level cache holds
+constexpr std::size_t kStageBytes = 1u << 19;                // in all: half of the smallest second-level cache
+constexpr int kSecondLevel = 2;                              // of the caches, to __builtin_prefetch
 constexpr std::size_t kRestBytes = 128;                      // behind a burst, for the end of the record that fills it
-constexpr std::size_t kAheadBytes = 2048;                    // records read from memory that far ahead
 
 std::size_t append_plain(const std::byte* records, std::span<const std::uint32_t> slot, Cursor* cursors,
                          std::uint32_t record_bytes) {
@@ -50,12 +50,15 @@ SLUICE_AVX2 inline void send_burst(const Cursor& to, std::byte* inside, const st
 
 template <std::size_t kBurst>
 SLUICE_AVX2 std::size_t append_combining(const std::byte* records, std::span<const std::uint32_t> slot, Cursor* cursors,
-                                         std::byte* staged) {
+                                         std::byte* staged, const std::byte* next) {
     constexpr std::uint32_t kRecord = 100;
-    for (std::size_t i = 0; i < slot.size(); ++i, records += kRecord) {
+    // Memory is read while the bursts are written, not in a pass of its own over the keys of the next block.
+    const std::size_t fetch_step = next == nullptr ? 0 : kRecord;
+    const std::byte* fetch = next == nullptr ? records : next;
+    for (std::size_t i = 0; i < slot.size(); ++i, records += kRecord, fetch += fetch_step) {
         Cursor& to = cursors[slot[i]];
-        __builtin_prefetch(records + kAheadBytes);
-        __builtin_prefetch(records + kAheadBytes + 64);
+        __builtin_prefetch(fetch, 0, kSecondLevel);
+        __builtin_prefetch(fetch + 64, 0, kSecondLevel);
         if (to.end - to.write < static_cast<std::ptrdiff_t>(kRecord)) return i;
         std::byte* const stage = staged + slot[i] * (kBurst + kRestBytes);
         const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(to.write) & (kBurst - 1);
@@ -114,14 +117,16 @@ std::byte* RecordScatter::close(std::uint32_t slot) noexcept {
     return written;
 }
 
-std::size_t RecordScatter::append(const std::byte* records, std::span<const std::uint32_t> slot) noexcept {
+std::size_t RecordScatter::append(const std::byte* records, std::span<const std::uint32_t> slot,
+                                  const std::byte* next) noexcept {
 #if defined(__x86_64__)
     if (kernel_ == Kernel::combining) {
         const auto append_by =
             burst_bytes_ == kLeastBurst ? append_combining<kLeastBurst> : append_combining<kMostBurst>;
-        return append_by(records, slot, cursors_.data(), staged_.data()->bytes);
+        return append_by(records, slot, cursors_.data(), staged_.data()->bytes, next);
     }
 #endif
+    static_cast<void>(next);
     return append_plain(records, slot, cursors_.data(), record_bytes_);
 }
 

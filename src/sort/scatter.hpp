@@ -18,6 +18,9 @@ namespace sluice {
 class RecordScatter {
 public:
     enum class Kernel : std::uint8_t { plain, combining };
+    /// Records to look at in one go: from their checksum and keys to their copy they stay in the second-level cache,
+    /// beside as many that are fetched for the next go.
+    static constexpr std::size_t kBlockRecords = 512;
     /// The fastest kernel for these records on this processor.
     static Kernel best_kernel(std::uint32_t record_bytes) noexcept;
 
@@ -37,7 +40,9 @@ public:
     /// Copies record i to destination slot[i]. Stops at the first record whose destination has no room and returns its
     /// index, so that the caller can open new room and call again from there; slot.size() when all were copied.
     /// Cost: one read and one write of each record; docs/performance.md, Kernels.
-    std::size_t append(const std::byte* records, std::span<const std::uint32_t> slot) noexcept;
+    /// @param next  as many records that come next, to be fetched meanwhile into the second-level cache; may be nullptr
+    std::size_t append(const std::byte* records, std::span<const std::uint32_t> slot,
+                       const std::byte* next = nullptr) noexcept;
 
     struct Cursor {
         std::byte *write = nullptr, *end = nullptr;  // where the next record goes, and where the room ends

@@ -4,7 +4,7 @@
 
 namespace sluice {
 namespace {
-constexpr std::size_t kBlockRecords = 1024;
+constexpr std::size_t kBlockRecords = RecordScatter::kBlockRecords;
 }
 
 LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains,
@@ -61,7 +61,8 @@ void LogicalDiskDistributor::distribute(const ArrivedBuffer& arrived) {
             check_sum(rest.subspan(block_records.size()));
             fail("holds a record of another rank's partition");
         }
-        open_.append(block_records, block, [this](std::uint32_t slot, Buffer chunk) {
+        const std::byte* const next = block_records.size() < rest.size() ? block_records.data() + block_bytes : nullptr;
+        open_.append(block_records, block, next, [this](std::uint32_t slot, Buffer chunk) {
             this_worker().output_bytes.add(chunk.size());
             chains_.add(slot, std::move(chunk));
         });

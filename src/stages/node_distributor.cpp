@@ -6,8 +6,7 @@
 
 namespace sluice {
 namespace {
-/// Records looked at in one go: 100 kB of gensort data stay in the second-level cache between checksum, key and copy.
-constexpr std::size_t kBlockRecords = 1024;
+constexpr std::size_t kBlockRecords = RecordScatter::kBlockRecords;
 }  // namespace
 
 NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner,
@@ -53,11 +52,14 @@ void NodeDistributor::run() {
 
 void NodeDistributor::distribute(std::span<const std::byte> records) {
     const std::size_t block_bytes = kBlockRecords * format_.record_bytes;
-    for (auto rest = records; !rest.empty(); rest = rest.subspan(std::min(block_bytes, rest.size())))
-        distribute_block(rest.first(std::min(block_bytes, rest.size())));
+    for (auto rest = records; !rest.empty();) {
+        const auto block = rest.first(std::min(block_bytes, rest.size()));
+        rest = rest.subspan(block.size());
+        distribute_block(block, rest.empty() ? nullptr : rest.data());
+    }
 }
 
-void NodeDistributor::distribute_block(std::span<const std::byte> records) {
+void NodeDistributor::distribute_block(std::span<const std::byte> records, const std::byte* next) {
     const std::size_t count = records.size() / format_.record_bytes;
     if (verify_) {
         input_sum_ += sum_records(records, format_.record_bytes);
@@ -67,7 +69,7 @@ void NodeDistributor::distribute_block(std::span<const std::byte> records) {
     const auto block = std::span(slots_).first(count);
     partitioner_.classify(records.data(), block, ties_);
     for (std::uint32_t& slot : block) slot = slot_of_partition_[slot];
-    open_.append(records, block, [this](std::uint32_t slot, Buffer buffer) { full(slot, std::move(buffer)); });
+    open_.append(records, block, next, [this](std::uint32_t slot, Buffer buffer) { full(slot, std::move(buffer)); });
     this_worker().records.add(count);
 }
 

@@ -46,7 +46,7 @@ public:
     const RecordSum& input_sum() const noexcept { return input_sum_; }
 
 private:
-    void distribute_block(std::span<const std::byte> records);
+    void distribute_block(std::span<const std::byte> records, const std::byte* next);
     void full(std::uint32_t slot, Buffer buffer);
     void send(std::uint32_t slot, Buffer buffer);
 

@@ -17,10 +17,11 @@ Buffer OpenBuffers::close(std::uint32_t slot) {
 }
 
 void OpenBuffers::append(std::span<const std::byte> records, std::span<const std::uint32_t> slot,
-                         const std::function<void(std::uint32_t, Buffer)>& full) {
+                         const std::byte* next_block, const std::function<void(std::uint32_t, Buffer)>& full) {
     std::size_t next = 0;
     for (;;) {
-        next += scatter_.append(records.data() + next * record_bytes_, slot.subspan(next));
+        next += scatter_.append(records.data() + next * record_bytes_, slot.subspan(next),
+                                next_block == nullptr ? nullptr : next_block + next * record_bytes_);
         if (next == slot.size()) return;
         const std::uint32_t stuck = slot[next];
         if (buffers_[stuck]) full(stuck, close(stuck));

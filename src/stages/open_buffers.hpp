@@ -24,7 +24,8 @@ public:
     /// Adds `count` slots that take their buffers from `kind.pool`; returns the number of the first.
     std::uint32_t add_slots(std::uint32_t count, SlotKind kind);
     /// Appends record i to slot[i]; `full(slot, buffer)` gets each buffer with no room left, before a new one is taken.
-    void append(std::span<const std::byte> records, std::span<const std::uint32_t> slot,
+    /// @param next  as many records that come next, for RecordScatter::append; may be nullptr
+    void append(std::span<const std::byte> records, std::span<const std::uint32_t> slot, const std::byte* next,
                 const std::function<void(std::uint32_t, Buffer)>& full);
     /// Hands out all open buffers that hold records.
     void drain(const std::function<void(std::uint32_t, Buffer)>& partial);
