@@ -79,16 +79,16 @@ SLUICE_CLONES void assemble_any(std::byte* out, const std::byte* stream, std::si
     }
 }
 
-constexpr std::size_t kStreamFront = 32;  // bytes in front of the key stream that assemble may read
+constexpr std::size_t kStreamFront = 32, kStreamBehind = 64;  // bytes around the key stream that assemble may read
 
 #if defined(__x86_64__)
 #define SLUICE_AVX2 __attribute__((target("arch=x86-64-v3")))
 
 constexpr std::size_t kGroup = 8;  // records: 800 bytes, 25 vectors
 
-/// The masks of a group's records, one behind the other.
-alignas(32) constexpr auto kGroupMasks = [] {
-    std::array<unsigned char, kGroup * kRecord> masks{};
+/// The masks of two groups' records, one behind the other.
+alignas(64) constexpr auto kGroupMasks = [] {
+    std::array<unsigned char, 2 * kGroup * kRecord> masks{};
     for (std::size_t i = 0; i < masks.size(); ++i) masks[i] = kMaskBytes[i % kRecord];
     return masks;
 }();
@@ -120,22 +120,62 @@ SLUICE_AVX2 void assemble_groups(std::byte* out, const std::byte* stream, std::s
     for (; groups > 0; --groups, out += kGroup * kRecord, stream += kGroup * 10)
         assemble_group(out, stream, std::make_index_sequence<kGroup * kRecord / 32>());
 }
+
+#define SLUICE_AVX512 __attribute__((target("arch=x86-64-v4")))
+
+/// The same in whole cache lines, of which 16 records fill 25; 14 of them hold the end of one record and the start of
+/// the next.
+template <std::size_t kLine>
+SLUICE_AVX512 inline void assemble_line(std::byte* out, const std::byte* stream) {
+    constexpr std::size_t kAt = 64 * kLine, kFirst = kAt / kRecord, kOffset = kAt % kRecord;
+    const std::byte* const from = stream + 10 * kFirst + kOffset;
+    __m512i bytes = _mm512_loadu_si512(from);
+    if constexpr (kOffset + 64 > kRecord) {
+        constexpr auto kNext = static_cast<__mmask16>(0xFFFF << ((kRecord - kOffset) / 4));
+        bytes = _mm512_mask_loadu_epi32(bytes, kNext, from - 90);
+    }
+    const __m512i masks = _mm512_loadu_si512(kGroupMasks.data() + kAt);
+    _mm512_store_si512(out + kAt, _mm512_xor_si512(bytes, masks));
+}
+
+template <std::size_t... kLines>
+SLUICE_AVX512 inline void assemble_lines(std::byte* out, const std::byte* stream, std::index_sequence<kLines...>) {
+    (assemble_line<kLines>(out, stream), ...);
+}
+
+/// `out` is aligned to 64 bytes.
+SLUICE_AVX512 void assemble_groups_512(std::byte* out, const std::byte* stream, std::size_t groups) {
+    for (; groups > 0; --groups, out += 2 * kGroup * kRecord, stream += 2 * kGroup * 10)
+        assemble_lines(out, stream, std::make_index_sequence<2 * kGroup * kRecord / 64>());
+}
+
+/// How records are put together in groups, from an aligned address on.
+struct Assembler {
+    std::size_t align_bytes, group_records;
+    void (*assemble)(std::byte* out, const std::byte* stream, std::size_t groups);
+};
+
+Assembler best_assembler() {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return {64, 2 * kGroup, assemble_groups_512};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return {32, kGroup, assemble_groups};
+    return {1, 1, nullptr};
+}
 #endif
 
 void assemble(std::byte* out, const std::byte* stream, std::size_t count) {
 #if defined(__x86_64__)
-    static const bool avx2 = [] {
-        __builtin_cpu_init();
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
-    }();
-    const std::size_t past = reinterpret_cast<std::uintptr_t>(out) % 32;
-    if (avx2 && past % 4 == 0) {  // each record brings the alignment four bytes on
-        const std::size_t before = std::min(count, (32 - past) % 32 / 4);
+    static const Assembler best = best_assembler();
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(out) % best.align_bytes;
+    if (best.assemble != nullptr && past % 4 == 0) {
+        std::size_t before = 0;  // 100 bytes and the alignment have four in common, so some record begins at it
+        while (before < count && (past + before * kRecord) % best.align_bytes != 0) ++before;
         assemble_any(out, stream, before);
         out += before * kRecord, stream += before * 10, count -= before;
-        const std::size_t groups = count / kGroup;
-        assemble_groups(out, stream, groups);
-        out += groups * kGroup * kRecord, stream += groups * kGroup * 10, count -= groups * kGroup;
+        const std::size_t groups = count / best.group_records, records = groups * best.group_records;
+        best.assemble(out, stream, groups);
+        out += records * kRecord, stream += records * 10, count -= records;
     }
 #endif
     assemble_any(out, stream, count);
@@ -207,7 +247,7 @@ void RecordGenerator::skew(std::byte* record, Uint128 n, Uint128 state) const {
 
 void RecordGenerator::fill_binary(std::byte* out, std::size_t count) {
     constexpr std::size_t kBlock = 128;  // its key stream (1.4 kB) stays in the first-level cache
-    std::byte stream_memory[kStreamFront + (kBlock + 9) * 10 + 8];
+    std::byte stream_memory[kStreamFront + (kBlock + 9) * 10 + kStreamBehind];
     std::byte* const stream = stream_memory + kStreamFront;
     static constexpr Affine kBlockJump = jump(kBlock);
     while (count > 0) {
