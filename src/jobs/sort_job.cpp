@@ -399,7 +399,8 @@ Distributed distribute(JobContext& job, const PreparedSort& prepared, const Sort
         made.log_files = made.logs->files();
         log_space = made.logs->space();
     }
-    const std::uint64_t run_number = std::stoull(prepared.run_id.substr(16), nullptr, 16);
+    // Each attempt has a number of its own, so that late words of the one before are told apart.
+    const std::uint64_t run_number = std::stoull(prepared.run_id.substr(16), nullptr, 16) + result.exceeded_attempts;
     const PhaseOneInput input{ranges, made.log_files, log_space, run_number, options.mutant, made.kept.get()};
     made.one = run_phase_one(job, *made.arena, mine, plan, *made.partitioner, input, *made.index, live);
     if (result.first_read_ns == 0) result.first_read_ns = made.one.first_read_ns;
