@@ -113,7 +113,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     if (communicator_->size() > 1) require_agreement(*communicator_, host_, {{"net.transport", values_.net.transport}});
     watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);
     open_status();
-    doorbell_ = std::make_unique<Doorbell>(executor_);
+    doorbell_ = std::make_unique<Doorbell>(executor_, mpi_ ? mpi_->bell() : nullptr);
     io_ = values_.io.backend == "sync" ? make_sync_backend(direct_of(values_.io.direct))
                                        : make_libaio_backend(direct_of(values_.io.direct));
     files_ = make_real_file_system();

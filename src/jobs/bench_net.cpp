@@ -182,7 +182,7 @@ private:
                             "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
             }
             if (finished()) break;
-            transport_->rings_doorbell() ? job_.doorbell.wait() : backoff.idle(job_.doorbell);
+            transport_->rings() == Rings::everything ? job_.doorbell.wait() : backoff.idle(job_.doorbell);
         }
     }
     Buffer message(Buffer buffer, std::uint32_t to, std::uint64_t number, bool compare) const {

@@ -26,6 +26,19 @@ Exchange::Pools::Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, 
                    plan.receive_buffers);
 }
 
+namespace {
+
+/// Slots that the peers of `rank` have for it, all of which it may have filled at one time.
+std::size_t slots_of_peers(const SortPlan& sort, std::uint32_t rank) {
+    std::size_t slots = 0;
+    for (std::uint32_t peer = 0; peer < sort.ranks.size(); ++peer) {
+        if (peer != rank) slots += sort.ranks[peer].one.receive_buffers / (sort.ranks.size() - 1);
+    }
+    return slots;
+}
+
+}  // namespace
+
 Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort,
                    const Partitioner& partitioner, Options options)
     : job_(job),
@@ -33,8 +46,10 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
       options_(options),
       arena_(arena),
       pools_(job, arena, plan.one, options),
+      lendable_(pools_.window && pools_.window->direct() ? slots_of_peers(sort, job.rank()) : 0),
       input_(job.executor, plan.one.read_buffers, options.producers),
-      outgoing_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers)), plan.one.distributors),
+      outgoing_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers) + lendable_),
+                plan.one.distributors),
       arrived_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.receive_buffers)), 1),
       chains_(job.executor, pools_.chunks, sort.format.record_bytes,
               {plan.partitions, plan.one.target_chunks, plan.one.max_chunks, plan.one.low_water_chunks,
@@ -54,8 +69,9 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
         ports.output = &outgoing_;
         ports.network = &job_.doorbell;
         transport_ = job.make_transport(receive, options.run_id, pools_.window.get());
-        sender_ =
-            std::make_unique<Sender>(outgoing_, *transport_, job.rank(), job.ranks(), shared_or(plan_.send_buffers));
+        ports.lender = transport_.get();
+        sender_ = std::make_unique<Sender>(outgoing_, *transport_, job.rank(), job.ranks(),
+                                           shared_or(plan_.send_buffers) + lendable_);
         receiver_ = std::make_unique<Receiver>(arrived_, *transport_, [this] {
             if (first_arrival_) first_arrival_();
         });

@@ -85,6 +85,8 @@ private:
     Options options_;
     Arena& arena_;
     Pools pools_;
+    std::size_t lendable_;                  // buffers that the transport may have lent
+    std::unique_ptr<Transport> transport_;  // before what may hold buffers that it lent
     WorkQueue<Buffer> input_;
     WorkQueue<OutgoingBuffer> outgoing_;
     WorkQueue<ArrivedBuffer> arrived_;
@@ -92,8 +94,7 @@ private:
     std::vector<std::unique_ptr<NodeDistributor>> distributors_;
     std::vector<std::unique_ptr<LogicalDiskDistributor>> logical_distributors_;
     std::function<void()> first_arrival_;
-    std::unique_ptr<Transport> transport_;  // these three are absent with one rank
-    std::unique_ptr<Sender> sender_;
+    std::unique_ptr<Sender> sender_;  // absent with one rank, as the transport and the receiver
     std::unique_ptr<Receiver> receiver_;
     std::uint64_t begin_ns_ = 0;
 };

@@ -17,7 +17,8 @@ constexpr std::uint64_t kWantedHostMessageBytes = 60 * kKiB;
 // it has a slot: more slots for each peer are longer queues in the sockets, in which the words that slots are empty
 // again wait, and shares of the link that differ more from peer to peer.
 constexpr std::size_t kDeepRoundBuffers = 28, kPutsToCome = 3, kMoreSlots = 1;
-// On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere.
+// On one host the threads of all ranks take turns on the cores: what one makes in its turn has to lie somewhere. With
+// rma that is in the receiver's memory, which lends it: send buffers are for what it cannot lend.
 // alltoallv moves all there is in a round: it gains nothing by more messages, but by larger ones.
 constexpr std::size_t kSpareMessages = 4, kSpareMessagesOfOneHost = 10;
 constexpr std::uint64_t kWantedRoundMessageBytes = 2 * kMiB;
@@ -27,6 +28,7 @@ constexpr std::uint64_t kWantedRoundMessageBytes = 2 * kMiB;
 SpareMessages spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
     const std::size_t few = std::max(kSpareMessages, peers / 4);
     const auto both = [](std::size_t spare) { return SpareMessages{spare, spare}; };
+    if (!several_hosts && transport == "rma") return {0, 2 * std::max(few, kSpareMessagesOfOneHost)};
     if (!several_hosts) return both(transport == "alltoallv" ? few : std::max(few, kSpareMessagesOfOneHost));
     if (transport == "alltoallv") return both(kDeepRoundBuffers * peers);
     if (transport == "rma") return {std::max(few, kPutsToCome * peers), std::max(few, kMoreSlots * peers)};

@@ -105,7 +105,7 @@ public:
     }
     bool receiving_done() const override { return ranks_ == 1 || (all_done_ && lanes_running_ == 0); }
     bool sending_done() const override { return finishing_ && receiving_done(); }
-    bool rings_doorbell() const override { return rounds_.rings_doorbell(); }
+    Rings rings() const override { return rounds_.rings(); }
     const std::vector<PeerCounters>& counters() const override { return ledger_.counters(); }
     const char* name() const override { return "alltoallv"; }
 

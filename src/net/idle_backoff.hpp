@@ -14,11 +14,9 @@ namespace sluice {
 class IdleBackoff {
 public:
     enum class Mode { adaptive, spin };
-    static constexpr std::uint64_t kLongestSleepNs = 320'000;
     explicit IdleBackoff(Mode mode) : mode_(mode) {}
     void did_something() noexcept { idle_turns_ = 0; }
-    /// @param longest_sleep_ns  how late a fabric event may be seen.
-    void idle(Doorbell& doorbell, std::uint64_t longest_sleep_ns = kLongestSleepNs) {
+    void idle(Doorbell& doorbell) {
         ++idle_turns_;
         if (mode_ == Mode::spin || idle_turns_ < kHardTurns) return;
         if (idle_turns_ < kHardTurns + kYieldTurns) {
@@ -26,14 +24,20 @@ public:
             return;
         }
         // Fabric events do not ring the doorbell, so the sleep bounds how late one is seen.
-        const std::uint64_t sleep_ns = std::min<std::uint64_t>(
-            longest_sleep_ns, kFirstSleepNs << std::min(10u, idle_turns_ - kHardTurns - kYieldTurns));
-        doorbell.wait_for_ns(sleep_ns);
+        doorbell.wait_for_ns(
+            std::min(kLongestSleepNs, kFirstSleepNs << std::min(10u, idle_turns_ - kHardTurns - kYieldTurns)));
+    }
+    /// Where all that is waited for rings the doorbell, and only heartbeats and failures come unannounced: one more
+    /// look, and to sleep.
+    void idle_until_rung(Doorbell& doorbell) {
+        if (mode_ == Mode::spin || ++idle_turns_ < 2) return;
+        doorbell.wait_for_ns(kNothingExpectedSleepNs);
     }
 
 private:
     static constexpr unsigned kHardTurns = 20, kYieldTurns = 4;
-    static constexpr std::uint64_t kFirstSleepNs = 20'000;
+    static constexpr std::uint64_t kFirstSleepNs = 20'000, kLongestSleepNs = 320'000,
+                                   kNothingExpectedSleepNs = 5'000'000;
     Mode mode_;
     unsigned idle_turns_ = 0;
 };

@@ -122,7 +122,7 @@ public:
         Lock lock(cluster_.mutex_);
         cluster_.pair(source, rank_).posted.clear();
     }
-    bool rings_doorbell() const override { return true; }
+    Rings rings() const override { return Rings::everything; }
 
 private:
     InProcessCluster& cluster_;

@@ -31,7 +31,9 @@ public:
     Communicator& communicator(std::uint32_t rank);
     Wire& wire(std::uint32_t rank);
     Rounds& rounds(std::uint32_t rank);
-    std::unique_ptr<ReceiveWindow> make_window(std::uint32_t rank, std::uint64_t bytes);
+    /// @param shared  others write it as if it were on their host; a window that was shared lives as long as the
+    /// cluster
+    std::unique_ptr<ReceiveWindow> make_window(std::uint32_t rank, std::uint64_t bytes, bool shared = false);
     Doorbell& doorbell(std::uint32_t rank) { return *doorbells_[rank]; }
     void inject(WireFault fault) { fault_ = fault; }
     bool fault_fired() const { return fault_.fired; }
@@ -87,6 +89,7 @@ private:
     std::vector<RoundsEnd> rounds_ends_;
     std::uint32_t rounds_joined_ = 0;
     std::vector<std::span<std::byte>> windows_;  // by rank; empty while it has none
+    std::deque<std::vector<std::byte>> shared_;  // once shared; after a failure somebody may still write there
     std::vector<std::size_t> puts_under_way_;    // by destination: not yet wholly in its window
     std::vector<std::unique_ptr<Rounds>> rounds_;
 };

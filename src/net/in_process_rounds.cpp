@@ -63,7 +63,7 @@ public:
             pair(peer, rank_).received.clear();
         }
     }
-    bool rings_doorbell() const override { return true; }
+    Rings rings() const override { return Rings::everything; }
 
 private:
     InProcessCluster::RoundsEnd& end() { return cluster_.rounds_ends_[rank_]; }

@@ -12,9 +12,10 @@ namespace sluice {
 
 class InProcessWindow final : public ReceiveWindow {
 public:
-    InProcessWindow(InProcessCluster& cluster, std::uint32_t rank, std::uint64_t bytes)
-        : cluster_(cluster), rank_(rank), memory_(bytes) {
+    InProcessWindow(InProcessCluster& cluster, std::uint32_t rank, std::uint64_t bytes, bool shared)
+        : cluster_(cluster), rank_(rank), own_(shared ? 0 : bytes), shared_(shared) {
         Lock lock(cluster_.mutex_);
+        memory_ = shared ? cluster_.shared_.emplace_back(bytes) : own_;
         cluster_.windows_[rank_] = memory_;
     }
     ~InProcessWindow() override {
@@ -24,6 +25,10 @@ public:
             for (const Put& put : *puts) --cluster_.puts_under_way_[put.destination];
     }
     std::span<std::byte> memory() noexcept override { return memory_; }
+    std::span<std::byte> memory_of(std::uint32_t rank) override {
+        Lock lock(cluster_.mutex_);
+        return cluster_.windows_[rank];
+    }
     void start_put(std::uint32_t destination, std::uint64_t offset, std::span<const std::byte> bytes,
                    std::uint64_t slot) override {
         started_.push_back({destination, offset, bytes, {}, slot});
@@ -66,7 +71,7 @@ public:
         Lock lock(cluster_.mutex_);
         return cluster_.puts_under_way_[rank_] > 0 ? std::chrono::hours(1) : std::chrono::milliseconds(0);
     }
-    bool direct() const noexcept override { return false; }
+    bool direct() const noexcept override { return shared_; }
     void close() override {}
 
 private:
@@ -104,13 +109,15 @@ private:
     }
     InProcessCluster& cluster_;
     std::uint32_t rank_;
-    std::vector<std::byte> memory_;
+    std::vector<std::byte> own_;
+    bool shared_;
+    std::span<std::byte> memory_;
     std::vector<Put> started_, travelling_;
     unsigned turn_ = 0;
 };
 
-std::unique_ptr<ReceiveWindow> InProcessCluster::make_window(std::uint32_t rank, std::uint64_t bytes) {
-    return std::make_unique<InProcessWindow>(*this, rank, bytes);
+std::unique_ptr<ReceiveWindow> InProcessCluster::make_window(std::uint32_t rank, std::uint64_t bytes, bool shared) {
+    return std::make_unique<InProcessWindow>(*this, rank, bytes, shared);
 }
 
 }  // namespace sluice

@@ -81,7 +81,7 @@ public:
             std::this_thread::sleep_for(std::chrono::microseconds(200));
         }
     }
-    bool rings_doorbell() const override { return false; }
+    Rings rings() const override { return Rings::nothing; }
 
 private:
     // Ranks without news look in again after 50 to 400 us: an idle cluster then spends a few percent of a core on

@@ -11,12 +11,14 @@
 #include <thread>
 
 #include "net/heartbeat.hpp"
+#include "net/host_bells.hpp"
 #include "net/mpi_check.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
 
-std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog);                // mpi_wire.cpp
+std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog,
+                                    HostBells& bells);                                         // mpi_wire.cpp
 std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces, Watchdog* watchdog);  // mpi_rounds.cpp
 std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes);    // mpi_window.cpp
 
@@ -189,6 +191,7 @@ private:
 struct MpiSession::State {
     Watchdog* watchdog = nullptr;
     MPI_Comm control = MPI_COMM_NULL, data = MPI_COMM_NULL, words = MPI_COMM_NULL, pieces = MPI_COMM_NULL;
+    std::unique_ptr<HostBells> bells;
     bool finished = false;
 };
 
@@ -225,11 +228,14 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
     }
     communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog);
     if (watchdog != nullptr) watchdog->enter("start");
-    wire_ = make_mpi_wire(state_->data, watchdog);
+    state_->bells = std::make_unique<HostBells>(state_->data);
+    wire_ = make_mpi_wire(state_->data, watchdog, *state_->bells);
     rounds_ = make_mpi_rounds(state_->words, state_->pieces, watchdog);
 }
 
 MpiSession::~MpiSession() = default;
+
+SharedBell* MpiSession::bell() noexcept { return state_->bells->mine(); }
 
 std::unique_ptr<ReceiveWindow> MpiSession::make_window(std::uint64_t bytes) {
     return make_mpi_window(state_->data, bytes);
@@ -246,6 +252,7 @@ void MpiSession::finish() {
     wire_.reset();
     rounds_.reset();
     communicator_->barrier();
+    state_->bells->close();
     static_cast<MpiCommunicator&>(*communicator_).stop_heartbeat();
     communicator_.reset();
     if (state_->watchdog != nullptr) state_->watchdog->enter("MPI_Finalize");

@@ -8,6 +8,7 @@
 #include "net/receive_window.hpp"
 #include "net/rounds.hpp"
 #include "net/wire.hpp"
+#include "runtime/doorbell.hpp"
 
 namespace sluice {
 
@@ -30,6 +31,8 @@ public:
     Rounds& rounds() noexcept { return *rounds_; }                    ///< data by collectives, on two more
     /// Collective. At least `bytes` of memory that the others can put into.
     std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
+    /// For this rank's Doorbell, until finish(); nullptr where other ranks cannot ring it.
+    SharedBell* bell() noexcept;
     std::string library() const;  ///< "Open MPI v4.1.4, ..."
     /// Collective: all ranks are done.
     void finish();

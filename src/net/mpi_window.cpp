@@ -19,14 +19,16 @@ std::string osc_setting() {
 class MpiWindow final : public ReceiveWindow {
 public:
     MpiWindow(MPI_Comm comm, std::uint64_t bytes) : bytes_(bytes) {
+        direct_ = share_a_host(comm);
         MPI_Info info = MPI_INFO_NULL;
         MPI_Info_create(&info);
         MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each rank's part on pages, and a node, of its own
-        const int rc = MPI_Win_allocate(static_cast<MPI_Aint>(bytes), 1, info, comm, &memory_, &window_);
+        const auto allocate = direct_ ? MPI_Win_allocate_shared : MPI_Win_allocate;
+        const int rc = allocate(static_cast<MPI_Aint>(bytes), 1, info, comm, &memory_, &window_);
         MPI_Info_free(&info);
         if (rc != MPI_SUCCESS) {
             throw Error(Errc::environment,
-                        "MPI_Win_allocate of " + std::to_string(bytes) + " bytes: " + mpi_text(rc) +
+                        "allocating a window of " + std::to_string(bytes) + " bytes: " + mpi_text(rc) +
                             "; where OMPI_MCA_osc is set (here: " + osc_setting() +
                             ") it must allow a component for these hosts: \"^ucx\" allows sm, rdma and pt2pt; "
                             "else there is too little shared memory (df /dev/shm); or set net.transport = \"p2p\"");
@@ -34,17 +36,19 @@ public:
         MPI_Win_set_errhandler(window_, MPI_ERRORS_RETURN);
         std::memset(memory_, 0, bytes);  // pages come now, near this rank, not with the first put
         check_mpi(MPI_Win_lock_all(MPI_MODE_NOCHECK, window_), "MPI_Win_lock_all");
-        MPI_Comm host = MPI_COMM_NULL;
-        int ranks = 1, here = 1;
-        check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host), "MPI_Comm_split_type");
-        MPI_Comm_size(comm, &ranks);
-        MPI_Comm_size(host, &here);
-        MPI_Comm_free(&host);
-        direct_ = here == ranks;
+        check_mpi(MPI_Barrier(comm), "MPI_Barrier");  // nobody writes here before it is cleared
     }
     MpiWindow(const MpiWindow&) = delete;
 
     std::span<std::byte> memory() noexcept override { return {memory_, bytes_}; }
+    std::span<std::byte> memory_of(std::uint32_t rank) override {
+        MPI_Aint theirs_bytes = 0;
+        int unit = 0;
+        std::byte* theirs = nullptr;
+        check_mpi(MPI_Win_shared_query(window_, static_cast<int>(rank), &theirs_bytes, &unit, &theirs),
+                  "MPI_Win_shared_query");
+        return {theirs, static_cast<std::size_t>(theirs_bytes)};
+    }
     void start_put(std::uint32_t destination, std::uint64_t offset, std::span<const std::byte> bytes,
                    std::uint64_t slot) override {
         SLUICE_CHECK(bytes.size() <= kMaxMessageBytes);
@@ -89,6 +93,16 @@ public:
     }
 
 private:
+    static bool share_a_host(MPI_Comm comm) {
+        MPI_Comm host = MPI_COMM_NULL;
+        int ranks = 1, here = 1;
+        check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host), "MPI_Comm_split_type");
+        MPI_Comm_size(comm, &ranks);
+        MPI_Comm_size(host, &here);
+        MPI_Comm_free(&host);
+        return here == ranks;
+    }
+
     std::uint64_t bytes_;
     std::byte* memory_ = nullptr;
     MPI_Win window_ = MPI_WIN_NULL;

@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 
+#include "net/host_bells.hpp"
 #include "net/mpi_check.hpp"
 #include "net/wire.hpp"
 #include "runtime/watchdog.hpp"
@@ -16,7 +17,7 @@ constexpr int kDataTag = 1, kControlTag = 2;
 /// Operations in flight, as MPI_Testsome wants them: an array of requests, and beside it what each one is.
 class MpiWire final : public Wire {
 public:
-    MpiWire(MPI_Comm comm, Watchdog* watchdog) : comm_(comm), watchdog_(watchdog) {
+    MpiWire(MPI_Comm comm, Watchdog* watchdog, HostBells& bells) : comm_(comm), watchdog_(watchdog), bells_(bells) {
         int rank = 0, size = 1;
         check_mpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
         check_mpi(MPI_Comm_size(comm, &size), "MPI_Comm_size");
@@ -105,7 +106,8 @@ public:
         }
         drop_finished();
     }
-    bool rings_doorbell() const override { return false; }
+    void ring(std::uint32_t destination) override { bells_.ring(destination); }
+    Rings rings() const override { return bells_.reach_all() ? Rings::messages : Rings::nothing; }
 
 private:
     struct Operation {
@@ -136,6 +138,7 @@ private:
 
     MPI_Comm comm_;
     Watchdog* watchdog_;
+    HostBells& bells_;
     std::uint32_t rank_ = 0, size_ = 1;
     std::vector<MPI_Request> requests_;
     std::vector<Operation> operations_;
@@ -148,8 +151,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog) {
-    return std::make_unique<MpiWire>(communicator, watchdog);
+std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog, HostBells& bells) {
+    return std::make_unique<MpiWire>(communicator, watchdog, bells);
 }
 
 }  // namespace sluice

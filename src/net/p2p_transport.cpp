@@ -81,7 +81,7 @@ public:
     }
     bool receiving_done() const override { return peers_done_ == ranks_ - 1; }
     bool sending_done() const override { return finishing_ && lasts_said_ == ranks_ - 1 && sends_in_flight_ == 0; }
-    bool rings_doorbell() const override { return wire_.rings_doorbell(); }
+    Rings rings() const override { return wire_.rings() == Rings::everything ? Rings::everything : Rings::nothing; }
     const std::vector<PeerCounters>& counters() const override { return ledger_.counters(); }
     const char* name() const override { return "p2p"; }
 

@@ -16,6 +16,8 @@ class ReceiveWindow {
 public:
     virtual ~ReceiveWindow() = default;
     virtual std::span<std::byte> memory() noexcept = 0;
+    /// That of another rank, where direct(): any thread may write the slots that are ours there.
+    virtual std::span<std::byte> memory_of(std::uint32_t rank) = 0;
     /// Starts to write `bytes` at `offset` of the destination's window; they must live until test() has named `slot`.
     virtual void start_put(std::uint32_t destination, std::uint64_t offset, std::span<const std::byte> bytes,
                            std::uint64_t slot) = 0;
@@ -31,7 +33,7 @@ public:
     virtual void sync() = 0;
     /// How much later than a word about them pushed bytes may come; beyond it they are taken for damaged.
     virtual std::chrono::milliseconds patience() const = 0;
-    /// Puts are plain stores into shared memory: done when start_put returns, and flush() does not wait.
+    /// All ranks share a host: memory_of() is theirs, flush() a fence that does not wait, and puts are not needed.
     virtual bool direct() const noexcept = 0;
     /// Collective, when nobody uses the memory any more. A window destroyed without it stays mapped: after a failure a
     /// collective call would wait for ever, and peers may still write.

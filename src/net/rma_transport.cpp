@@ -6,26 +6,15 @@
 #include <utility>
 
 #include "net/message_ledger.hpp"
+#include "net/rma_notice.hpp"
+#include "net/shared_window_transport.hpp"
 #include "net/transport_kind.hpp"
 #include "record/crc32c.hpp"
 
 namespace sluice {
 namespace {
 
-/// A control word: 24 bits of the run id, 2 of the kind, 10 of a slot (or of how many), 28 of a size (or of a count).
-struct Notice {
-    enum Kind : std::uint64_t { hello, filled, emptied, last };
-    Kind kind = hello;
-    std::uint64_t slot = 0, bytes = 0;
-    static constexpr std::uint64_t kRun = (1u << 24) - 1, kMostSlots = (1u << 10) - 1, kMostBytes = (1u << 28) - 1;
-
-    std::uint64_t word(std::uint64_t run_id) const {
-        return (run_id & kRun) << 40 | std::uint64_t{kind} << 38 | slot << 28 | (bytes & kMostBytes);
-    }
-    static Notice of(std::uint64_t word) {
-        return {static_cast<Kind>(word >> 38 & 3), word >> 28 & kMostSlots, word & kMostBytes};
-    }
-};
+using Notice = RmaNotice;
 
 /// Over header and records, and never 0.
 std::uint64_t seal_of(std::span<const std::byte> message) {
@@ -36,9 +25,9 @@ std::uint64_t seal_of(std::span<const std::byte> message) {
            crc32c(message.subspan(sizeof header), crc32c(std::as_bytes(std::span(&header, 1))));
 }
 
-/// Where puts are stores into shared memory they are flushed, then announced. Elsewhere a flush waits for the
-/// destination's answer, behind all data on its way, and the network thread with it: there they are announced as soon
-/// as they have left, and the receiver takes a message once its seal says that all of it has come.
+/// A flush would wait for the destination's answer, behind all data on its way, and the network thread with it: puts
+/// are announced as soon as they have left, and the receiver takes a message once its seal says that all of it has
+/// come.
 class RmaTransport final : public Transport {
 public:
     RmaTransport(ReceiveWindow& window, Wire& wire, BufferPool& pool, std::uint64_t run_id)
@@ -80,21 +69,17 @@ public:
                                           "; give all hosts the same net.buffer_size");
         }
         ledger_.stamp(full.buffer, full.destination, peer.backlog);
-        if (!window_.direct()) {
-            const std::uint64_t seal = seal_of(full.buffer.data());
-            std::memcpy(full.buffer.storage().data() + offsetof(MessageHeader, seal), &seal, sizeof seal);
-        }
-        // The one that came back first: its lines have had the longest time to leave the receiver's cache, from where a
-        // store would have to take each of them.
-        const std::uint64_t slot = peer.empty_slots.front();
-        peer.empty_slots.erase(peer.empty_slots.begin());
+        const std::uint64_t seal = seal_of(full.buffer.data());
+        std::memcpy(full.buffer.storage().data() + offsetof(MessageHeader, seal), &seal, sizeof seal);
+        const std::uint64_t slot = peer.empty_slots.back();
+        peer.empty_slots.pop_back();
         const std::uint64_t bytes = full.buffer.size();
-        const std::uint64_t offset = (position(rank_, full.destination) * peer.slots_each + slot) * peer.slot_bytes;
+        const std::uint64_t offset =
+            (rma_position(rank_, full.destination, ranks_) * peer.slots_each + slot) * peer.slot_bytes;
         Put& put = peer.puts.emplace_back(Put{std::move(full.buffer), slot, bytes});
         ++puts_;
         note_busy(full.destination);
         window_.start_put(full.destination, offset, put.buffer.data(), std::uint64_t{full.destination} << 32 | slot);
-        if (window_.direct()) collect_puts();
         return true;
     }
     void set_backlog(std::uint32_t destination, std::uint64_t buffers) override {
@@ -112,9 +97,9 @@ public:
     }
     bool receiving_done() const override { return peers_done_ == ranks_ - 1; }
     bool sending_done() const override { return finishing_ && lasts_said_ == ranks_ - 1 && puts_ == 0; }
-    bool rings_doorbell() const override { return wire_.rings_doorbell(); }
+    Rings rings() const override { return wire_.rings() == Rings::everything ? Rings::everything : Rings::nothing; }
     const std::vector<PeerCounters>& counters() const override { return ledger_.counters(); }
-    const char* name() const override { return window_.direct() ? "rma" : "rma (emulated by messages)"; }
+    const char* name() const override { return "rma (emulated by messages)"; }
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -141,10 +126,6 @@ private:
         const Peer& peer = peers_[destination];
         ledger_.note_busy(destination, !peer.puts.empty() || peer.blocked);
     }
-    /// Where `sender` stands among the peers of `receiver`.
-    std::uint64_t position(std::uint32_t sender, std::uint32_t receiver) const {
-        return (sender + ranks_ - receiver - 1) % ranks_;
-    }
     std::size_t index_of(Buffer& slot) const {
         const auto offset = slot.storage().data() - window_.memory().data();
         SLUICE_CHECK(offset >= 0 && static_cast<std::size_t>(offset) < window_.memory().size());
@@ -157,7 +138,7 @@ private:
         std::uint32_t source = 0;
         std::uint64_t word = 0;
         while (wire_.poll_control(source, word)) {
-            if (word >> 40 != (ledger_.run_id() & Notice::kRun)) continue;  // of an earlier exchange
+            if (!Notice::is_of_run(word, ledger_.run_id())) continue;  // of an earlier exchange
             any = true;
             const Notice notice = Notice::of(word);
             Peer& peer = peers_[source];
@@ -190,7 +171,7 @@ private:
         return any;
     }
     std::size_t index_of(std::uint32_t source, std::uint64_t slot) const {
-        return position(source, rank_) * slots_each_ + slot;
+        return rma_position(source, rank_, ranks_) * slots_each_ + slot;
     }
     bool take_arrived(const std::function<void(ArrivedBuffer)>& arrived) {
         bool any = false;
@@ -206,7 +187,7 @@ private:
         for (const Arrival& arrival : peer.arriving) {
             Buffer& slot = slots_[index_of(source, arrival.slot)];
             const auto patience = window_.patience();  // asked first: what comes between the two is only seen later
-            if (!window_.direct() && !is_whole(source, slot.storage().first(arrival.bytes))) {
+            if (!is_whole(source, slot.storage().first(arrival.bytes))) {
                 if (Clock::now() - arrival.said_at > patience) refuse_damaged(source, arrival);
                 break;
             }
@@ -247,7 +228,7 @@ private:
             const std::uint32_t to = (rank_ + shift) % ranks_;
             Peer& peer = peers_[to];
             if (peer.puts.empty() || !peer.puts.front().left) continue;
-            window_.direct() ? window_.flush(to) : window_.push(to);
+            window_.push(to);
             std::size_t said = 0;
             for (; said < peer.puts.size() && peer.puts[said].left; ++said)
                 say(to, {Notice::filled, peer.puts[said].slot, peer.puts[said].bytes});
@@ -303,6 +284,7 @@ private:
 
 std::unique_ptr<Transport> make_rma_transport(ReceiveWindow& window, Wire& wire, BufferPool& receive_pool,
                                               std::uint64_t run_id) {
+    if (window.direct()) return make_shared_window_transport(window, wire, receive_pool, run_id);
     return std::make_unique<RmaTransport>(window, wire, receive_pool, run_id);
 }
 

@@ -11,10 +11,10 @@ namespace sluice {
 
 /// The receive pool must lie in the window: buffer i of it is slot i, and the slots are divided evenly among the peers,
 /// in rank-shifted order. At the start a rank tells each peer how many slots it has there and of what size. A sender
-/// puts a buffer into an empty slot and sends the control word that names the slot: over shared memory after a flush,
-/// so that the word cannot overtake the data; between hosts, where a flush waits for an answer, without one, and the
-/// receiver takes the message when its seal (MessageHeader) is right. The receiver hands the slot over as it lies; when
-/// it comes home its number goes back to the sender as a credit.
+/// puts a buffer into an empty slot and sends the control word that names the slot: between hosts, where a flush waits
+/// for an answer, without one, and the receiver takes the message when its seal (MessageHeader) is right. The receiver
+/// hands the slot over as it lies; when it comes home its number goes back to the sender as a credit. Where all ranks
+/// share a host it is make_shared_window_transport's.
 ///
 /// Throws Error(config) when there are fewer slots than peers; Error(integrity) from progress() as p2p does.
 std::unique_ptr<Transport> make_rma_transport(ReceiveWindow& window, Wire& wire, BufferPool& receive_pool,

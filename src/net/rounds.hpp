@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "net/wire.hpp"
+
 namespace sluice {
 
 /// Memory to send from or to receive into.
@@ -41,7 +43,7 @@ public:
     /// After a failure: forgets what this rank has joined and not seen complete. Gives it a moment where it cannot be
     /// withdrawn; the process is about to leave.
     virtual void abandon() noexcept = 0;
-    virtual bool rings_doorbell() const = 0;
+    virtual Rings rings() const = 0;
 };
 
 }  // namespace sluice

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "net/wire.hpp"
 #include "runtime/buffer_pool.hpp"
 
 namespace sluice {
@@ -54,6 +56,12 @@ public:
     /// Takes the buffer when the destination has granted room for it; otherwise leaves it alone and returns false.
     /// Never called for this rank itself. The transport fills in source, destination, sequence and run_id.
     virtual bool try_send(OutgoingBuffer& full) = 0;
+    /// A buffer to fill for `destination`, of try_send's size, which then need not be copied; empty where there is none
+    /// just now, or the transport has none to lend. Any thread; to be sent, or dropped before the transport is.
+    virtual std::optional<Buffer> lend(std::uint32_t destination) {
+        static_cast<void>(destination);
+        return std::nullopt;
+    }
     /// How many buffers the caller still holds for `destination`: a hint by which receivers deal out their credits.
     virtual void set_backlog(std::uint32_t destination, std::uint64_t buffers) = 0;
     /// No more try_send from this rank to anybody; the peers are told once everything before has gone out.
@@ -65,8 +73,8 @@ public:
     virtual bool receiving_done() const = 0;
     /// Everything taken by try_send, and the word that we are finished, has left; the buffers went home.
     virtual bool sending_done() const = 0;
-    /// True when peers ring the doorbell for every event, so that an idle network thread may wait without a time limit.
-    virtual bool rings_doorbell() const = 0;
+    /// How long an idle network thread may sleep: without a limit, for the sake of failures only, or not.
+    virtual Rings rings() const = 0;
     virtual const std::vector<PeerCounters>& counters() const = 0;
     virtual const char* name() const = 0;
 };

@@ -7,6 +7,13 @@
 
 namespace sluice {
 
+/// What ends the sleep of an idle network thread by its doorbell.
+enum class Rings : std::uint8_t {
+    nothing,   ///< it has to look for messages by itself
+    messages,  ///< each message; not failures, nor heartbeats
+    everything
+};
+
 /// Called by the network thread only; nothing waits. Messages and control words of a pair of ranks each arrive in
 /// order.
 class Wire {
@@ -28,7 +35,9 @@ public:
     virtual bool poll_control(std::uint32_t& source, std::uint64_t& word) = 0;
     /// Withdraws the receives still posted for `source`; nothing more will come from there.
     virtual void cancel_receives(std::uint32_t source) = 0;
-    virtual bool rings_doorbell() const = 0;
+    /// Rings the doorbell of the destination, where rings() says that this can be done; for each message it should see.
+    virtual void ring(std::uint32_t destination) { static_cast<void>(destination); }
+    virtual Rings rings() const = 0;
 };
 
 }  // namespace sluice

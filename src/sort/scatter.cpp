@@ -87,18 +87,19 @@ RecordScatter::Kernel RecordScatter::best_kernel(std::uint32_t record_bytes) noe
     return Kernel::plain;
 }
 
-void RecordScatter::add_slots(std::uint32_t count, bool streaming) {
-    cursors_.resize(cursors_.size() + count, Cursor{nullptr, nullptr, nullptr, streaming});
+void RecordScatter::add_slots(std::uint32_t count) {
+    cursors_.resize(cursors_.size() + count);
     if (kernel_ != Kernel::combining) return;
     burst_bytes_ = kMostBurst;
     if (cursors_.size() * burst_bytes_ > kStageBytes) burst_bytes_ = kLeastBurst;
     staged_.resize(cursors_.size() * (burst_bytes_ + kRestBytes) / sizeof(Line));
 }
 
-void RecordScatter::open(std::uint32_t slot, std::span<std::byte> room) noexcept {
+void RecordScatter::open(std::uint32_t slot, std::span<std::byte> room, bool streaming) noexcept {
     Cursor& to = cursors_[slot];
     to.begin = to.write = room.data();
     to.end = to.begin + room.size();
+    to.streaming = streaming;
 }
 
 std::byte* RecordScatter::close(std::uint32_t slot) noexcept {

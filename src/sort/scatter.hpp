@@ -29,11 +29,11 @@ public:
     RecordScatter(std::uint32_t record_bytes, Kernel kernel) : record_bytes_(record_bytes), kernel_(kernel) {}
 
     /// Adds destinations without room. Allocates; at set-up only, before the first open().
-    /// @param streaming  what is written is not read again soon by this core: past the caches with it.
-    void add_slots(std::uint32_t count, bool streaming);
+    void add_slots(std::uint32_t count);
     /// Destination `slot` writes into `room` from now on; only the start of a record may reach as far as its last
     /// record_bytes.
-    void open(std::uint32_t slot, std::span<std::byte> room) noexcept;
+    /// @param streaming  what is written is not read again soon by this core: past the caches with it.
+    void open(std::uint32_t slot, std::span<std::byte> room, bool streaming) noexcept;
     /// Writes what is still being combined; returns one past the destination's last record. Afterwards the memory may
     /// be handed to any thread or device, and the destination has no room. nullptr when it had none before.
     std::byte* close(std::uint32_t slot) noexcept;

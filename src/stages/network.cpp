@@ -1,11 +1,6 @@
 #include "stages/network.hpp"
 
 namespace sluice {
-namespace {
-// While a phase works on its own disks the fabric brings heartbeats and failures only; workers that end ring.
-constexpr std::uint64_t kNothingExpectedSleepNs = 5'000'000;
-}  // namespace
-
 Sender::Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks,
                std::size_t capacity)
     : input_(input), transport_(transport), rank_(rank), ranks_(ranks), waiting_(ranks) {
@@ -81,7 +76,7 @@ void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transp
         if (sent || received) {
             backoff_.did_something();
         } else {
-            idle(IdleBackoff::kLongestSleepNs);
+            idle(transport.rings());
         }
         // The two stages share this thread: each is busy in its own turns that moved something, and waits otherwise.
         const std::uint64_t end_ns = executor.now_ns();
@@ -100,7 +95,8 @@ void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transp
 }
 
 void NetworkLoop::wait_for_workers() {
-    while (!failed() && !pipeline_.finished()) idle(kNothingExpectedSleepNs);
+    // The fabric brings heartbeats and failures only; workers that end ring.
+    while (!failed() && !pipeline_.finished()) idle(rings_doorbell_ ? Rings::everything : Rings::messages);
     pipeline_.join();
 }
 
@@ -115,11 +111,13 @@ bool NetworkLoop::failed() {
     return false;
 }
 
-void NetworkLoop::idle(std::uint64_t longest_sleep_ns) {
-    if (rings_doorbell_) {
+void NetworkLoop::idle(Rings rings) {
+    if (rings == Rings::everything) {
         doorbell_.wait();
+    } else if (rings == Rings::messages) {
+        backoff_.idle_until_rung(doorbell_);
     } else {
-        backoff_.idle(doorbell_, longest_sleep_ns);
+        backoff_.idle(doorbell_);
     }
 }
 

@@ -82,7 +82,7 @@ public:
 
 private:
     bool failed();
-    void idle(std::uint64_t longest_sleep_ns);
+    void idle(Rings rings);
 
     Communicator& communicator_;
     Pipeline& pipeline_;

@@ -22,7 +22,11 @@ NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partiti
       slots_(kBlockRecords) {
     // Slots: first this rank's logical disks, then one send buffer for each rank (our own is never used).
     open_.add_slots(local_partitions_, {&ports_.chunks, 0});
-    if (ports_.send_buffers != nullptr) open_.add_slots(ownership.ranks(), {ports_.send_buffers, kHeaderBytes, false});
+    for (std::uint32_t owner = 0; ports_.send_buffers != nullptr && owner < ownership.ranks(); ++owner) {
+        OpenBuffers::SlotKind kind{ports_.send_buffers, kHeaderBytes, false, {}};
+        if (ports_.lender != nullptr) kind.lender = [this, owner] { return ports_.lender->lend(owner); };
+        open_.add_slots(1, kind);
+    }
     for (std::uint32_t owner = 0; owner < ownership.ranks(); ++owner) {
         for (std::uint32_t p = ownership.first(owner); p < ownership.first(owner + 1); ++p) {
             slot_of_partition_[p] = owner == rank ? p - ownership.first(rank) : local_partitions_ + owner;

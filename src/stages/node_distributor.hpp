@@ -35,6 +35,7 @@ public:
         Coalescer& chains;
         BufferPool* send_buffers = nullptr;  ///< nullptr with one rank: the network stages do not exist
         WorkQueue<OutgoingBuffer>* output = nullptr;
+        Transport* lender = nullptr;  ///< asked for a buffer before send_buffers is; may be nullptr
         Doorbell* network = nullptr;  ///< rung after each buffer handed to the sender
     };
     NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,

@@ -6,7 +6,7 @@ std::uint32_t OpenBuffers::add_slots(std::uint32_t count, SlotKind kind) {
     const auto first = static_cast<std::uint32_t>(kinds_.size());
     kinds_.resize(first + count, kind);
     buffers_.resize(first + count);
-    scatter_.add_slots(count, kind.streaming);  // no room: the first record asks for a buffer
+    scatter_.add_slots(count);  // no room: the first record asks for a buffer
     return first;
 }
 
@@ -25,10 +25,12 @@ void OpenBuffers::append(std::span<const std::byte> records, std::span<const std
         if (next == slot.size()) return;
         const std::uint32_t stuck = slot[next];
         if (buffers_[stuck]) full(stuck, close(stuck));
-        buffers_[stuck] = kinds_[stuck].pool->take();
+        const SlotKind& kind = kinds_[stuck];
+        auto lent = kind.lender ? kind.lender() : std::nullopt;
+        buffers_[stuck] = lent ? std::move(*lent) : kind.pool->take();
         const auto storage = buffers_[stuck].storage();
-        const std::size_t room = (storage.size() - kinds_[stuck].header_bytes) / record_bytes_ * record_bytes_;
-        scatter_.open(stuck, storage.subspan(kinds_[stuck].header_bytes, room));
+        const std::size_t room = (storage.size() - kind.header_bytes) / record_bytes_ * record_bytes_;
+        scatter_.open(stuck, storage.subspan(kind.header_bytes, room), kind.streaming || lent.has_value());
     }
 }
 

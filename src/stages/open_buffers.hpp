@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "runtime/buffer_pool.hpp"
@@ -18,6 +19,8 @@ public:
         BufferPool* pool = nullptr;
         std::size_t header_bytes = 0;  ///< left free in front of the records
         bool streaming = true;         ///< full buffers go to a device: their bytes need not stay in the caches
+        /// Asked first; what it gives is filled past the caches. May be empty.
+        std::function<std::optional<Buffer>()> lender = {};
     };
     explicit OpenBuffers(std::uint32_t record_bytes) : record_bytes_(record_bytes), scatter_(record_bytes) {}
 

@@ -422,6 +422,51 @@ def hangup_and_closed_output_do_not_end_a_run():
         h.check(process.returncode == 0 and sent > 5 and (w.data / "sorted" / "MANIFEST.json").exists(), f"exit code {process.returncode} after {sent} signals")
 
 
+def rank_of_one_host(fault, within_s, needle):
+    """Two ranks that write each other's memory: one of them is sent `fault` in the middle of a shuffle."""
+    with h.Workspace() as w:
+        name = uuid.uuid4().hex
+        results = w.path / "results"
+        log = open(w.path / "log", "w+")
+        process = subprocess.Popen(
+            [h.REPO / "scripts" / "launch.sh", "-n", "2", "--timeout", "90", "--", h.BIN / "sluice", "shuffle", "--seconds", "60",
+             "--set", f"results.dir={results}", "--set", "memory.budget=128MiB", "--set", f"run.watchdog={LIMIT_S}s"],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "SLUICE_TEST_JOB": name})
+        try:
+            deadline = time.monotonic() + 30
+            while [json.loads(path.read_text())["step"] for path in results.glob("run-*/status-r*.json")] != ["shuffle"] * 2:
+                h.check(process.poll() is None and time.monotonic() < deadline, "the shuffle was not reached")
+                time.sleep(0.05)
+            time.sleep(0.5)
+            pid = next(p for p, who in processes_of(name).items() if who == ("sluice", 1))
+            begin = time.monotonic()
+            os.kill(pid, fault)
+            time.sleep(0.2)
+            h.check(process_state(pid) in ("T", "Z", ""), "nothing happened to the rank")
+            code = process.wait(timeout=within_s + 20)
+            took_s = time.monotonic() - begin
+            log.seek(0)
+            text = log.read()
+            print(f"      exit code {code}, {took_s:.1f} s after the fault: {next((line for line in text.splitlines() if needle in line), '')[:150]}", flush=True)
+            h.check(code == 7 and took_s <= within_s and needle in text, f"exit code {code} after {took_s:.1f} s:\n{text}")
+            deadline = time.monotonic() + 6 + LIMIT_S
+            while (left := processes_of(name)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            h.check(not left, f"left over: {left}")
+        finally:
+            for left in processes_of(name):
+                os.kill(left, signal.SIGKILL)
+            process.wait()
+
+
+def stopped_rank_of_one_host_is_named_within_the_limit():
+    rank_of_one_host(signal.SIGSTOP, LIMIT_S + 4, "has not been heard for 3.")
+
+
+def killed_rank_of_one_host_ends_the_job():
+    rank_of_one_host(signal.SIGKILL, 5, "exited on signal 9")
+
+
 def by(transport, test):
     body = lambda: test(transport)
     body.__name__ = f"{test.__name__}_by_{transport}"
@@ -434,7 +479,7 @@ LONG = [frozen_disk_is_named_with_code_five, mute_host_ends_the_job, cable_out_f
         killed_mpirun_leaves_no_orphans, late_rank_is_missed_at_the_start,
         *(by(t, full_link_is_no_fault) for t in ("p2p", "alltoallv", "rma")),
         *(by(t, test) for t in ("alltoallv", "rma") for test in (stopped_rank_is_named_within_the_limit, killed_rank_ends_the_job, cut_cable_ends_the_job))]
-ANYWHERE = [second_signal_is_immediate_and_one_rank_without_launcher_ends_too, hangup_and_closed_output_do_not_end_a_run]
+ANYWHERE = [stopped_rank_of_one_host_is_named_within_the_limit, killed_rank_of_one_host_ends_the_job, second_signal_is_immediate_and_one_rank_without_launcher_ends_too, hangup_and_closed_output_do_not_end_a_run]
 
 tests = LONG if "--full" in sys.argv else QUICK + ANYWHERE
 chosen = [t for t in QUICK + LONG + ANYWHERE if t.__name__ in sys.argv[1:]]

@@ -42,13 +42,14 @@ TEST(HostPlan, OneHostHasMessagesToSpareForTheTurnsOfItsThreads) {
         config.net.transport = transport;
         const SortPlan plan = plan_sort(config, kGensortFormat, {rank_of("a", 1, kGiB), rank_of(other_host, 1, kGiB)});
         const PhaseOnePlan& one = plan.ranks[0].one;
-        return one.send_buffers - one.distributors;
+        return std::pair(one.send_buffers - one.distributors, one.receive_buffers - 1 - one.logical_disk_distributors);
     };
-    EXPECT_EQ(spare_of("p2p", "a"), 10u);
-    EXPECT_EQ(spare_of("p2p", "b"), 4u);
-    EXPECT_EQ(spare_of("rma", "a"), 10u);
-    EXPECT_EQ(spare_of("rma", "b"), 4u) << "three for a peer, and four at least";
-    EXPECT_EQ(spare_of("alltoallv", "a"), 4u);
+    const auto both = [](std::size_t spare) { return std::pair(spare, spare); };
+    EXPECT_EQ(spare_of("p2p", "a"), both(10));
+    EXPECT_EQ(spare_of("p2p", "b"), both(4));
+    EXPECT_EQ(spare_of("rma", "a"), std::pair(std::size_t{0}, std::size_t{20})) << "the receiver lends what is filled";
+    EXPECT_EQ(spare_of("rma", "b"), both(4)) << "three for a peer, and four at least";
+    EXPECT_EQ(spare_of("alltoallv", "a"), both(4));
 }
 
 TEST(HostPlan, RoundsOnOneHostAreOfLargerMessages) {

@@ -76,6 +76,7 @@ struct ClusterShape {
     unsigned depth = 1;
     bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
     std::string transport = "p2p";
+    bool shared_windows = false;  ///< rma as on one host
     unsigned passes = 2;
     std::uint32_t most_split_pieces = 1024;
     std::size_t chunks_short = 0;    ///< one pass: taken from the minimum, which must show
@@ -296,7 +297,9 @@ private:
                            IdleBackoff(IdleBackoff::Mode::adaptive),
                            {}};
             if (shape_.transport == "rma")
-                job.make_window = [&](std::uint64_t bytes) { return cluster_.make_window(rank, bytes); };
+                job.make_window = [&](std::uint64_t bytes) {
+                    return cluster_.make_window(rank, bytes, shape_.shared_windows);
+                };
             job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
                 if (window != nullptr) return make_rma_transport(*window, cluster_.wire(rank), pool, run_id);
                 if (shape_.transport == "alltoallv")
@@ -317,6 +320,8 @@ private:
                 cut_to_minimum(
                     prepared.plan, shape_.transport,
                     shape_.promised_uniform ? partition_counts(prepared.plan) : std::vector<std::uint64_t>{});
+                // The least of which one can be lent.
+                for (RankPlan& one : prepared.plan.ranks) one.one.receive_buffers *= shape_.shared_windows ? 2 : 1;
             }
             for (RankPlan& each : prepared.plan.ranks) each.one.chunks -= shape_.chunks_short;
             LiveCounters live;

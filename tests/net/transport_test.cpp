@@ -26,8 +26,13 @@ std::vector<std::string> run_traffic(const Traffic& traffic, const std::string& 
             try {
                 TrafficEnd end{executor, cluster.doorbell(rank), rank, ranks, transport, {}, {}, {}};
                 end.barrier = [&] { cluster.communicator(rank).barrier(); };
-                if (transport == "rma")
-                    end.make_window = [&](std::uint64_t bytes) { return cluster.make_window(rank, bytes); };
+                if (transport.starts_with("rma")) {
+                    end.transport = "rma";
+                    const bool shared = transport == "rmaShared";
+                    end.make_window = [&, shared](std::uint64_t bytes) {
+                        return cluster.make_window(rank, bytes, shared);
+                    };
+                }
                 end.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
                     if (transport == "alltoallv") return make_alltoallv_transport(cluster.rounds(rank), pool, run_id);
                     if (window != nullptr) return make_rma_transport(*window, cluster.wire(rank), pool, run_id);
@@ -58,7 +63,7 @@ TEST_P(InProcess, EveryMessageArrivesOnceInOrderAndUnchanged) {
     }
 }
 INSTANTIATE_TEST_SUITE_P(Each, InProcess,
-                         ::testing::Combine(::testing::Values("p2p", "alltoallv", "rma"),
+                         ::testing::Combine(::testing::Values("p2p", "alltoallv", "rma", "rmaShared"),
                                             ::testing::Values(1u, 2u, 3u, 4u, 8u),
                                             ::testing::Range(std::size_t{0}, all_traffic().size())),
                          [](const auto& param) {
@@ -117,6 +122,78 @@ TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
               "for each of 3 peers; set >= 3");
 }
 
+/// Two ranks on one host, whose network threads take turns.
+class SharedWindows : public ::testing::Test {
+protected:
+    static constexpr std::size_t kSlots = 4, kBytes = 4096;
+
+    SharedWindows() {
+        for (std::uint32_t rank : {0u, 1u}) {
+            windows_.push_back(cluster_.make_window(rank, kSlots * kBytes, true));
+            pools_.push_back(
+                std::make_unique<BufferPool>(executor_, "receive", windows_[rank]->memory(), kBytes, kSlots));
+            ranks_.push_back(make_rma_transport(*windows_[rank], cluster_.wire(rank), *pools_[rank], 1));
+        }
+        turn();  // they have said hello
+    }
+    /// What arrives at rank 1 is kept there.
+    void turn() {
+        ranks_[0]->progress([](ArrivedBuffer) { ADD_FAILURE() << "nobody sent this"; });
+        ranks_[1]->progress([&](ArrivedBuffer arrived) { arrived_.push_back(std::move(arrived)); });
+    }
+    bool send(Buffer buffer, std::byte content) {
+        buffer.set_size(kHeaderBytes + 1);
+        const MessageHeader header;
+        std::memcpy(buffer.storage().data(), &header, sizeof header);
+        buffer.storage()[kHeaderBytes] = content;
+        OutgoingBuffer full{1, std::move(buffer)};
+        return ranks_[0]->try_send(full);
+    }
+
+    ThreadExecutor executor_;
+    InProcessCluster cluster_{executor_, 2};
+    std::vector<std::unique_ptr<ReceiveWindow>> windows_;
+    std::vector<std::unique_ptr<BufferPool>> pools_;
+    std::vector<std::unique_ptr<Transport>> ranks_;
+    std::vector<ArrivedBuffer> arrived_;
+};
+
+TEST_F(SharedWindows, ALentBufferIsReadWhereItWasFilled) {
+    auto lent = ranks_[0]->lend(1);
+    ASSERT_TRUE(lent);
+    const std::byte* const place = lent->storage().data();
+    EXPECT_TRUE(send(std::move(*lent), std::byte{7}));
+    turn();
+    ASSERT_EQ(arrived_.size(), 1u);
+    EXPECT_EQ(arrived_[0].buffer.data().data(), place);
+    EXPECT_EQ(arrived_[0].records()[0], std::byte{7});
+}
+
+TEST_F(SharedWindows, OneSlotIsLeftForMessagesThatWaitForOne) {
+    std::vector<std::byte> memory(kBytes);
+    BufferPool own(executor_, "send", memory, kBytes, 1);
+    std::vector<Buffer> lent;
+    while (auto buffer = ranks_[0]->lend(1)) lent.push_back(std::move(*buffer));
+    EXPECT_EQ(lent.size(), kSlots - 1);
+    EXPECT_TRUE(send(own.take(), std::byte{1})) << "copied into the last slot";
+    EXPECT_FALSE(send(own.take(), std::byte{2})) << "no slot is empty";
+    turn();
+    arrived_.clear();  // the slot comes back
+    turn();
+    turn();
+    EXPECT_FALSE(ranks_[0]->lend(1)) << "it is not for lending";
+    EXPECT_TRUE(send(own.take(), std::byte{3}));
+    for (Buffer& buffer : lent) EXPECT_TRUE(send(std::move(buffer), std::byte{4}));
+    turn();
+    ASSERT_EQ(arrived_.size(), 1 + lent.size());
+    EXPECT_EQ(arrived_[0].records()[0], std::byte{3});
+}
+
+TEST_F(SharedWindows, BuffersLentAndNotSentGoHomeBeforeTheTransport) {
+    const auto lent = ranks_[0]->lend(1);
+    EXPECT_TRUE(lent);
+}
+
 /// Rank 0 of two. The other says what we say, so all we offer is accepted; its pieces never come.
 class EchoedRounds final : public Rounds {
 public:
@@ -136,7 +213,7 @@ public:
     }
     bool pieces_moved(std::size_t) override { return false; }
     void abandon() noexcept override {}
-    bool rings_doorbell() const override { return false; }
+    Rings rings() const override { return Rings::nothing; }
 };
 
 TEST(Transport, TheNextRoundsWordsGoAheadOfThisRoundsData) {

@@ -38,8 +38,8 @@ void expect_all_arrive(std::uint32_t record_bytes, RecordScatter::Kernel kernel,
     std::vector<std::byte*> room(slots, nullptr);
     std::vector<std::size_t> room_bytes(slots);
     RecordScatter scatter(record_bytes, kernel);
-    scatter.add_slots(slots / 2, streaming);
-    scatter.add_slots(slots - slots / 2, !streaming);
+    scatter.add_slots(slots / 2);
+    scatter.add_slots(slots - slots / 2);
     const auto close = [&](std::uint32_t s) {
         std::byte* const end = scatter.close(s);
         if (room[s] == nullptr) {
@@ -65,7 +65,7 @@ void expect_all_arrive(std::uint32_t record_bytes, RecordScatter::Kernel kernel,
         memory[stuck].assign(room_bytes[stuck] + skew_bytes + 2048, kGuard);
         const auto address = reinterpret_cast<std::uintptr_t>(memory[stuck].data());
         room[stuck] = memory[stuck].data() + (64 - address % 64) % 64 + skew_bytes + 512;
-        scatter.open(stuck, {room[stuck], room_bytes[stuck]});
+        scatter.open(stuck, {room[stuck], room_bytes[stuck]}, (stuck < slots / 2) == streaming);
     }
     for (std::uint32_t s = 0; s < slots; ++s) close(s);
     for (std::uint32_t s = 0; s < slots; ++s) EXPECT_TRUE(got[s] == expected[s]) << "destination " << s;
@@ -88,9 +88,9 @@ TEST(RecordScatter, EveryRecordArrivesInOrderAndNothingElseIsWritten) {
 TEST(RecordScatter, DestinationWithoutRoomStopsAtItsFirstRecord) {
     for (const auto kernel : kernels_for(100)) {
         RecordScatter scatter(100, kernel);
-        scatter.add_slots(2, true);
+        scatter.add_slots(2);
         Bytes memory(1000), records(300, std::byte{1});
-        scatter.open(0, memory);
+        scatter.open(0, memory, true);
         const std::uint32_t slot[] = {0, 0, 1};
         EXPECT_EQ(scatter.append(records.data(), slot), 2u);
         EXPECT_EQ(scatter.close(1), nullptr);

@@ -1,0 +1,54 @@
+#include "net/host_bells.hpp"
+
+#include <new>
+
+#include "net/mpi_check.hpp"
+
+namespace sluice {
+namespace {
+
+/// A page each: bells of two ranks in one cache line would slow both.
+constexpr MPI_Aint kBellBytes = 4096;
+
+}  // namespace
+
+HostBells::HostBells(MPI_Comm comm) {
+    int rank = 0, ranks = 1, here = 1, here_rank = 0;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &ranks);
+    rank_ = static_cast<std::uint32_t>(rank);
+    if (ranks == 1) return;
+    MPI_Comm host = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host), "MPI_Comm_split_type");
+    MPI_Comm_set_errhandler(host, MPI_ERRORS_RETURN);
+    MPI_Comm_size(host, &here);
+    MPI_Comm_rank(host, &here_rank);
+    std::vector<int> ranks_here(static_cast<std::size_t>(here));
+    check_mpi(MPI_Allgather(&rank, 1, MPI_INT, ranks_here.data(), 1, MPI_INT, host), "MPI_Allgather");
+    std::byte* memory = nullptr;
+    const bool made =
+        here > 1 && MPI_Win_allocate_shared(kBellBytes, 1, MPI_INFO_NULL, host, &memory, &window_) == MPI_SUCCESS;
+    if (made) {
+        new (memory) SharedBell(0);
+        bells_.resize(static_cast<std::size_t>(ranks));
+        for (int other = 0; other < here; ++other) {
+            MPI_Aint bytes = 0;
+            int unit = 0;
+            void* theirs = nullptr;
+            check_mpi(MPI_Win_shared_query(window_, other, &bytes, &unit, &theirs), "MPI_Win_shared_query");
+            bells_[static_cast<std::size_t>(ranks_here[static_cast<std::size_t>(other)])] =
+                static_cast<SharedBell*>(theirs);
+        }
+        check_mpi(MPI_Barrier(host), "MPI_Barrier");  // nobody rings a bell that is not there yet
+        reach_all_ = here == ranks;
+    }
+    MPI_Comm_free(&host);
+}
+
+void HostBells::close() {
+    bells_.clear();
+    reach_all_ = false;
+    if (window_ != MPI_WIN_NULL) MPI_Win_free(&window_);
+}
+
+}  // namespace sluice
