@@ -118,6 +118,7 @@ Application::Application(int argc, char** argv, CommandLine line)
                                        : make_libaio_backend(direct_of(values_.io.direct));
     files_ = make_real_file_system();
     const RankPlace place = find_place(*communicator_, host_);
+    choose_transport(place);
     const IdleBackoff backoff(values_.net.poll == "spin" ? IdleBackoff::Mode::spin : IdleBackoff::Mode::adaptive);
     job_ = std::make_unique<JobContext>(
         JobContext{executor_, *communicator_, *doorbell_, *io_, *files_, values_, place, {}, {}, {}, backoff, {}});
@@ -144,6 +145,17 @@ Application::Application(int argc, char** argv, CommandLine line)
 }
 
 Application::~Application() = default;
+
+void Application::choose_transport(const RankPlace& place) {
+    if (values_.net.transport != "auto") return;
+    std::uint64_t budget_bytes = values_.memory.budget_bytes;
+    if (budget_bytes == 0) budget_bytes = read_machine_limits().memory_available_bytes / 5 * 4;
+    // The windows of rma are files there. They never take half of the budget.
+    const std::string shm = "/dev/shm";
+    const bool shared = mpi_ && communicator_->size() > 1 && place.hosts == 1 && files_->info(shm) &&
+                        files_->free_bytes(shm) >= budget_bytes / 2;
+    values_.net.transport = communicator_->broadcast(shared ? "rma" : "p2p", 0);  // what is free changes
+}
 
 void Application::shake_hands(int argc, char** argv) {
     if (communicator_->size() == 1) return;

@@ -47,7 +47,7 @@ struct IoConfig {
     bool fsync = true, preallocate = true;
 };
 struct NetConfig {
-    std::string transport = "p2p", poll = "adaptive";
+    std::string transport = "auto", poll = "adaptive";
     std::uint64_t buffer_size_bytes = 0;
     std::uint32_t send_buffers = 0, receive_buffers = 0;
 };

@@ -229,8 +229,10 @@ void add_io(std::vector<Option>& t) {
 }
 
 void add_network_and_workers(std::vector<Option>& t) {
-    t.push_back(choice_option("net.transport", {"p2p", "alltoallv", "rma"},
-                              "how buffers move between ranks; the same on all hosts", SLUICE_FIELD(net.transport)));
+    t.push_back(choice_option(
+        "net.transport", {"auto", "p2p", "alltoallv", "rma"},
+        "how buffers move between ranks, the same on all hosts; auto: rma where all share one and its memory, else p2p",
+        SLUICE_FIELD(net.transport)));
     t.push_back(
         choice_option("net.poll", {"adaptive", "spin"}, "what an idle network thread does", SLUICE_FIELD(net.poll)));
     t.push_back(size_option(

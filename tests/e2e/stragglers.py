@@ -88,6 +88,16 @@ def host_with_the_slow_link_is_named(rack, transport="p2p"):
         h.check(0 < float(row["first_done_s"]) <= float(row["last_done_s"]) <= float(row["elapsed_s"]) + 1e-6, row)
 
 
+def host_with_the_slow_link_is_named_by_a_shuffle(rack):
+    for host in ("h1", "h2", "h3"):
+        h.must(h.run([RACK, "limit", host, "100mbit" if host == "h3" else "800mbit"], env=rack.env), "limit")
+    out = rack.on("shuffle", "--records", "1200000")
+    h.check("shuffle all-to-all by p2p" in out, f"auto is not p2p between hosts: {out}")
+    lines = [line for line in out.splitlines() if line.startswith("slowest ")]
+    print("      " + "; ".join(lines))
+    h.check([line for line in lines if line.startswith("slowest link: of h3, ")] and any(line.startswith("slowest host: ") for line in lines), out)
+
+
 @contextlib.contextmanager
 def slow_device(directory, mb_per_s):
     """Words before a command for which this directory's block device moves so many MB/s at most; None where the kernel cannot."""
@@ -165,4 +175,4 @@ with h.Workspace() as workspace, Rack(workspace) as shared:
             test(shared)
         body.__name__ = test.__name__
         return body
-    h.main([on_rack(t) for t in (host_of_half_the_weight_gets_half_the_partitions, host_with_the_slow_link_is_named, host_with_the_slow_link_is_named_with_rma, slow_disk_is_named, two_racks_stand_side_by_side, plans_that_differ_between_hosts_are_refused)])
+    h.main([on_rack(t) for t in (host_of_half_the_weight_gets_half_the_partitions, host_with_the_slow_link_is_named, host_with_the_slow_link_is_named_with_rma, host_with_the_slow_link_is_named_by_a_shuffle, slow_disk_is_named, two_racks_stand_side_by_side, plans_that_differ_between_hosts_are_refused)])

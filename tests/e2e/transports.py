@@ -57,10 +57,24 @@ def ranks_of_one_host_send_nothing_over_the_loopback_interface():
             h.check(sent > 15_000_000 and loopback < sent / 20, f"{transport}: {loopback} bytes over lo, {sent} shuffled")
         env = {"OMPI_MCA_btl": "self,tcp", "OMPI_MCA_btl_tcp_if_include": "lo"}
         out = h.must(h.run(["unshare", "-n", "sh", "-c", LOOPBACK, "sh", h.REPO / "scripts" / "launch.sh", "-n", 2, "--timeout", 60, "--",
-                            h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=48MiB", "--set", "run.overwrite=true"],
+                            h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=48MiB", "--set", "run.overwrite=true", "--set", "net.transport=p2p"],
                            timeout=90, env=env), "p2p over TCP")
         loopback = int(out.split("LOOPBACK ")[1])
         h.check(loopback > sent, f"the counter sees TCP: {loopback} bytes over lo, {sent} shuffled")
+
+
+def auto_is_shared_memory_where_there_is_room_for_it():
+    with h.Workspace() as w:
+        words = [h.REPO / "scripts" / "launch.sh", "-n", 2, "--timeout", 60, "--", h.BIN / "sluice", "shuffle", "--records", 200000,
+                 "--set", f"results.dir={w.path}/results", "--set", "memory.budget=256MiB"]
+        out = h.must(h.run(words, timeout=90), "shuffle")
+        h.check("shuffle all-to-all by rma:" in out and "status=VALID" in out, out)
+        if h.run(["unshare", "-m", "true"])[0] != 0:
+            print("      skipped: no mount namespaces for this user, so /dev/shm stays as large as it is", flush=True)
+            return
+        small = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"', "sh"]
+        out = h.must(h.run([*small, *words], timeout=90), "shuffle with little shared memory, as containers have")
+        h.check("shuffle all-to-all by p2p:" in out and "status=VALID" in out, out)
 
 
 def receive_buffers_below_the_minimum_are_refused_with_the_number():
@@ -106,5 +120,5 @@ def bench_net_prints_one_row_a_size_and_finds_nothing_wrong():
 
 
 if __name__ == "__main__":
-    h.main([every_transport_sorts_to_the_same_bytes, ranks_of_one_host_send_nothing_over_the_loopback_interface,
+    h.main([every_transport_sorts_to_the_same_bytes, ranks_of_one_host_send_nothing_over_the_loopback_interface, auto_is_shared_memory_where_there_is_room_for_it,
             receive_buffers_below_the_minimum_are_refused_with_the_number, bench_net_prints_one_row_a_size_and_finds_nothing_wrong])
