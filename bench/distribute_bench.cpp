@@ -70,8 +70,7 @@ void distribute(benchmark::State& state, BenchMemory& memory, Shape shape) {
             const auto block = std::span(slots).first(records.size() / 100);
             if (shape.checksum) sum += sum_records(records, 100);
             partitioner->classify(records.data(), block);
-            const std::byte* const end = records.data() + records.size();
-            open.append(records, block, end < input.data() + input.size() ? end : nullptr, full);
+            open.append(records, block, input.subspan(at + records.size()), full);
         }
     }
     benchmark::DoNotOptimize(sum);

@@ -150,10 +150,12 @@ void Application::choose_transport(const RankPlace& place) {
     if (values_.net.transport != "auto") return;
     std::uint64_t budget_bytes = values_.memory.budget_bytes;
     if (budget_bytes == 0) budget_bytes = read_machine_limits().memory_available_bytes / 5 * 4;
-    // The windows of rma are files there. They never take half of the budget.
+    // The windows of rma are files there, planned within half of the budget, or as large as they are told to be.
     const std::string shm = "/dev/shm";
+    const std::uint64_t told_bytes = values_.net.receive_buffers * std::max(values_.net.buffer_size_bytes, kMiB);
+    const std::uint64_t needed_bytes = std::max(budget_bytes / 2, told_bytes * place.local_ranks);
     const bool shared = mpi_ && communicator_->size() > 1 && place.hosts == 1 && files_->info(shm) &&
-                        files_->free_bytes(shm) >= budget_bytes / 2;
+                        files_->free_bytes(shm) >= needed_bytes;
     values_.net.transport = communicator_->broadcast(shared ? "rma" : "p2p", 0);  // what is free changes
 }
 

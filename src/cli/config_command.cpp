@@ -88,7 +88,8 @@ void print_described_plan(std::ostream& out, const CommandLine& line, const Load
                              config.weight, config.disks_of(DiskRole::output).size() % ranks_per_host != 0});
         }
     }
-    const Config config = loaded.for_host("");
+    Config config = loaded.for_host("");
+    if (config.net.transport == "auto") config.net.transport = hosts == 1 && ranks.size() > 1 ? "rma" : "p2p";
     const RecordFormat format{static_cast<std::uint32_t>(config.record.size_bytes),
                               static_cast<std::uint32_t>(config.record.key_offset_bytes),
                               static_cast<std::uint32_t>(config.record.key_size_bytes)};

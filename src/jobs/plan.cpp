@@ -178,6 +178,9 @@ std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, con
         if (one->window_bytes() == 0) return RankPlan{partitions, *one, *two};
         // The arena is mapped for both phases before the window is, so phase two has to leave room for it.
         if (one->window_bytes() >= budget_bytes) continue;
+        // "auto" counts on no more than half, unless sizes are given.
+        const bool given = config.net.receive_buffers != 0 || config.net.buffer_size_bytes != 0;
+        if (!given && one->window_bytes() > budget_bytes / 2) continue;
         const auto beside = fit_phase_two(config, format, rank, planned_bytes, budget_bytes - one->window_bytes());
         if (beside) return RankPlan{partitions, *one, *beside};
     }

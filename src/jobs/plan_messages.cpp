@@ -67,8 +67,11 @@ void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format
     }
     plan.send_buffers = std::max<std::size_t>(config.net.send_buffers, plan.distributors * peers + spare.send);
     plan.least_receive_buffers = usable_receive_buffers(transport, least_receive_buffers(transport, ranks), ranks);
-    const std::size_t planned =
+    std::size_t planned =
         comfort.spare_buffers ? peers + spare.receive + plan.logical_disk_distributors : plan.least_receive_buffers;
+    // Enough to lend one to each distributor of a peer, with one under way and the one that is never lent.
+    if (comfort.roomy && !comfort.several_hosts && transport == "rma")
+        planned = std::max(planned, peers * (plan.distributors + 2));
     plan.receive_in_window = transport == "rma";
     plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
 }

@@ -155,7 +155,8 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
     }
 }
 
-/// Where all ranks share a host, the windows of rma are files in /dev/shm, and a full one ends the job by a signal.
+}  // namespace
+
 void check_windows(JobContext& job, const SortPlan& plan, Problems& problems) {
     if (job.place.local_ranks != job.ranks() || job.ranks() == 1 || job.place.local_rank != 0) return;
     std::uint64_t bytes = 0;
@@ -168,8 +169,6 @@ void check_windows(JobContext& job, const SortPlan& plan, Problems& problems) {
                        " free; enlarge it (mount -o remount,size=...), lower net.receive_buffers or net.buffer_size, "
                        "or use \"p2p\"");
 }
-
-}  // namespace
 
 std::uint64_t budget_of_rank(const JobContext& job, const SortOptions& options) {
     const std::uint64_t budget = job.config.memory.budget_bytes;

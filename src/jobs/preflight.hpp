@@ -18,4 +18,8 @@ void check_budget(const JobContext& job, const SortOptions& options, const std::
 /// Everybody's, by rank. Collective.
 std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine);
 
+/// Where all ranks share a host, the windows of rma are files in /dev/shm, and a full one ends the job by a signal: a
+/// problem with the numbers where there is too little room.
+void check_windows(JobContext& job, const SortPlan& plan, std::vector<std::string>& problems);
+
 }  // namespace sluice

@@ -202,6 +202,7 @@ PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, con
         config.stages.reader.workers = 1;  // one source hands out memory faster than any distributor takes it
         prepared.plan = plan_sort(config, format, prepared.resources);
         trim_chunks(prepared.plan);
+        check_windows(job, prepared.plan, problems);
         for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) {
             if (shuffle.pattern.kind == Kind::all_to_all || prepared.plan.ownership.count(rank) > 0) continue;
             problems.push_back(

@@ -168,6 +168,7 @@ StepCost Steps::distribute(bool idle) {
         ports.send_buffers = &send;
         ports.output = &outgoing;
         ports.network = &nobody;
+        ports.stream_messages = job_.config.net.transport == "rma" && job_.place.hosts == 1;
     }
     std::vector<std::unique_ptr<NodeDistributor>> distributors;
     std::vector<Chain> dropped(workers);

@@ -1,5 +1,7 @@
 #include "net/host_bells.hpp"
 
+#include <sys/statvfs.h>
+
 #include <new>
 
 #include "net/mpi_check.hpp"
@@ -7,8 +9,15 @@
 namespace sluice {
 namespace {
 
-/// A page each: bells of two ranks in one cache line would slow both.
+/// So far apart: bells of two ranks in one cache line would slow both.
 constexpr MPI_Aint kBellBytes = 4096;
+
+/// For the bells of so many ranks and what Open MPI puts beside them.
+bool shared_memory_has_room(std::uint64_t ranks) {
+    struct statvfs shm {};
+    if (::statvfs("/dev/shm", &shm) != 0) return false;
+    return std::uint64_t{shm.f_bavail} * shm.f_frsize >= ranks * 4 * kBellBytes + (std::uint64_t{1} << 20);
+}
 
 }  // namespace
 
@@ -25,9 +34,12 @@ HostBells::HostBells(MPI_Comm comm) {
     MPI_Comm_rank(host, &here_rank);
     std::vector<int> ranks_here(static_cast<std::size_t>(here));
     check_mpi(MPI_Allgather(&rank, 1, MPI_INT, ranks_here.data(), 1, MPI_INT, host), "MPI_Allgather");
+    // One decides for all: where there is no room, Open MPI fails on one rank and lets the others wait for it.
+    int room = here > 1 && here_rank == 0 && shared_memory_has_room(static_cast<std::uint64_t>(here)) ? 1 : 0;
+    check_mpi(MPI_Bcast(&room, 1, MPI_INT, 0, host), "MPI_Bcast");
     std::byte* memory = nullptr;
     const bool made =
-        here > 1 && MPI_Win_allocate_shared(kBellBytes, 1, MPI_INFO_NULL, host, &memory, &window_) == MPI_SUCCESS;
+        room != 0 && MPI_Win_allocate_shared(kBellBytes, 1, MPI_INFO_NULL, host, &memory, &window_) == MPI_SUCCESS;
     if (made) {
         new (memory) SharedBell(0);
         bells_.resize(static_cast<std::size_t>(ranks));

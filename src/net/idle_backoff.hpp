@@ -31,7 +31,7 @@ public:
     /// look, and to sleep.
     void idle_until_rung(Doorbell& doorbell) {
         if (mode_ == Mode::spin || ++idle_turns_ < 2) return;
-        doorbell.wait_for_ns(kNothingExpectedSleepNs);
+        if (doorbell.wait_for_ns(kNothingExpectedSleepNs)) idle_turns_ = 0;  // a word may come just behind its ring
     }
 
 private:

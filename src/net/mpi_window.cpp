@@ -22,7 +22,7 @@ public:
         direct_ = share_a_host(comm);
         MPI_Info info = MPI_INFO_NULL;
         MPI_Info_create(&info);
-        MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each rank's part on pages, and a node, of its own
+        MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each rank's part by itself, near it
         const auto allocate = direct_ ? MPI_Win_allocate_shared : MPI_Win_allocate;
         const int rc = allocate(static_cast<MPI_Aint>(bytes), 1, info, comm, &memory_, &window_);
         MPI_Info_free(&info);

@@ -94,7 +94,7 @@ public:
         if (done == 0 || index == MPI_UNDEFINED) return false;
         source = static_cast<std::uint32_t>(index);
         word = words_[source];
-        if (watchdog_ != nullptr) watchdog_->lives(source);
+        if (watchdog_ != nullptr) watchdog_->moved_data(source);  // a credit or an announcement
         listen(source);
         return true;
     }

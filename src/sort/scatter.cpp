@@ -50,12 +50,12 @@ SLUICE_AVX2 inline void send_burst(const Cursor& to, std::byte* inside, const st
 
 template <std::size_t kBurst>
 SLUICE_AVX2 std::size_t append_combining(const std::byte* records, std::span<const std::uint32_t> slot, Cursor* cursors,
-                                         std::byte* staged, const std::byte* next) {
+                                         std::byte* staged, std::span<const std::byte> next) {
     constexpr std::uint32_t kRecord = 100;
     // Memory is read while the bursts are written, not in a pass of its own over the keys of the next block.
-    const std::size_t fetch_step = next == nullptr ? 0 : kRecord;
-    const std::byte* fetch = next == nullptr ? records : next;
-    for (std::size_t i = 0; i < slot.size(); ++i, records += kRecord, fetch += fetch_step) {
+    const std::size_t fetched = next.size() / kRecord;
+    const std::byte* fetch = fetched > 0 ? next.data() : records;
+    for (std::size_t i = 0; i < slot.size(); ++i, records += kRecord, fetch += i < fetched ? kRecord : 0) {
         Cursor& to = cursors[slot[i]];
         __builtin_prefetch(fetch, 0, kSecondLevel);
         __builtin_prefetch(fetch + 64, 0, kSecondLevel);
@@ -119,7 +119,7 @@ std::byte* RecordScatter::close(std::uint32_t slot) noexcept {
 }
 
 std::size_t RecordScatter::append(const std::byte* records, std::span<const std::uint32_t> slot,
-                                  const std::byte* next) noexcept {
+                                  std::span<const std::byte> next) noexcept {
 #if defined(__x86_64__)
     if (kernel_ == Kernel::combining) {
         const auto append_by =

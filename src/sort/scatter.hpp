@@ -40,9 +40,9 @@ public:
     /// Copies record i to destination slot[i]. Stops at the first record whose destination has no room and returns its
     /// index, so that the caller can open new room and call again from there; slot.size() when all were copied.
     /// Cost: one read and one write of each record; docs/performance.md, Kernels.
-    /// @param next  as many records that come next, to be fetched meanwhile into the second-level cache; may be nullptr
+    /// @param next  records that come next, of which as many are fetched meanwhile into the second-level cache
     std::size_t append(const std::byte* records, std::span<const std::uint32_t> slot,
-                       const std::byte* next = nullptr) noexcept;
+                       std::span<const std::byte> next = {}) noexcept;
 
     struct Cursor {
         std::byte *write = nullptr, *end = nullptr;  // where the next record goes, and where the room ends

@@ -61,11 +61,11 @@ void LogicalDiskDistributor::distribute(const ArrivedBuffer& arrived) {
             check_sum(rest.subspan(block_records.size()));
             fail("holds a record of another rank's partition");
         }
-        const std::byte* const next = block_records.size() < rest.size() ? block_records.data() + block_bytes : nullptr;
-        open_.append(block_records, block, next, [this](std::uint32_t slot, Buffer chunk) {
-            this_worker().output_bytes.add(chunk.size());
-            chains_.add(slot, std::move(chunk));
-        });
+        open_.append(block_records, block, rest.subspan(block_records.size()),
+                     [this](std::uint32_t slot, Buffer chunk) {
+                         this_worker().output_bytes.add(chunk.size());
+                         chains_.add(slot, std::move(chunk));
+                     });
         this_worker().records.add(block.size());
     }
     check_sum({});

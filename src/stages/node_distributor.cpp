@@ -23,7 +23,7 @@ NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partiti
     // Slots: first this rank's logical disks, then one send buffer for each rank (our own is never used).
     open_.add_slots(local_partitions_, {&ports_.chunks, 0});
     for (std::uint32_t owner = 0; ports_.send_buffers != nullptr && owner < ownership.ranks(); ++owner) {
-        OpenBuffers::SlotKind kind{ports_.send_buffers, kHeaderBytes, false, {}};
+        OpenBuffers::SlotKind kind{ports_.send_buffers, kHeaderBytes, ports_.stream_messages, {}};
         if (ports_.lender != nullptr) kind.lender = [this, owner] { return ports_.lender->lend(owner); };
         open_.add_slots(1, kind);
     }
@@ -59,11 +59,11 @@ void NodeDistributor::distribute(std::span<const std::byte> records) {
     for (auto rest = records; !rest.empty();) {
         const auto block = rest.first(std::min(block_bytes, rest.size()));
         rest = rest.subspan(block.size());
-        distribute_block(block, rest.empty() ? nullptr : rest.data());
+        distribute_block(block, rest);
     }
 }
 
-void NodeDistributor::distribute_block(std::span<const std::byte> records, const std::byte* next) {
+void NodeDistributor::distribute_block(std::span<const std::byte> records, std::span<const std::byte> next) {
     const std::size_t count = records.size() / format_.record_bytes;
     if (verify_) {
         input_sum_ += sum_records(records, format_.record_bytes);

@@ -35,8 +35,9 @@ public:
         Coalescer& chains;
         BufferPool* send_buffers = nullptr;  ///< nullptr with one rank: the network stages do not exist
         WorkQueue<OutgoingBuffer>* output = nullptr;
-        Transport* lender = nullptr;  ///< asked for a buffer before send_buffers is; may be nullptr
-        Doorbell* network = nullptr;  ///< rung after each buffer handed to the sender
+        Transport* lender = nullptr;   ///< asked for a buffer before send_buffers is; may be nullptr
+        bool stream_messages = false;  ///< as into lent ones: for the limit of a shuffle that has those
+        Doorbell* network = nullptr;   ///< rung after each buffer handed to the sender
     };
     NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
                     std::uint32_t rank, bool verify);
@@ -47,7 +48,7 @@ public:
     const RecordSum& input_sum() const noexcept { return input_sum_; }
 
 private:
-    void distribute_block(std::span<const std::byte> records, const std::byte* next);
+    void distribute_block(std::span<const std::byte> records, std::span<const std::byte> next);
     void full(std::uint32_t slot, Buffer buffer);
     void send(std::uint32_t slot, Buffer buffer);
 

@@ -1,5 +1,7 @@
 #include "stages/open_buffers.hpp"
 
+#include <algorithm>
+
 namespace sluice {
 
 std::uint32_t OpenBuffers::add_slots(std::uint32_t count, SlotKind kind) {
@@ -17,11 +19,12 @@ Buffer OpenBuffers::close(std::uint32_t slot) {
 }
 
 void OpenBuffers::append(std::span<const std::byte> records, std::span<const std::uint32_t> slot,
-                         const std::byte* next_block, const std::function<void(std::uint32_t, Buffer)>& full) {
+                         std::span<const std::byte> next_block,
+                         const std::function<void(std::uint32_t, Buffer)>& full) {
     std::size_t next = 0;
     for (;;) {
         next += scatter_.append(records.data() + next * record_bytes_, slot.subspan(next),
-                                next_block == nullptr ? nullptr : next_block + next * record_bytes_);
+                                next_block.subspan(std::min(next_block.size(), next * record_bytes_)));
         if (next == slot.size()) return;
         const std::uint32_t stuck = slot[next];
         if (buffers_[stuck]) full(stuck, close(stuck));

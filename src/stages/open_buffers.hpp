@@ -19,7 +19,7 @@ public:
         BufferPool* pool = nullptr;
         std::size_t header_bytes = 0;  ///< left free in front of the records
         bool streaming = true;         ///< full buffers go to a device: their bytes need not stay in the caches
-        /// Asked first; what it gives is filled past the caches. May be empty.
+        /// Asked first; what it gives is another's, and streamed to. May be empty.
         std::function<std::optional<Buffer>()> lender = {};
     };
     explicit OpenBuffers(std::uint32_t record_bytes) : record_bytes_(record_bytes), scatter_(record_bytes) {}
@@ -27,9 +27,9 @@ public:
     /// Adds `count` slots that take their buffers from `kind.pool`; returns the number of the first.
     std::uint32_t add_slots(std::uint32_t count, SlotKind kind);
     /// Appends record i to slot[i]; `full(slot, buffer)` gets each buffer with no room left, before a new one is taken.
-    /// @param next  as many records that come next, for RecordScatter::append; may be nullptr
-    void append(std::span<const std::byte> records, std::span<const std::uint32_t> slot, const std::byte* next,
-                const std::function<void(std::uint32_t, Buffer)>& full);
+    /// @param next  records that come next, for RecordScatter::append
+    void append(std::span<const std::byte> records, std::span<const std::uint32_t> slot,
+                std::span<const std::byte> next, const std::function<void(std::uint32_t, Buffer)>& full);
     /// Hands out all open buffers that hold records.
     void drain(const std::function<void(std::uint32_t, Buffer)>& partial);
 
