@@ -15,6 +15,7 @@
 #include "net/alltoallv_transport.hpp"
 #include "net/p2p_transport.hpp"
 #include "net/rma_transport.hpp"
+#include "net/transport_kind.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/binding_check.hpp"
 #include "runtime/host_sections.hpp"
@@ -154,9 +155,9 @@ void Application::choose_transport(const RankPlace& place) {
     const std::string shm = "/dev/shm";
     const std::uint64_t told_bytes = values_.net.receive_buffers * std::max(values_.net.buffer_size_bytes, kMiB);
     const std::uint64_t needed_bytes = std::max(budget_bytes / 2, told_bytes * place.local_ranks);
-    const bool shared = mpi_ && communicator_->size() > 1 && place.hosts == 1 && files_->info(shm) &&
-                        files_->free_bytes(shm) >= needed_bytes;
-    values_.net.transport = communicator_->broadcast(shared ? "rma" : "p2p", 0);  // what is free changes
+    const bool room = files_->info(shm) && files_->free_bytes(shm) >= needed_bytes;
+    values_.net.transport = communicator_->broadcast(  // what is free changes: one decides
+        chosen_transport(values_.net.transport, communicator_->size(), place.hosts > 1, room), 0);
 }
 
 void Application::shake_hands(int argc, char** argv) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "net/transport_kind.hpp"
 #include "runtime/option_table.hpp"
 #include "runtime/units.hpp"
 
@@ -89,7 +90,7 @@ void print_described_plan(std::ostream& out, const CommandLine& line, const Load
         }
     }
     Config config = loaded.for_host("");
-    if (config.net.transport == "auto") config.net.transport = hosts == 1 && ranks.size() > 1 ? "rma" : "p2p";
+    config.net.transport = chosen_transport(config.net.transport, ranks.size(), hosts > 1, true);
     const RecordFormat format{static_cast<std::uint32_t>(config.record.size_bytes),
                               static_cast<std::uint32_t>(config.record.key_offset_bytes),
                               static_cast<std::uint32_t>(config.record.key_size_bytes)};

@@ -28,7 +28,7 @@ constexpr std::uint64_t kWantedRoundMessageBytes = 2 * kMiB;
 SpareMessages spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
     const std::size_t few = std::max(kSpareMessages, peers / 4);
     const auto both = [](std::size_t spare) { return SpareMessages{spare, spare}; };
-    if (!several_hosts && transport == "rma") return {0, 2 * std::max(few, kSpareMessagesOfOneHost)};
+    if (lends_memory(transport, several_hosts)) return {0, 2 * std::max(few, kSpareMessagesOfOneHost)};
     if (!several_hosts) return both(transport == "alltoallv" ? few : std::max(few, kSpareMessagesOfOneHost));
     if (transport == "alltoallv") return both(kDeepRoundBuffers * peers);
     if (transport == "rma") return {std::max(few, kPutsToCome * peers), std::max(few, kMoreSlots * peers)};
@@ -70,7 +70,7 @@ void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format
     std::size_t planned =
         comfort.spare_buffers ? peers + spare.receive + plan.logical_disk_distributors : plan.least_receive_buffers;
     // Enough to lend one to each distributor of a peer, with one under way and the one that is never lent.
-    if (comfort.roomy && !comfort.several_hosts && transport == "rma")
+    if (comfort.roomy && lends_memory(transport, comfort.several_hosts))
         planned = std::max(planned, peers * (plan.distributors + 2));
     plan.receive_in_window = transport == "rma";
     plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);

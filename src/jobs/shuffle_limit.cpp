@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "jobs/cluster.hpp"
+#include "net/transport_kind.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
@@ -168,7 +169,7 @@ StepCost Steps::distribute(bool idle) {
         ports.send_buffers = &send;
         ports.output = &outgoing;
         ports.network = &nobody;
-        ports.stream_messages = job_.config.net.transport == "rma" && job_.place.hosts == 1;
+        ports.stream_messages = lends_memory(job_.config.net.transport, job_.place.hosts > 1);
     }
     std::vector<std::unique_ptr<NodeDistributor>> distributors;
     std::vector<Chain> dropped(workers);

@@ -32,6 +32,7 @@ HostBells::HostBells(MPI_Comm comm) {
     MPI_Comm_set_errhandler(host, MPI_ERRORS_RETURN);
     MPI_Comm_size(host, &here);
     MPI_Comm_rank(host, &here_rank);
+    one_host_ = here == ranks;
     std::vector<int> ranks_here(static_cast<std::size_t>(here));
     check_mpi(MPI_Allgather(&rank, 1, MPI_INT, ranks_here.data(), 1, MPI_INT, host), "MPI_Allgather");
     // One decides for all: where there is no room, Open MPI fails on one rank and lets the others wait for it.
@@ -52,14 +53,12 @@ HostBells::HostBells(MPI_Comm comm) {
                 static_cast<SharedBell*>(theirs);
         }
         check_mpi(MPI_Barrier(host), "MPI_Barrier");  // nobody rings a bell that is not there yet
-        reach_all_ = here == ranks;
     }
     MPI_Comm_free(&host);
 }
 
 void HostBells::close() {
     bells_.clear();
-    reach_all_ = false;
     if (window_ != MPI_WIN_NULL) MPI_Win_free(&window_);
 }
 

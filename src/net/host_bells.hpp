@@ -22,14 +22,15 @@ public:
     void ring(std::uint32_t rank) {
         if (!bells_.empty() && bells_[rank] != nullptr) sluice::ring(*bells_[rank]);
     }
-    /// All ranks are on this host and have bells.
-    bool reach_all() const noexcept { return reach_all_; }
+    bool one_host() const noexcept { return one_host_; }  ///< all ranks are here
+    /// All ranks are here and have bells.
+    bool reach_all() const noexcept { return one_host_ && !bells_.empty(); }
     /// Collective, when nobody rings any more.
     void close();
 
 private:
     std::uint32_t rank_ = 0;
-    bool reach_all_ = false;
+    bool one_host_ = true;
     MPI_Win window_ = MPI_WIN_NULL;
     std::vector<SharedBell*> bells_;  // by rank; nullptr: on another host
 };

@@ -20,7 +20,8 @@ namespace sluice {
 std::unique_ptr<Wire> make_mpi_wire(MPI_Comm communicator, Watchdog* watchdog,
                                     HostBells& bells);                                         // mpi_wire.cpp
 std::unique_ptr<Rounds> make_mpi_rounds(MPI_Comm words, MPI_Comm pieces, Watchdog* watchdog);  // mpi_rounds.cpp
-std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes);    // mpi_window.cpp
+std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes,
+                                               bool one_host);  // mpi_window.cpp
 
 namespace {
 
@@ -238,7 +239,7 @@ MpiSession::~MpiSession() = default;
 SharedBell* MpiSession::bell() noexcept { return state_->bells->mine(); }
 
 std::unique_ptr<ReceiveWindow> MpiSession::make_window(std::uint64_t bytes) {
-    return make_mpi_window(state_->data, bytes);
+    return make_mpi_window(state_->data, bytes, state_->bells->one_host());
 }
 
 std::string MpiSession::library() const {

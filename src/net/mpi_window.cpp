@@ -18,8 +18,7 @@ std::string osc_setting() {
 
 class MpiWindow final : public ReceiveWindow {
 public:
-    MpiWindow(MPI_Comm comm, std::uint64_t bytes) : bytes_(bytes) {
-        direct_ = share_a_host(comm);
+    MpiWindow(MPI_Comm comm, std::uint64_t bytes, bool one_host) : bytes_(bytes), direct_(one_host) {
         MPI_Info info = MPI_INFO_NULL;
         MPI_Info_create(&info);
         MPI_Info_set(info, "alloc_shared_noncontig", "true");  // each rank's part by itself, near it
@@ -93,28 +92,18 @@ public:
     }
 
 private:
-    static bool share_a_host(MPI_Comm comm) {
-        MPI_Comm host = MPI_COMM_NULL;
-        int ranks = 1, here = 1;
-        check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host), "MPI_Comm_split_type");
-        MPI_Comm_size(comm, &ranks);
-        MPI_Comm_size(host, &here);
-        MPI_Comm_free(&host);
-        return here == ranks;
-    }
-
     std::uint64_t bytes_;
+    bool direct_;
     std::byte* memory_ = nullptr;
     MPI_Win window_ = MPI_WIN_NULL;
-    bool direct_ = false;
     std::vector<MPI_Request> requests_;
     std::vector<std::uint64_t> slots_;  // beside requests_
 };
 
 }  // namespace
 
-std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes) {
-    return std::make_unique<MpiWindow>(communicator, bytes);
+std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint64_t bytes, bool one_host) {
+    return std::make_unique<MpiWindow>(communicator, bytes, one_host);
 }
 
 }  // namespace sluice

@@ -6,9 +6,8 @@
 #include <utility>
 
 #include "net/message_ledger.hpp"
-#include "net/rma_notice.hpp"
+#include "net/receive_slots.hpp"
 #include "net/shared_window_transport.hpp"
-#include "net/transport_kind.hpp"
 #include "record/crc32c.hpp"
 
 namespace sluice {
@@ -33,24 +32,14 @@ public:
     RmaTransport(ReceiveWindow& window, Wire& wire, BufferPool& pool, std::uint64_t run_id)
         : window_(window),
           wire_(wire),
-          pool_(pool),
           rank_(wire.rank()),
           ranks_(wire.size()),
           ledger_(rank_, ranks_, run_id),
           peers_(ranks_),
-          slots_(pool.count()) {
-        require_receive_buffers("rma", pool.count(), ranks_);
-        SLUICE_CHECK(pool.buffer_bytes() <= Notice::kMostBytes);
-        if (ranks_ == 1) return;
-        slots_each_ = std::min<std::uint64_t>(pool.count() / (ranks_ - 1), Notice::kMostSlots);
-        for (Peer& peer : peers_) peer.arriving.reserve(slots_each_);
-        // Every slot is ours while it is empty; what a peer fills is handed over from here.
-        while (auto slot = pool_.try_take()) {
-            const std::size_t index = index_of(*slot);
-            slots_[index] = std::move(*slot);
-        }
+          slots_(window, pool, rank_, ranks_) {
+        for (Peer& peer : peers_) peer.arriving.reserve(slots_.each());
         for (std::uint32_t to = 0; to < ranks_; ++to) {
-            if (to != rank_) say(to, {Notice::hello, slots_each_, pool.buffer_bytes()});
+            if (to != rank_) say(to, slots_.hello());
         }
     }
 
@@ -62,12 +51,7 @@ public:
             note_busy(full.destination);
             return false;
         }
-        if (full.buffer.size() > peer.slot_bytes) {
-            throw Error(Errc::config, "net.buffer_size: a message of " + std::to_string(full.buffer.size()) +
-                                          " bytes does not fit into the " + std::to_string(peer.slot_bytes) +
-                                          " of a slot of rank " + std::to_string(full.destination) +
-                                          "; give all hosts the same net.buffer_size");
-        }
+        require_slot_size(full.buffer.size(), peer.slot_bytes, full.destination);
         ledger_.stamp(full.buffer, full.destination, peer.backlog);
         const std::uint64_t seal = seal_of(full.buffer.data());
         std::memcpy(full.buffer.storage().data() + offsetof(MessageHeader, seal), &seal, sizeof seal);
@@ -126,11 +110,6 @@ private:
         const Peer& peer = peers_[destination];
         ledger_.note_busy(destination, !peer.puts.empty() || peer.blocked);
     }
-    std::size_t index_of(Buffer& slot) const {
-        const auto offset = slot.storage().data() - window_.memory().data();
-        SLUICE_CHECK(offset >= 0 && static_cast<std::size_t>(offset) < window_.memory().size());
-        return static_cast<std::size_t>(offset) / pool_.buffer_bytes();
-    }
     void say(std::uint32_t to, const Notice& notice) { wire_.send_control(to, notice.word(ledger_.run_id())); }
 
     bool read_notices(const std::function<void(ArrivedBuffer)>& arrived) {
@@ -153,25 +132,17 @@ private:
                 peer.blocked = false;
                 note_busy(source);
             } else if (notice.kind == Notice::filled) {
-                if (notice.slot >= slots_each_ || !slots_[index_of(source, notice.slot)] ||
-                    notice.bytes > pool_.buffer_bytes() || notice.bytes < kHeaderBytes)
-                    ledger_.refuse(source,
-                                   "is in slot " + std::to_string(notice.slot) + ", which is not empty or not there");
+                slots_.check_filled(ledger_, source, notice);
                 peer.arriving.push_back({notice.slot, notice.bytes, Clock::now()});
             } else {
                 take_from(source, arrived);  // all it sent is here, so what is not whole will never be
                 if (!peer.arriving.empty()) refuse_damaged(source, peer.arriving.front());
-                if (notice.bytes != (ledger_.received_from(source) & Notice::kMostBytes))
-                    ledger_.refuse(source, "says it sent " + std::to_string(notice.bytes) + " messages, " +
-                                               std::to_string(ledger_.received_from(source)) + " arrived");
+                ReceiveSlots::check_last(ledger_, source, notice);
                 peer.done = true;
                 ++peers_done_;
             }
         }
         return any;
-    }
-    std::size_t index_of(std::uint32_t source, std::uint64_t slot) const {
-        return rma_position(source, rank_, ranks_) * slots_each_ + slot;
     }
     bool take_arrived(const std::function<void(ArrivedBuffer)>& arrived) {
         bool any = false;
@@ -185,14 +156,12 @@ private:
         window_.sync();
         std::size_t whole = 0;
         for (const Arrival& arrival : peer.arriving) {
-            Buffer& slot = slots_[index_of(source, arrival.slot)];
             const auto patience = window_.patience();  // asked first: what comes between the two is only seen later
-            if (!is_whole(source, slot.storage().first(arrival.bytes))) {
+            if (!is_whole(source, slots_.peek(source, arrival.slot, arrival.bytes))) {
                 if (Clock::now() - arrival.said_at > patience) refuse_damaged(source, arrival);
                 break;
             }
-            Buffer buffer = std::move(slot);
-            buffer.set_size(arrival.bytes);
+            Buffer buffer = slots_.take(source, arrival.slot, arrival.bytes);
             const MessageHeader header = ledger_.admit(source, buffer.data());
             arrived({header, std::move(buffer)});
             ++whole;
@@ -208,7 +177,7 @@ private:
     }
     /// It will not become whole any more: for what its header shows, if that is it, else for its seal.
     [[noreturn]] void refuse_damaged(std::uint32_t source, const Arrival& arrival) {
-        ledger_.admit(source, slots_[index_of(source, arrival.slot)].storage().first(arrival.bytes));
+        ledger_.admit(source, slots_.peek(source, arrival.slot, arrival.bytes));
         ledger_.refuse(source, "came damaged: its seal does not fit what lies in slot " + std::to_string(arrival.slot));
     }
 
@@ -253,27 +222,17 @@ private:
     }
     /// Slots that came home are empty again: their senders may fill them.
     bool give_back_slots() {
-        bool any = false;
-        while (ranks_ > 1) {
-            auto slot = pool_.try_take();
-            if (!slot) break;
-            const std::size_t index = index_of(*slot);
-            slots_[index] = std::move(*slot);
-            const auto source = static_cast<std::uint32_t>((rank_ + 1 + index / slots_each_) % ranks_);
-            if (!peers_[source].done) say(source, {Notice::emptied, index % slots_each_, 0});
-            any = true;
-        }
-        return any;
+        return slots_.collect([this](std::uint32_t source, std::uint64_t slot) {
+            if (!peers_[source].done) say(source, {Notice::emptied, slot, 0});
+        });
     }
 
     ReceiveWindow& window_;
     Wire& wire_;
-    BufferPool& pool_;
     std::uint32_t rank_, ranks_;
     MessageLedger ledger_;
     std::vector<Peer> peers_;
-    std::vector<Buffer> slots_;  // by index, while empty; a slot that is handed over is an empty Buffer here
-    std::uint64_t slots_each_ = 0;
+    ReceiveSlots slots_;  // ours, that peers fill
     std::vector<std::uint64_t> left_;
     std::size_t puts_ = 0;  // not yet announced, over all peers
     std::uint32_t peers_done_ = 0, lasts_said_ = 0;

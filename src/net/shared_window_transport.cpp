@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "net/message_ledger.hpp"
-#include "net/rma_notice.hpp"
-#include "net/transport_kind.hpp"
+#include "net/receive_slots.hpp"
 
 namespace sluice {
 namespace {
@@ -24,18 +23,9 @@ public:
           ranks_(wire.size()),
           ledger_(rank_, ranks_, run_id),
           peers_(ranks_),
-          slots_(pool.count()) {
-        require_receive_buffers("rma", pool.count(), ranks_);
-        SLUICE_CHECK(pool.buffer_bytes() <= Notice::kMostBytes);
-        if (ranks_ == 1) return;
-        slots_each_ = std::min<std::uint64_t>(pool.count() / (ranks_ - 1), Notice::kMostSlots);
-        // Every slot is ours while it is empty; what a peer fills is handed over from here.
-        while (auto slot = pool_.try_take()) {
-            const std::size_t index = index_of(*slot);
-            slots_[index] = std::move(*slot);
-        }
+          slots_(window, pool, rank_, ranks_) {
         for (std::uint32_t to = 0; to < ranks_; ++to) {
-            if (to != rank_) say(to, {Notice::hello, slots_each_, pool.buffer_bytes()});
+            if (to != rank_) say(to, slots_.hello());
         }
     }
 
@@ -104,11 +94,6 @@ private:
         bool done = false, last_said = false;
     };
 
-    std::size_t index_of(Buffer& slot) const {
-        const auto offset = slot.storage().data() - window_.memory().data();
-        SLUICE_CHECK(offset >= 0 && static_cast<std::size_t>(offset) < window_.memory().size());
-        return static_cast<std::size_t>(offset) / pool_.buffer_bytes();
-    }
     void say(std::uint32_t to, const Notice& notice) {
         wire_.send_control(to, notice.word(ledger_.run_id()));
         wire_.ring(to);
@@ -118,12 +103,7 @@ private:
         return at >= peer.memory.data() && at < peer.memory.data() + peer.memory.size();
     }
     void copy_into(Buffer& slot, OutgoingBuffer& full) const {
-        if (full.buffer.size() > slot.capacity()) {
-            throw Error(Errc::config, "net.buffer_size: a message of " + std::to_string(full.buffer.size()) +
-                                          " bytes does not fit into the " + std::to_string(slot.capacity()) +
-                                          " of a slot of rank " + std::to_string(full.destination) +
-                                          "; give all hosts the same net.buffer_size");
-        }
+        require_slot_size(full.buffer.size(), slot.capacity(), full.destination);
         std::memcpy(slot.storage().data(), full.buffer.data().data(), full.buffer.size());
         slot.set_size(full.buffer.size());
         full.buffer = Buffer();
@@ -149,9 +129,7 @@ private:
             } else if (notice.kind == Notice::filled) {
                 take(source, notice, arrived);
             } else {
-                if (notice.bytes != (ledger_.received_from(source) & Notice::kMostBytes))
-                    ledger_.refuse(source, "says it sent " + std::to_string(notice.bytes) + " messages, " +
-                                               std::to_string(ledger_.received_from(source)) + " arrived");
+                ReceiveSlots::check_last(ledger_, source, notice);
                 peer.done = true;
                 ++peers_done_;
             }
@@ -168,13 +146,9 @@ private:
         peer.lending.store(peer.slots.get(), std::memory_order_release);
     }
     void take(std::uint32_t source, const Notice& notice, const std::function<void(ArrivedBuffer)>& arrived) {
-        const std::size_t index = rma_position(source, rank_, ranks_) * slots_each_ + notice.slot;
-        if (notice.slot >= slots_each_ || !slots_[index] || notice.bytes > pool_.buffer_bytes() ||
-            notice.bytes < kHeaderBytes)
-            ledger_.refuse(source, "is in slot " + std::to_string(notice.slot) + ", which is not empty or not there");
+        slots_.check_filled(ledger_, source, notice);
         window_.sync();
-        Buffer buffer = std::move(slots_[index]);
-        buffer.set_size(notice.bytes);
+        Buffer buffer = slots_.take(source, notice.slot, notice.bytes);
         const MessageHeader header = ledger_.admit(source, buffer.data());
         arrived({header, std::move(buffer)});
     }
@@ -192,17 +166,9 @@ private:
     }
     /// Slots that came home are empty again: their senders may fill them.
     bool give_back_slots() {
-        bool any = false;
-        while (ranks_ > 1) {
-            auto slot = pool_.try_take();
-            if (!slot) break;
-            const std::size_t index = index_of(*slot);
-            slots_[index] = std::move(*slot);
-            const auto source = static_cast<std::uint32_t>((rank_ + 1 + index / slots_each_) % ranks_);
-            if (!peers_[source].done) say(source, {Notice::emptied, index % slots_each_, 0});
-            any = true;
-        }
-        return any;
+        return slots_.collect([this](std::uint32_t source, std::uint64_t slot) {
+            if (!peers_[source].done) say(source, {Notice::emptied, slot, 0});
+        });
     }
 
     ReceiveWindow& window_;
@@ -211,8 +177,7 @@ private:
     std::uint32_t rank_, ranks_;
     MessageLedger ledger_;
     std::vector<Peer> peers_;
-    std::vector<Buffer> slots_;  // by index, while empty; a slot that is handed over is an empty Buffer here
-    std::uint64_t slots_each_ = 0;
+    ReceiveSlots slots_;  // ours, that peers fill
     std::uint32_t peers_done_ = 0, lasts_said_ = 0;
     bool finishing_ = false;
 };

@@ -6,6 +6,14 @@
 
 namespace sluice {
 
+std::string chosen_transport(const std::string& configured, std::size_t ranks, bool several_hosts,
+                             bool memory_has_room) {
+    if (configured != "auto") return configured;
+    return ranks > 1 && !several_hosts && memory_has_room ? "rma" : "p2p";
+}
+
+bool lends_memory(const std::string& transport, bool several_hosts) { return transport == "rma" && !several_hosts; }
+
 std::size_t least_receive_buffers(const std::string& transport, std::size_t ranks) {
     if (ranks < 2) return 0;
     return transport == "alltoallv" ? 1 : ranks - 1;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "jobs/plan.hpp"
+#include "net/transport_kind.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -50,6 +51,27 @@ TEST(HostPlan, OneHostHasMessagesToSpareForTheTurnsOfItsThreads) {
     EXPECT_EQ(spare_of("rma", "a"), std::pair(std::size_t{0}, std::size_t{20})) << "the receiver lends what is filled";
     EXPECT_EQ(spare_of("rma", "b"), both(4)) << "three for a peer, and four at least";
     EXPECT_EQ(spare_of("alltoallv", "a"), both(4));
+}
+
+TEST(HostPlan, OneHostLendsASlotToEachDistributorWithinHalfOfTheBudget) {
+    Config config;
+    config.net.transport = "rma";
+    config.stages.distributor.workers = 30;
+    const auto plan_with = [&](std::uint64_t budget) {
+        return plan_sort(config, kGensortFormat, {rank_of("a", 1, budget), rank_of("a", 1, budget)}).ranks[0].one;
+    };
+    EXPECT_GE(plan_with(4 * kGiB).receive_buffers, 32u) << "one under way and one that is never lent";
+    config.stages.distributor.workers = 0;
+    for (const std::uint64_t budget_mib : {32, 40, 48, 64, 96, 128, 1024})
+        EXPECT_LE(plan_with(budget_mib * kMiB).window_bytes(), budget_mib * kMiB / 2) << budget_mib << " MiB";
+}
+
+TEST(HostPlan, AutoStandsForSharedMemoryOnOneHost) {
+    EXPECT_EQ(chosen_transport("auto", 2, false, true), "rma");
+    EXPECT_EQ(chosen_transport("auto", 2, false, false), "p2p") << "no room";
+    EXPECT_EQ(chosen_transport("auto", 2, true, true), "p2p") << "several hosts";
+    EXPECT_EQ(chosen_transport("auto", 1, false, true), "p2p");
+    EXPECT_EQ(chosen_transport("alltoallv", 2, false, true), "alltoallv");
 }
 
 TEST(HostPlan, RoundsOnOneHostAreOfLargerMessages) {

@@ -116,9 +116,6 @@ public:
           received_(end.ranks),
           ready_(end.ranks) {}
 
-    /// How many messages were made in buffers that the transport had lent.
-    std::uint64_t lent() const { return lent_; }
-
     void run() {
         IdleBackoff backoff(IdleBackoff::Mode::adaptive);
         bool finished = false;
@@ -161,7 +158,6 @@ private:
                 if (!ready_[to].buffer) {
                     std::optional<Buffer> buffer;  // two of three are filled where they will be read, if they can be
                     if (next_sent_[to] % 3 != 0) buffer = transport_->lend(to);
-                    if (buffer) ++lent_;
                     if (!buffer) buffer = send_pool_.try_take();
                     if (!buffer) break;
                     ready_[to] = {to, make_message(std::move(*buffer), to, next_sent_[to]++)};
@@ -244,7 +240,6 @@ private:
     std::vector<std::uint64_t> next_sent_, received_;  // by peer
     std::vector<OutgoingBuffer> ready_;                // by peer: made, not yet taken
     std::deque<ArrivedBuffer> held_;
-    std::uint64_t lent_ = 0;
     bool finished_sending_ = false;
 };
 

@@ -102,6 +102,48 @@ TEST(IdleNetworkThread, TakesLessThanFifteenPercentOfACore) {
     }
 }
 
+/// The last rank sends one message to rank 0, whose network thread sleeps for longer than a test may take.
+TEST(SharedMemory, AMessageIsFilledInPlaceAndEndsTheSleep) {
+    ThreadExecutor executor;
+    Doorbell doorbell(executor, session->bell());
+    const TrafficEnd end = end_of_rank(executor, doorbell);
+    if (end.ranks == 1 || end.transport != "rma") GTEST_SKIP() << "nothing is lent";
+    const std::size_t buffers = 2 * (end.ranks - 1);
+    const auto window = end.make_window(buffers * 4096);
+    BufferPool pool(executor, "receive", window->memory(), 4096, buffers);
+    const auto transport = end.make_transport(pool, run_id++, window.get());
+    ASSERT_EQ(transport->rings(), Rings::messages) << "these ranks share a host";
+    end.barrier();
+    std::uint64_t arrived = 0;
+    const auto look = [&] { transport->progress([&](ArrivedBuffer) { ++arrived; }); };
+    for (int turn = 0; turn < 1000; ++turn) look();  // all have said hello
+    end.barrier();
+    for (int turn = 0; turn < 1000; ++turn) look();
+    doorbell.wait_for_ns(1);  // what rang for that
+    end.barrier();
+    if (end.rank == end.ranks - 1) {
+        auto lent = transport->lend(0);
+        ASSERT_TRUE(lent);
+        lent->set_size(kHeaderBytes);
+        const MessageHeader header;
+        std::memcpy(lent->storage().data(), &header, sizeof header);
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        OutgoingBuffer full{0, std::move(*lent)};
+        ASSERT_TRUE(transport->try_send(full));
+    } else if (end.rank == 0) {
+        const auto begin = std::chrono::steady_clock::now();
+        EXPECT_TRUE(doorbell.wait_for_ns(20'000'000'000));
+        EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+        for (int turn = 0; turn < 1000 && arrived == 0; ++turn) look();
+        EXPECT_EQ(arrived, 1u);
+    }
+    end.barrier();
+    transport->finish_sending();
+    while (!transport->receiving_done() || !transport->sending_done()) look();
+    end.barrier();
+    window->close();
+}
+
 /// A rank that found something wrong leaves at once, and the launcher ends the others, who would wait for it.
 class LeaveAtFailure : public ::testing::EmptyTestEventListener {
     void OnTestPartResult(const ::testing::TestPartResult& result) override {
