@@ -1,0 +1,34 @@
+#pragma once
+/// Who this process is, so that another run can find out later whether it still lives.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace sluice {
+
+/// What cannot be found out stays "" or 0, and then counts as unknown.
+struct ProcessIdentity {
+    std::string host;                 ///< name of the host
+    std::string machine, boot;        ///< /etc/machine-id, /proc/sys/kernel/random/boot_id
+    std::uint64_t pid_namespace = 0;  ///< inode of /proc/self/ns/pid
+    std::uint64_t pid = 0;
+    std::uint64_t start_ticks = 0;  ///< since boot, in clock ticks: field 22 of /proc/PID/stat
+};
+
+/// The processes of this host. Thread-safe.
+class ProcessTable {
+public:
+    virtual ~ProcessTable() = default;
+    virtual ProcessIdentity self() const = 0;
+    /// A process of this pid namespace with this number and start time is there, and no zombie.
+    virtual bool lives(std::uint64_t pid, std::uint64_t start_ticks) const = 0;
+    /// A process that holds a lock on this file, as far as the kernel tells us; for messages.
+    virtual std::optional<std::uint64_t> lock_holder(std::uint64_t device, std::uint64_t inode) const = 0;
+};
+
+/// @param root  prefix of /proc and /etc, for tests.
+std::unique_ptr<ProcessTable> make_process_table(std::string host, std::string root = "");
+
+}  // namespace sluice
