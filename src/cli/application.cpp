@@ -118,11 +118,12 @@ Application::Application(int argc, char** argv, CommandLine line)
     io_ = values_.io.backend == "sync" ? make_sync_backend(direct_of(values_.io.direct))
                                        : make_libaio_backend(direct_of(values_.io.direct));
     files_ = make_real_file_system();
+    processes_ = make_process_table(host_);
     const RankPlace place = find_place(*communicator_, host_);
     choose_transport(place);
     const IdleBackoff backoff(values_.net.poll == "spin" ? IdleBackoff::Mode::spin : IdleBackoff::Mode::adaptive);
-    job_ = std::make_unique<JobContext>(
-        JobContext{executor_, *communicator_, *doorbell_, *io_, *files_, values_, place, {}, {}, {}, backoff, {}});
+    job_ = std::make_unique<JobContext>(JobContext{
+        executor_, *communicator_, *doorbell_, *io_, *files_, *processes_, values_, place, {}, {}, {}, backoff, {}});
     place_workers();
     job_->make_transport = [this](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
         return make_transport(values_.net.transport, pool, run_id, window);
@@ -140,6 +141,9 @@ Application::Application(int argc, char** argv, CommandLine line)
         return std::make_unique<Arena>(bytes, options);
     };
     job_->on_step = [this](const std::string& step, const std::string& run_id) { watchdog_.enter(step, run_id); };
+    job_->keep_beating = [this](std::function<void()> beat) {
+        return watchdog_.status().keep_beating(std::move(beat));
+    };
     job_->say = [this](const std::string& text) {
         if (rank_ == 0) std::fprintf(stderr, "%s\n", text.c_str());
     };
@@ -328,7 +332,9 @@ void Application::record_failure(const Error& error, bool echo) noexcept {
     try {
         RunStatus& status = watchdog_.status();
         // What is refused together before the first byte leaves no trace.
-        const bool refused = dynamic_cast<const CollectiveError*>(&error) != nullptr && error.code() != Errc::integrity;
+        const bool refused =
+            dynamic_cast<const RefusedError*>(&error) != nullptr ||
+            (dynamic_cast<const CollectiveError*>(&error) != nullptr && error.code() != Errc::integrity);
         if (refused) {
             status.remove();
         } else if (echo) {

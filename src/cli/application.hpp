@@ -81,6 +81,7 @@ private:
     std::unique_ptr<Doorbell> doorbell_;
     std::unique_ptr<IoBackend> io_;
     std::unique_ptr<FileSystem> files_;
+    std::unique_ptr<ProcessTable> processes_;
     std::unique_ptr<JobContext> job_;
 };
 

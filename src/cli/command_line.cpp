@@ -46,9 +46,9 @@ constexpr VerbHelp kVerbs[] = {
      "  sluice config check configs/rack-nvme.toml --hosts 16 --cores 32 --memory 256GiB --input 1TB\n  sluice config "
      "show rack.toml --set io.depth=8\n"},
     {"clean",
-     "removes the data sets that our own manifests list and what dead runs left; with --run only what that run, or all "
-     "dead runs, left",
-     "  sluice clean configs/laptop.toml\n  mpirun -n 16 sluice clean rack.toml --run all\n"},
+     "removes the sorted data set (with --input also the input) and what dead runs left, after it has listed them and "
+     "you, or --yes, agreed; with --run at once only what that run, or all dead runs, left",
+     "  sluice clean configs/laptop.toml --yes\n  mpirun -n 16 sluice clean rack.toml --run all\n"},
     {"sysinfo", "describes this host", "  sluice sysinfo\n  sluice sysinfo > system.json\n"},
 };
 
@@ -58,7 +58,13 @@ std::string key_kinds() {
     return all;
 }
 
-po::options_description make_options() {
+/// The verb is the first word that is no option: `clean` has an --input of its own, which takes no value.
+bool is_clean(int argc, char** argv) {
+    const auto word = std::find_if(argv + std::min(argc, 1), argv + argc, [](const char* arg) { return *arg != '-'; });
+    return word != argv + argc && std::string(*word) == "clean";
+}
+
+po::options_description make_options(bool for_clean = false) {
     po::options_description options("options");
     options.add_options()("help,h", "help, also for a verb")("version", "version and build");
     options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
@@ -81,8 +87,16 @@ po::options_description make_options() {
     options.add_options()("two-pass-copy", po::bool_switch(), "bench disk: the bare two-pass copy");
     options.add_options()("one-pass-copy", po::bool_switch(), "bench disk: the bare one-pass copy");
     options.add_options()("markdown", po::bool_switch(), "config list: as docs/config.md");
-    options.add_options()("input", po::value<std::string>(),
-                          "config check: size of the input to plan for, such as 1TB");
+    if (for_clean) {
+        options.add_options()("input", po::bool_switch(), "clean: the input data set too");
+    } else {
+        options.add_options()("input", po::value<std::string>(),
+                              "config check: size of the input to plan for, such as 1TB");
+    }
+    options.add_options()("yes", po::bool_switch(), "clean: remove what is listed without asking");
+    options.add_options()("dry-run", po::bool_switch(), "clean: only list");
+    options.add_options()("force", po::bool_switch(),
+                          "clean: also of runs that cannot be asked whether they live, if nobody holds their locks");
     options.add_options()("hosts", po::value<unsigned>(), "config check: hosts of a described cluster");
     options.add_options()("ranks-per-host", po::value<unsigned>(), "config check: its ranks per host");
     options.add_options()("cores", po::value<unsigned>(), "config check: its cores per host");
@@ -178,11 +192,13 @@ CommandLine parse_command_line(int argc, char** argv) {
         po::positional_options_description words;
         words.add("word", -1);
         po::variables_map map;
+        const bool for_clean = is_clean(argc, argv);
         using namespace po::command_line_style;
         const int style = allow_long | long_allow_adjacent | long_allow_next | allow_short | short_allow_next |
                           allow_dash_for_short;  // no guessing of prefixes
-        po::store(po::command_line_parser(argc, argv).options(make_options()).positional(words).style(style).run(),
-                  map);
+        po::store(
+            po::command_line_parser(argc, argv).options(make_options(for_clean)).positional(words).style(style).run(),
+            map);
         line.help = map.count("help") != 0;
         line.version = map.count("version") != 0;
         if (map.count("set") != 0) line.sets = map["set"].as<std::vector<std::string>>();
@@ -204,7 +220,11 @@ CommandLine parse_command_line(int argc, char** argv) {
             if (line.pattern.empty() && line.verb != "bench") line.pattern = "stride";
         }
         line.start = number_of(map, "start", ~Uint128{0});
-        line.input_bytes = size_of(map, "input");
+        if (!for_clean) line.input_bytes = size_of(map, "input");
+        line.with_input = for_clean && map["input"].as<bool>();
+        line.yes = map["yes"].as<bool>();
+        line.dry_run = map["dry-run"].as<bool>();
+        line.force = map["force"].as<bool>();
         line.memory_bytes = size_of(map, "memory");
         if (map.count("run") != 0) line.run_id = map["run"].as<std::string>();
         if (map.count("run") != 0 && line.run_id.empty())

@@ -14,6 +14,7 @@ struct CommandLine {
     std::string verb, subverb;  ///< "sort"; "config" "check"
     std::string config_path;    ///< empty: none given
     std::string run_id;         ///< clean: the dead run whose files go, or "all"
+    bool yes = false, dry_run = false, force = false, with_input = false;  ///< clean
     std::vector<std::string> sets;
     std::uint64_t records = 0;
     double seconds = 0;            ///< shuffle: by the clock instead of --records

@@ -8,13 +8,12 @@
 #include <numeric>
 
 #include "cli/bench_net_command.hpp"
+#include "cli/clean_command.hpp"
 #include "cli/config_command.hpp"
 #include "cli/progress.hpp"
 #include "cli/results_folder.hpp"
 #include "cli/shuffle_command.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/leftovers.hpp"
-#include "jobs/old_data_set.hpp"
 #include "jobs/report.hpp"
 #include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
@@ -49,10 +48,10 @@ int validate(Application& app) {
     if (app.rank() == 0) {
         const SortSummary& s = result.summary;
         print(fmt::format(
-            "VALIDATE status={} records={} checksum={} duplicate_keys={} parts={} empty_parts={} "
+            "VALIDATE status={} records={} checksum={} duplicate_keys={} parts={} empty_parts={} stray_parts={} "
             "compared_with=\"{}\" elapsed_s={:.3f}\n",
             result.sum_is_known ? "VALID" : "UNCHECKED", s.sum.count, to_hex(s.sum.sum), to_decimal(s.duplicate_keys),
-            result.parts, result.empty_parts, result.expected_from, result.elapsed_s));
+            result.parts, result.empty_parts, result.stray_parts, result.expected_from, result.elapsed_s));
     }
     return 0;
 }
@@ -168,21 +167,6 @@ int config(Application& app) {
     return 0;
 }
 
-int clean(Application& app) {
-    JobContext& job = app.job();
-    const bool everything = app.line().run_id.empty();
-    const Leftovers left = remove_leftovers(job, everything ? "all" : app.line().run_id);
-    if (everything) {
-        remove_data_set(job, DiskRole::output, job.config.output.name);
-        remove_data_set(job, DiskRole::input, job.config.input.name);
-    }
-    job.communicator.barrier_or_failure();
-    if (app.rank() == 0 && left.files > 0)
-        print(fmt::format("removed {} file(s) of dead runs, {}\n", left.files,
-                          human_bytes(static_cast<double>(left.bytes))));
-    return 0;
-}
-
 }  // namespace
 
 int run_simple_verb(const CommandLine& line) {
@@ -214,7 +198,7 @@ int run_verb(Application& app) {
     if (verb == "bench" && app.line().subverb == "net") return bench_net_command(app);
     if (verb == "bench") return bench_copy(app);
     if (verb == "config") return config(app);
-    return clean(app);
+    return clean_command(app);
 }
 
 }  // namespace sluice

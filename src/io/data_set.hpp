@@ -1,21 +1,32 @@
 #pragma once
-/// A data set on the disks of a cluster and its MANIFEST: which files, on which host, how many records, which checksum.
+/// A data set on the disks of a cluster and its MANIFEST: which files, on which of its disks, how many records, which
+/// checksum.
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "io/file_system.hpp"
 #include "record/record_format.hpp"
 #include "record/record_sum.hpp"
 
 namespace sluice {
 
 inline constexpr const char* kManifestName = "MANIFEST.json";
+/// No manifest is larger: 2^20 parts of some 250 bytes each.
+inline constexpr std::uint64_t kMostManifestBytes = std::uint64_t{512} << 20;
+
+enum class SetKind : std::uint8_t { input, sorted };
+const char* to_string(SetKind kind);
+
+/// One of the directories that a set spans. Which one it is on a host, its owner record says.
+struct SetDisk {
+    std::string host;       ///< where it was when the set was made, for messages; "*": every host sees it
+    std::string directory;  ///< of schema version 1 only, which held paths: the one that the files must be found in
+};
 
 struct DataFile {
-    std::string host;  ///< whose disk it lies on; "*": every host sees it
-    std::string path;  ///< absolute, on that host
+    std::uint32_t disk = 0;  ///< of the set
+    std::string name;        ///< bare: looked for in that disk's directory and nowhere else
     std::uint64_t bytes = 0;
     RecordSum sum;
     std::int64_t partition = -1;  ///< of a sorted set, in key order; -1 for input
@@ -23,37 +34,27 @@ struct DataFile {
 
 /// What MANIFEST.json says. A sorted set is valid output exactly when its manifest is there and verifies.
 struct DataSet {
-    std::string kind;  ///< "input" or "sorted"
+    SetKind kind = SetKind::input;
     std::string run_id, created;
     RecordFormat format;
-    bool verified = true;         ///< sums were taken; false for a sort with run.verify = false
+    bool verified = true;  ///< sums were taken; false for a sort with run.verify = false
+    std::vector<SetDisk> disks;
     std::vector<DataFile> files;  ///< a sorted set's in key order
     RecordSum total;              ///< over all files
     RecordSum input_total;        ///< of a sorted set: what its input summed to
     std::string origin;           ///< how it was made, for people: "gensort binary, records 0 .. 999"
 
-    /// Self-checked text; equal sets give equal texts.
+    /// Self-checked text; equal sets give equal texts. Throws Error(config) for a host name that is no UTF-8.
     std::string to_text() const;
-    /// Throws Error(input) naming `path` when the text is cut, damaged or of another version.
+    /// Also of schema version 1, whose sets knew no owner records. Throws Error(integrity) naming `path` when the text
+    /// is cut, damaged or of a version it does not know, when its numbers contradict each other, or when a name in it
+    /// is none.
     static DataSet from_text(const std::string& text, const std::string& path);
+    /// Made before there were owner records.
+    bool is_legacy() const { return !disks.empty() && !disks.front().directory.empty(); }
 };
 
-/// A file range that one rank reads; offset and, but for a file's end, length are multiples of `unit` bytes.
-struct InputSlice {
-    std::string path;
-    std::uint64_t offset = 0, bytes = 0;
-};
-
-/// Deals the files out to `ranks` ranks in pieces of whole units, as even as the unit allows; ranks' pieces adjoin.
-std::vector<InputSlice> slice_for_rank(const std::vector<DataFile>& files, std::uint32_t rank, std::uint32_t ranks,
-                                       std::uint64_t unit_bytes);
-/// The same ranges starting at `numerator/denominator` of the bytes (a multiple of the unit) and wrapping.
-std::vector<InputSlice> rotate(const std::vector<InputSlice>& slices, std::uint64_t numerator,
-                               std::uint64_t denominator, std::uint64_t unit_bytes);
-
-/// Checks that each file is there, regular, readable, whole records and (if the set says so) of the noted size; no two
-/// are the same file. Returns one line per problem, each beginning with its exit code in brackets, as "[4] ...".
-std::vector<std::string> check_input_files(FileSystem& files, const std::vector<DataFile>& list,
-                                           std::uint32_t record_bytes, bool allow_duplicates);
+/// A name that stands for a file in the directory at hand, and for nothing else: no '/', not "." nor "..".
+bool is_bare_name(const std::string& name);
 
 }  // namespace sluice

@@ -55,6 +55,7 @@ public:
     FaultFile(std::unique_ptr<IoFile> inner, FaultState& state) : inner_(std::move(inner)), state_(state) {}
     const std::string& path() const override { return inner_->path(); }
     std::uint64_t size_bytes() const override { return inner_->size_bytes(); }
+    FileIdentity identity() const override { return inner_->identity(); }
     void preallocate(std::uint64_t bytes) override {
         if (state_.strikes(Operation::preallocate, path())) state_.fail(path(), 0, bytes);
         inner_->preallocate(bytes);

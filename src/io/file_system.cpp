@@ -1,10 +1,8 @@
 #include "io/file_system.hpp"
 
 #include <fcntl.h>
-#include <glob.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -13,10 +11,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
-#include <cstdlib>
 #include <filesystem>
 
+#include "io/file_status.hpp"
+#include "io/glob.hpp"
+#include "io/posix_directory.hpp"
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
 
@@ -48,6 +47,7 @@ bool may(const std::string& path, int mode) { return ::faccessat(AT_FDCWD, path.
 
 class RealFileSystem final : public FileSystem {
 public:
+    std::unique_ptr<Directory> open_directory(const std::string& path) override { return open_posix_directory(path); }
     void make_directories(const std::string& path) override {
         if (path.empty() || path == "/") return;
         if (const auto there = info(path)) {
@@ -60,18 +60,19 @@ public:
         throw Error::from_errno(errno, "mkdir", path, full ? Errc::device : Errc::environment);
     }
     std::optional<FileInfo> info(const std::string& path) override {
-        struct stat s {};
-        if (::stat(path.c_str(), &s) != 0) {
+        FileStatus status;
+        if (!read_status(AT_FDCWD, path.c_str(), 0, status)) {
             if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
             throw Error::from_errno(errno, "stat", path, Errc::environment);
         }
-        return FileInfo{static_cast<std::uint64_t>(s.st_size),
-                        s.st_dev,
-                        s.st_ino,
-                        s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec,
-                        S_ISREG(s.st_mode),
-                        S_ISDIR(s.st_mode),
-                        may(path, R_OK)};
+        FileInfo found;
+        static_cast<FileIdentity&>(found) = status.identity;
+        found.mode = status.mode & 07777;
+        found.can_change_mode = ::geteuid() == 0 || ::geteuid() == status.owner;
+        found.is_regular = S_ISREG(status.mode);
+        found.is_directory = S_ISDIR(status.mode);
+        found.is_readable = may(path, R_OK);
+        return found;
     }
     std::vector<std::string> list(const std::string& directory) override {
         std::vector<std::string> names;
@@ -82,17 +83,8 @@ public:
         std::sort(names.begin(), names.end());
         return names;
     }
-    std::vector<std::string> glob(const std::string& pattern) override {
-        glob_t found{};
-        const int rc = ::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
-        std::vector<std::string> paths(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-        ::globfree(&found);
-        if (rc != 0 && rc != GLOB_NOMATCH) throw Error(Errc::input, "glob '" + pattern + "': cannot be read");
-        // A dangling link is no match for glob, but it was named: let the caller say so.
-        if (paths.empty() && pattern.find_first_of("*?[") == std::string::npos) paths.push_back(pattern);
-        std::sort(paths.begin(), paths.end());
-        return paths;
-    }
+    std::vector<std::string> glob(const std::string& pattern) override { return find_paths(pattern); }
+    MountInfo mount_of(const std::string& path, std::uint64_t device) override { return read_mount(path, device); }
     void remove_file(const std::string& path) override {
         if (::unlink(path.c_str()) != 0) throw Error::from_errno(errno, "unlink", path);
     }
@@ -161,28 +153,6 @@ public:
 #endif
         ::close(fd);
         return alignment;
-    }
-
-    std::shared_ptr<void> hold(const std::string& path) override {
-        // Direct where it can be: nobody who looks at the descriptors of a log shall find one that is not.
-        int fd = ::open(path.c_str(), O_RDONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0) fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0) return nullptr;
-        if (::flock(fd, LOCK_SH | LOCK_NB) != 0) {
-            ::close(fd);
-            return nullptr;
-        }
-        return {new int(fd), [](int* held) {
-                    ::close(*held);
-                    delete held;
-                }};
-    }
-    bool is_held(const std::string& path) override {
-        const int fd = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0) return false;
-        const bool held = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-        ::close(fd);
-        return held;
     }
 
 private:

@@ -7,12 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "io/directory.hpp"
+#include "io/file_identity.hpp"
+#include "io/mounts.hpp"
+
 namespace sluice {
 
-struct FileInfo {
-    std::uint64_t size_bytes = 0;
-    std::uint64_t device = 0, inode = 0;
-    std::int64_t modified_ns = 0;
+struct FileInfo : FileIdentity {
+    std::uint32_t mode = 0;        ///< permission bits and sticky bit
+    bool can_change_mode = false;  ///< this user may
     bool is_regular = false, is_directory = false, is_readable = false;
 };
 
@@ -20,13 +23,19 @@ struct FileInfo {
 class FileSystem {
 public:
     virtual ~FileSystem() = default;
+    /// For all that is done to directories of ours. The path may contain links. Throws Error(environment) where there
+    /// is no directory.
+    virtual std::unique_ptr<Directory> open_directory(const std::string& path) = 0;
     /// Makes `path` and what is missing above it, mode 0700 for what is new. Error(environment) where a file is in the
     /// way or the disk is not writable.
     virtual void make_directories(const std::string& path) = 0;
     virtual std::optional<FileInfo> info(const std::string& path) = 0;        ///< follows links; nullopt: leads nowhere
     virtual std::vector<std::string> list(const std::string& directory) = 0;  ///< names, sorted
-    /// Paths, sorted; a pattern without wildcards is its own match even when nothing is there.
+    /// Paths, sorted; what is there under that very name, or has no wildcards, is its own match. Throws Error(input)
+    /// naming a folder that cannot be read: it could hold matches.
     virtual std::vector<std::string> glob(const std::string& pattern) = 0;
+    /// @param device  of what `path` leads to
+    virtual MountInfo mount_of(const std::string& path, std::uint64_t device) = 0;
     virtual void remove_file(const std::string& path) = 0;
     virtual void remove_empty_directory(const std::string& path) = 0;
     /// Error(config) when `to` exists: nothing is ever replaced.
@@ -44,17 +53,6 @@ public:
     /// is memory (tmpfs), where it means nothing.
     /// kDirectIoAlign where it does not say.
     virtual std::uint32_t direct_io_alignment(const std::string& directory) = 0;
-    /// Marks a file or directory as in use by this process (a shared flock) while the handle lives; nullptr where that
-    /// cannot be.
-    virtual std::shared_ptr<void> hold(const std::string& path) {
-        static_cast<void>(path);
-        return nullptr;
-    }
-    /// Some live process holds it.
-    virtual bool is_held(const std::string& path) {
-        static_cast<void>(path);
-        return false;
-    }
 };
 
 std::unique_ptr<FileSystem> make_real_file_system();

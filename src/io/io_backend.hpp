@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "io/file_identity.hpp"
 #include "runtime/executor.hpp"
 
 namespace sluice {
@@ -21,6 +22,7 @@ public:
     virtual ~IoFile() = default;
     virtual const std::string& path() const = 0;
     virtual std::uint64_t size_bytes() const = 0;
+    virtual FileIdentity identity() const = 0;
     /// Reserves the blocks of [0, bytes) so that later direct writes are asynchronous (ext4 extends files synchronously
     /// inside io_submit); the file is then at least that long. Throws Error(space) naming free and needed bytes, and
     /// takes none, when the disk has not enough. Does nothing on file systems that cannot.

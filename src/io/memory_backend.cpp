@@ -24,12 +24,18 @@ public:
         Lock lock(disk_.mutex);
         return content_->bytes.size();
     }
+    FileIdentity identity() const override {
+        Lock lock(disk_.mutex);
+        return disk_.identity_of(content_);
+    }
     void preallocate(std::uint64_t bytes) override {
         Lock lock(disk_.mutex);
+        disk_.about_to("preallocate", path_);
         disk_.grow(*content_, path_, bytes);
     }
     void truncate(std::uint64_t bytes) override {
         Lock lock(disk_.mutex);
+        disk_.about_to("truncate", path_);
         disk_.grow(*content_, path_, bytes);
         content_->bytes.resize(bytes);
         disk_.touch(*content_);
@@ -126,6 +132,7 @@ private:
         std::uint64_t moved = 0;
         MemoryDisk::Content& content = *request.content;
         if (request.kind == Kind::write) {
+            disk_.about_to("write", request.path);
             for (const auto& piece : request.pieces) moved += piece.size();
             disk_.grow(content, request.path, request.offset + moved);
             std::byte* to = content.bytes.data() + request.offset;
@@ -164,6 +171,7 @@ public:
             throw Error::from_errno(EEXIST, "create", path, Errc::config);
         if (!disk_.has_directory(path.substr(0, path.rfind('/'))))
             throw Error::from_errno(ENOENT, "create", path, Errc::environment);
+        disk_.about_to("create", path);
         auto& content = disk_.files[path];
         content = std::make_shared<MemoryDisk::Content>();
         disk_.touch(*content);

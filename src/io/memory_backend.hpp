@@ -1,9 +1,11 @@
 #pragma once
 /// Disks in memory, for tests and the simulated cluster: same rules as direct I/O, completions late and out of order.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/file_system.hpp"
@@ -17,6 +19,8 @@ struct MemoryDisk {
     struct Content {
         std::vector<std::byte> bytes;
         std::int64_t modified_ns = 0;  ///< no time, but a number that grows with each change on the disk
+        unsigned shared_locks = 0;
+        bool exclusive_lock = false;
     };
     explicit MemoryDisk(Executor& executor) : mutex(executor) {}
 
@@ -27,12 +31,31 @@ struct MemoryDisk {
     /// Makes the file at least `bytes` long; Error(space) when the disk has not enough.
     void grow(Content& content, const std::string& path, std::uint64_t bytes);
     void touch(Content& content) { content.modified_ns = ++changes; }
+    /// Called with what is about to change, before it does; what it throws ends the change. For tests of crashes.
+    void about_to(const char* what, const std::string& path) const {
+        if (before_change) before_change(what, path);
+    }
+    FileIdentity identity_of(const std::shared_ptr<Content>& content) const {
+        return {content->bytes.size(), 1, reinterpret_cast<std::uintptr_t>(content.get()), content->modified_ns,
+                content->modified_ns};
+    }
+    /// The text becomes the whole content of a new file under `path`, in the place of any other.
+    void put(const std::string& path, std::string_view text);
+    /// Of what lies directly in `directory`; sorted.
+    std::vector<std::string> names_in(const std::string& directory) const;
+    std::vector<std::string> all_paths() const;
+    /// `from`, and what lies below it, moves to `to`, where nothing may be.
+    void move(const std::string& from, const std::string& to);
+    /// Directories that are not empty, and names that are none, are errors as rmdir's.
+    void remove_directory(const std::string& path);
 
     Mutex mutex;
     std::map<std::string, std::shared_ptr<Content>> files;
     std::map<std::string, bool> directories;
     std::uint64_t capacity_bytes = std::uint64_t{1} << 50;
     std::int64_t changes = 0;
+    std::function<void(const char* what, const std::string& path)> before_change;
+    bool lacks_rename_flags = false;  ///< as NFS and FUSE: neither "no replace" nor "exchange"
 };
 
 /// Requests complete after virtual time drawn from `seed`, in the order of that time; waited for through `executor`.
@@ -41,6 +64,8 @@ struct MemoryDisk {
 /// Misaligned requests are Error(internal), so tests on it find what a real disk would refuse.
 std::unique_ptr<IoBackend> make_memory_backend(Executor& executor, MemoryDisk& disk, std::uint64_t seed,
                                                std::uint64_t max_latency_ns = 200'000);
+/// A directory that is there, on `disk`. Knows itself by its path: once it is renamed, what was opened before is stale.
+std::unique_ptr<Directory> open_memory_directory(MemoryDisk& disk, const std::string& path);
 /// As strict as the real one: files need their directory, renames never replace, only empty directories go.
 std::unique_ptr<FileSystem> make_memory_file_system(MemoryDisk& disk);
 

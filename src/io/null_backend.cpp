@@ -24,6 +24,7 @@ public:
     NullFile(std::string path, std::shared_ptr<Size> size) : path_(std::move(path)), size_(std::move(size)) {}
     const std::string& path() const override { return path_; }
     std::uint64_t size_bytes() const override { return *size_; }
+    FileIdentity identity() const override { return {*size_, 0, 0, 0, 0}; }
     void preallocate(std::uint64_t bytes) override { raise_to(*size_, bytes); }
     void truncate(std::uint64_t bytes) override { *size_ = bytes; }
     void sync_data() override {}

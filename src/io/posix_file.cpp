@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "io/file_status.hpp"
 #include "runtime/error.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/units.hpp"
@@ -114,6 +115,12 @@ std::uint64_t PosixFile::size_bytes() const {
     struct stat info {};
     if (::fstat(fd_, &info) != 0) throw Error::from_errno(errno, "fstat", path_);
     return static_cast<std::uint64_t>(info.st_size);
+}
+
+FileIdentity PosixFile::identity() const {
+    FileStatus status;
+    if (!read_status(fd_, "", AT_EMPTY_PATH, status)) throw Error::from_errno(errno, "stat", path_);
+    return status.identity;
 }
 
 void PosixFile::preallocate(std::uint64_t bytes) {

@@ -17,6 +17,7 @@ public:
 
     const std::string& path() const override { return path_; }
     std::uint64_t size_bytes() const override;
+    FileIdentity identity() const override;
     void preallocate(std::uint64_t bytes) override;
     void truncate(std::uint64_t bytes) override;
     void sync_data() override;

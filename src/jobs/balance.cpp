@@ -20,12 +20,6 @@ constexpr double kUnevenForDisks = 1.12;    // what disks' equal shares may
 constexpr double kDamping = 0.5;            // of a step towards them, so that the last one within that is near it
 constexpr int kMostSteps = 40;
 
-/// The directory of a part's output disk: DISK/NAME/part-000001.
-std::string disk_of(const std::string& path) {
-    const std::size_t directory = path.rfind('/');
-    return path.substr(0, path.rfind('/', directory - 1));
-}
-
 nlohmann::json entries_json(const std::vector<Balance::Entry>& entries) {
     nlohmann::json list = nlohmann::json::array();
     for (const Balance::Entry& entry : entries)
@@ -162,21 +156,21 @@ std::string Balance::to_json() const {
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
                         const std::vector<double>& shares, const DataSet& output,
                         const std::vector<std::uint32_t>& partition_of_part,
-                        const std::vector<std::vector<std::string>>& disks_of_rank) {
+                        const std::vector<std::vector<OutputDisk>>& disks_of_rank) {
     const auto total = static_cast<double>(output.total.count * plan.format.record_bytes);
     Balance balance;
     balance.partition_bytes.resize(plan.ownership.partitions());
     balance.mean_partition_bytes = total / std::max(1u, plan.ownership.partitions());
-    std::map<std::string, Balance::Entry> disks;
+    std::map<std::uint32_t, Balance::Entry> disks;
     std::size_t part = 0;
     for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
         Balance::Entry entry;
         entry.name = "rank " + std::to_string(rank) + " on " + ranks[rank].host;
         for (std::uint32_t p = plan.ownership.first(rank); p < plan.ownership.first(rank + 1); ++p)
             entry.target_bytes += shares[p] * total;
-        for (const std::string& path : disks_of_rank[rank]) {
-            Balance::Entry& disk = disks[ranks[rank].host + ":" + path];
-            disk.name = "disk " + ranks[rank].host + ":" + path;
+        for (const OutputDisk& each : disks_of_rank[rank]) {
+            Balance::Entry& disk = disks[each.number];
+            disk.name = "disk " + ranks[rank].host + ":" + each.path;
             disk.target_bytes += entry.target_bytes / static_cast<double>(disks_of_rank[rank].size());
         }
         const std::uint32_t next = plan.ownership.first(rank + 1);
@@ -184,7 +178,7 @@ Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& 
             const DataFile& file = output.files[part];
             balance.partition_bytes[partition_of_part[part]] += file.bytes;
             entry.bytes += file.bytes;
-            disks.at(ranks[rank].host + ":" + disk_of(file.path)).bytes += file.bytes;
+            disks.at(file.disk).bytes += file.bytes;
         }
         balance.ranks.push_back(std::move(entry));
     }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "io/data_set.hpp"
@@ -39,13 +40,20 @@ struct Balance {
     std::string to_json() const;
 };
 
+/// An output disk that a rank writes to.
+struct OutputDisk {
+    std::uint32_t number = 0;  ///< of the data set
+    std::string path;
+    static constexpr auto fields = std::tuple{&OutputDisk::number, &OutputDisk::path};
+};
+
 /// From the sorted set's list of parts.
 /// @param shares             the targets, by partition.
 /// @param partition_of_part  by part of `output`: a split partition has several.
-/// @param disks              by rank, the directories of the output disks it writes to, also of those that got nothing.
+/// @param disks              by rank, those it writes to, also those that got nothing.
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
                         const std::vector<double>& shares, const DataSet& output,
                         const std::vector<std::uint32_t>& partition_of_part,
-                        const std::vector<std::vector<std::string>>& disks);
+                        const std::vector<std::vector<OutputDisk>>& disks);
 
 }  // namespace sluice

@@ -4,10 +4,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <set>
 
 #include "record/uint128_text.hpp"
+#include "runtime/packing.hpp"
 
 namespace sluice {
 
@@ -22,13 +24,17 @@ RankPlace find_place(Communicator& communicator, const std::string& host_name) {
         if (names[rank] != host_name) continue;
         if (rank < communicator.rank()) ++place.local_rank;
         ++place.local_ranks;
+        place.ranks_here.push_back(rank);
     }
     place.hosts = static_cast<std::uint32_t>(hosts.size());
     place.host_index = static_cast<std::uint32_t>(std::find(hosts.begin(), hosts.end(), host_name) - hosts.begin());
     return place;
 }
 
-void refuse_if_any(JobContext& job, const std::vector<std::string>& problems) {
+namespace {
+
+/// Their codes' lowest and their lines, each once; nullopt where there are none.
+std::optional<std::pair<Errc, std::string>> gather_problems(JobContext& job, const std::vector<std::string>& problems) {
     const auto gathered = job.communicator.all_gather(
         nlohmann::json(problems).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     std::vector<std::string> lines;
@@ -43,12 +49,42 @@ void refuse_if_any(JobContext& job, const std::vector<std::string>& problems) {
                 lines.push_back("rank " + std::to_string(rank) + ": " + text);
         }
     }
-    if (lines.empty()) return;
+    if (lines.empty()) return std::nullopt;
     std::string all;
     for (const std::string& line : lines) all += (all.empty() ? "" : "\n") + line;
     // Rank 0 says it, and its line begins with its rank.
     if (const std::string own = "rank 0: "; all.compare(0, own.size(), own) == 0) all.erase(0, own.size());
-    throw CollectiveError(static_cast<Errc>(code), all);
+    return std::pair(static_cast<Errc>(code), all);
+}
+
+}  // namespace
+
+void refuse_if_any(JobContext& job, const std::vector<std::string>& problems) {
+    if (const auto found = gather_problems(job, problems)) throw RefusedError(found->first, found->second);
+}
+
+void fail_if_any(JobContext& job, const std::vector<std::string>& problems) {
+    if (const auto found = gather_problems(job, problems)) throw CollectiveError(found->first, found->second);
+}
+
+void say_notes(JobContext& job, const std::vector<std::string>& lines) {
+    constexpr std::size_t kMostSaid = 20;
+    std::vector<std::string> said;
+    std::size_t more = 0;
+    for (const std::string& text : job.communicator.gather(pack(lines), 0)) {
+        for (const std::string& line :
+             text.empty() ? std::vector<std::string>{} : unpack<std::vector<std::string>>(text)) {
+            if (std::count(said.begin(), said.end(), line) != 0) continue;
+            if (said.size() < kMostSaid) {
+                said.push_back(line);
+            } else {
+                ++more;
+            }
+        }
+    }
+    if (job.rank() != 0 || !job.say) return;
+    for (const std::string& line : said) job.say(line);
+    if (more > 0) job.say("WARNING and " + std::to_string(more) + " more of the kind");
 }
 
 std::vector<std::string> disk_paths(const JobContext& job, DiskRole role) {
@@ -56,6 +92,15 @@ std::vector<std::string> disk_paths(const JobContext& job, DiskRole role) {
     for (const DiskConfig& disk : job.config.disks_of(role))
         paths.push_back(expand_path(disk.path, job.place.host, job.rank()));
     return paths;
+}
+
+std::shared_ptr<Directory> open_disk(JobContext& job, const std::string& path) {
+    try {
+        return job.files.open_directory(path);
+    } catch (const Error& error) {
+        if (error.code() == Errc::environment) return nullptr;
+        throw;
+    }
 }
 
 std::vector<std::uint32_t> disks_of_rank(const RankPlace& place, std::size_t count) {
@@ -67,59 +112,10 @@ std::vector<std::uint32_t> disks_of_rank(const RankPlace& place, std::size_t cou
     return mine;
 }
 
-DataSet read_manifest(JobContext& job, DiskRole role, const std::string& name) {
-    std::string looked;
-    for (const std::string& disk : disk_paths(job, role)) {
-        const std::string path = disk + "/" + name + "/" + kManifestName;
-        if (job.files.info(path)) return DataSet::from_text(job.files.read_text(path), path);
-        looked += (looked.empty() ? "" : ", ") + path;
-    }
-    throw Error(Errc::input, "no data set '" + name + "' on host " + job.place.host + ": looked for " + looked +
-                                 "; make one with `sluice gen`, or name files in input.paths");
-}
-
 RecordFormat configured_format(const Config& config) {
     return {static_cast<std::uint32_t>(config.record.size_bytes),
             static_cast<std::uint32_t>(config.record.key_offset_bytes),
             static_cast<std::uint32_t>(config.record.key_size_bytes)};
-}
-
-DataSet find_input(JobContext& job, std::vector<std::string>& problems) {
-    DataSet set;
-    const RecordFormat format = configured_format(job.config);
-    if (job.config.input.paths.empty()) {
-        set = read_manifest(job, DiskRole::input, job.config.input.name);
-        const std::string& host = job.place.host;
-        set.files.erase(std::remove_if(set.files.begin(), set.files.end(),
-                                       [&](const DataFile& f) { return f.host != host && f.host != "*"; }),
-                        set.files.end());
-        if (!(set.format == format)) {
-            problems.push_back("[2] record: the input's manifest says " + std::to_string(set.format.record_bytes) +
-                               "-byte records, the config " + std::to_string(format.record_bytes) +
-                               "; make record.size, key_offset and key_size agree");
-        }
-    } else {
-        set.kind = "input";
-        set.origin = "input.paths";
-        set.format = format;
-        for (const std::string& pattern : job.config.input.paths) {
-            const auto paths = job.files.glob(expand_path(pattern, job.place.host, job.rank()));
-            if (paths.empty())
-                problems.push_back("[4] input.paths: 0 input files match '" + pattern + "' on host " + job.place.host);
-            for (const std::string& path : paths) {
-                std::uint64_t bytes = 0;
-                try {
-                    if (const auto info = job.files.info(path)) bytes = info->size_bytes;
-                } catch (const Error&) {  // check_input_files says why
-                }
-                set.files.push_back({job.place.host, path, bytes, {}, -1});
-            }
-        }
-    }
-    const auto found =
-        check_input_files(job.files, set.files, format.record_bytes, job.config.run.allow_duplicate_input);
-    problems.insert(problems.end(), found.begin(), found.end());
-    return set;
 }
 
 DirectIoCheck check_direct_io(JobContext& job, const std::string& path) {

@@ -6,34 +6,36 @@
 #include <string>
 #include <vector>
 
-#include "io/data_set.hpp"
 #include "jobs/job_context.hpp"
+#include "record/record_format.hpp"
+#include "record/record_sum.hpp"
 
 namespace sluice {
 
 /// Host names by rank -> where this rank stands. Collective.
 RankPlace find_place(Communicator& communicator, const std::string& host_name);
 
-/// Problems of all ranks, gathered: throws one Error listing each once, when there are any. A problem begins with its
-/// exit code in brackets, "[3] ..."; the error's code is the lowest. Collective.
+/// Before the first byte: problems of all ranks, gathered; throws one RefusedError listing each once, when there are
+/// any. A problem begins with its exit code in brackets, "[3] ..."; the error's code is the lowest. Collective.
 void refuse_if_any(JobContext& job, const std::vector<std::string>& problems);
+/// The same once the run has written something: what it left stays, with word of how it ended.
+void fail_if_any(JobContext& job, const std::vector<std::string>& problems);
+
+/// Lines of all ranks, each once, said by rank 0; more than a screenful are counted. Collective.
+void say_notes(JobContext& job, const std::vector<std::string>& lines);
 
 /// A directory of one role on this host, with {host} and {rank} expanded.
 std::vector<std::string> disk_paths(const JobContext& job, DiskRole role);
+
+/// A configured directory, to look beneath it; nullptr where there is none or this user may not open it, which the
+/// check of that disk says.
+std::shared_ptr<Directory> open_disk(JobContext& job, const std::string& path);
 
 /// Which disks of `count` this rank uses: its own share when they divide evenly among the ranks of the host, else all.
 std::vector<std::uint32_t> disks_of_rank(const RankPlace& place, std::size_t count);
 
 /// The record shape of the config; the config reader saw to it that the key lies in the record.
 RecordFormat configured_format(const Config& config);
-
-/// The data set's files that this host reads (host name matches, or "*"), from input.paths or the manifest on its
-/// disks. Throws Error(input) when there is no manifest. Local; `problems` gets what is wrong with the files.
-DataSet find_input(JobContext& job, std::vector<std::string>& problems);
-
-/// Reads the manifest of data set `name` from the first disk of `role` that has one; throws Error(input) naming where
-/// it looked.
-DataSet read_manifest(JobContext& job, DiskRole role, const std::string& name);
 
 /// Whether direct I/O is to be had below `path`, a directory.
 struct DirectIoCheck {

@@ -1,7 +1,11 @@
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
+#include "jobs/role_disks.hpp"
+#include "jobs/run_directory.hpp"
 #include "runtime/units.hpp"
 #include "stages/copy_writer.hpp"
 #include "stages/network.hpp"
@@ -18,7 +22,6 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
     std::uint64_t bytes = 0;
     for (const ReadRange& range : ranges) bytes += round_up(range.bytes, kDirectIoAlign);
     const auto file = job.io.create(to);
-    const auto held = job.files.hold(to);
     if (job.config.io.preallocate) file->preallocate(bytes);
     const std::size_t buffers = 2 * depth + 2;
     BufferPool pool(job.executor, "copy", arena.take(buffers * block_bytes, kDirectIoAlign, "copy"), block_bytes,
@@ -39,22 +42,59 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
     file->close_checked();
 }
 
+std::string copy_name(std::uint32_t rank, bool is_output) {
+    return "copy-r" + std::to_string(rank) + (is_output ? "-out" : "-log");
+}
+
+/// The copy's files lie in a directory of their own on the rank's first disk of a role.
+class CopyFile {
+public:
+    CopyFile(JobContext& job, DiskRole role, const std::string& run_id) {
+        const RoleDisks disks = role_disks(job, role);
+        std::vector<std::string> problems;
+        if (disks.disks.empty()) {
+            problems.push_back("[2] disks: none has role = \"" + std::string(name_of(role)) +
+                               "\", which such a copy writes to");
+        }
+        refuse_if_any(job, problems);
+        const RoleDisk& disk = disks.disks[disks.used().front()];
+        OwnerRecord record;
+        record.run_id = run_id;
+        record.verb = "bench";
+        record.disks = disks.total;
+        record.disk = disk.number;
+        record.patterns = {"copy-r#"};
+        const bool is_output = role == DiskRole::output;
+        // A directory a rank: they may share the disk, and each comes and goes as it does.
+        directory_ = std::make_unique<RunDirectory>(
+            job, job.files.open_directory(disk.path),
+            run_directory_name(RunDirectoryKind::scratch, run_id, copy_name(job.rank(), is_output)));
+        directory_->make(record);
+        path_ = directory_->path() + "/copy-r" + std::to_string(job.rank());
+    }
+    ~CopyFile() {
+        try {
+            directory_->remove();
+        } catch (const std::exception&) {  // it stays as what a dead run leaves
+        }
+    }
+    CopyFile(const CopyFile&) = delete;
+    const std::string& path() const { return path_; }
+
+private:
+    std::unique_ptr<RunDirectory> directory_;
+    std::string path_;
+};
+
 }  // namespace
 
 CopyResult run_bare_copy(JobContext& job, const std::vector<InputSlice>& slices, unsigned passes,
                          std::uint64_t read_bytes, unsigned depth) {
     const std::string run_id = make_run_id(job);
     job.enter(passes == 1 ? "one-pass-copy" : "two-pass-copy", run_id);
-    const auto path = [&](DiskRole role) {
-        const auto paths = disk_paths(job, role);
-        if (paths.empty()) {
-            throw CollectiveError(Errc::config,
-                                  "disks: none has role = \"intermediate\", which a copy in two passes writes to");
-        }
-        return paths[disks_of_rank(job.place, paths.size()).front()] + "/sluice-" + run_id + "-copy-r" +
-               std::to_string(job.rank()) + (role == DiskRole::output ? "-out" : "-log");
-    };
-    const std::string out = path(DiskRole::output), log = passes == 1 ? out : path(DiskRole::intermediate);
+    const CopyFile out(job, DiskRole::output, run_id);
+    std::optional<CopyFile> log;
+    if (passes == 2) log.emplace(job, DiskRole::intermediate, run_id);
     const auto arena = job.make_arena((2 * depth + 2) * read_bytes);
     std::vector<ReadRange> ranges;
     CopyResult result;
@@ -73,20 +113,10 @@ CopyResult run_bare_copy(JobContext& job, const std::vector<InputSlice>& slices,
         job.communicator.barrier_or_failure();  // the slowest rank's time
         return static_cast<double>(job.executor.now_ns() - begin_ns) * 1e-9;
     };
-    const auto remove = [&](const std::string& file) {
-        if (job.files.info(file)) job.files.remove_file(file);
-    };
-    try {
-        result.pass_one_s = timed([&] { copy(job, *arena, ranges, log, read_bytes, depth); });
-        if (passes == 2)
-            result.pass_two_s = timed([&] { copy(job, *arena, {{log, 0, log_bytes}}, out, read_bytes, depth); });
-    } catch (...) {
-        remove(log);
-        remove(out);
-        throw;
-    }
-    remove(log);
-    remove(out);
+    const std::string first = log ? log->path() : out.path();
+    result.pass_one_s = timed([&] { copy(job, *arena, ranges, first, read_bytes, depth); });
+    if (log)
+        result.pass_two_s = timed([&] { copy(job, *arena, {{first, 0, log_bytes}}, out.path(), read_bytes, depth); });
     result.bytes = sum_over_ranks(job.communicator, result.bytes);
     return result;
 }

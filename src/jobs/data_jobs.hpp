@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "io/data_set.hpp"
+#include "io/input_slices.hpp"
 #include "jobs/job_context.hpp"
 #include "jobs/stage_report.hpp"
 #include "record/key_distribution.hpp"
@@ -33,6 +34,8 @@ struct ValidateResult {
     std::string expected_from;
     bool sum_is_known = false;  ///< false: an unverified sort of files without a manifest; only the count was compared
     std::uint64_t parts = 0, empty_parts = 0;
+    std::uint64_t stray_parts = 0;    ///< lie among the parts, and the manifest does not list them
+    std::string disorder_at;          ///< the part where order is wrong first; "": it is right
     std::uint64_t checked_bytes = 0;  ///< by this rank
     double elapsed_s = 0;
 };

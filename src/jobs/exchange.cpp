@@ -62,6 +62,7 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
         chains_.look_again();
     });
     NodeDistributor::Ports ports{input_, pools_.chunks, chains_};
+    ports.sources = options_.sources;
     if (job.ranks() > 1) {
         BufferPool& receive = options.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
         receive.on_return([this] { job_.doorbell.ring(); });  // a free receive buffer is a credit to grant

@@ -39,6 +39,7 @@ public:
         std::size_t producers = 1;  ///< workers that fill input(), each of which ends with producer_done()
         PhaseOneMutant mutant;
         bool sum_sources = false;        ///< sum what arrives by rank it came from
+        SourceSums* sources = nullptr;   ///< gets sums by input file; may be nullptr
         KeptPartitions* kept = nullptr;  ///< one pass: chunks are taken here, whoever empties chains() keeps them
     };
     Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,

@@ -1,12 +1,14 @@
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/old_data_set.hpp"
+#include "jobs/output_set.hpp"
+#include "jobs/part_check.hpp"
+#include "jobs/preflight_paths.hpp"
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/packing.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
 #include "stages/copy_writer.hpp"
@@ -27,10 +29,20 @@ std::uint64_t block_bytes_of(RecordFormat format) {
 
 /// One file: a range of the data set's records. Made in order by one worker, written by another.
 struct FilePlan {
-    std::string path;
+    std::string path, name;
+    std::uint32_t disk = 0;                ///< of the data set
     std::uint64_t first = 0, records = 0;  ///< counted from the data set's first record
     RecordSum sum;
+    std::vector<std::byte> last_key;
 };
+
+/// Of the last record, where all of its key is in the last buffer; to be looked for before the data set is published.
+void keep_last_key(RecordFormat format, std::span<const std::byte> bytes, FilePlan& plan) {
+    const std::size_t behind_key = format.record_bytes - format.key_offset - format.key_bytes;
+    if (bytes.size() < behind_key + format.key_bytes) return;
+    const auto key = bytes.subspan(bytes.size() - behind_key - format.key_bytes, format.key_bytes);
+    plan.last_key.assign(key.begin(), key.end());
+}
 
 /// Makes `plan`'s records into buffers of `pool`; a record may lie across two of them.
 void make_records(const DataGenerator& data, RecordFormat format, FilePlan& plan, BufferPool& pool,
@@ -48,6 +60,7 @@ void make_records(const DataGenerator& data, RecordFormat format, FilePlan& plan
                 plan.sum += sum_records(piece, format.record_bytes);
             }
         }));
+        if (stream.bytes_left() == 0) keep_last_key(format, buffer.data(), plan);
         this_worker().input_bytes.add(buffer.size());
         queue.push(std::move(buffer));
     }
@@ -125,25 +138,20 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
                            format_bytes(format.record_bytes) + " each are more than 4 EiB; make fewer");
     }
     if (disks.empty()) problems.push_back("[2] disks: none has role = \"input\"; add a [[disks]] table with it");
-    std::map<std::uint64_t, std::uint64_t> removable;  // by device; run.overwrite removes the old set first
-    if (job.config.run.overwrite) {
-        const auto found = overwrite_problems(job, DiskRole::input, job.config.input.name);
-        problems.insert(problems.end(), found.begin(), found.end());
-        removable = removable_bytes(job, DiskRole::input, job.config.input.name);
-    }
+    const bool removes_first = job.config.run.overwrite == Overwrite::first;
+    const OldDataSet old(job, DiskRole::input, job.config.input.name);
+    const auto found = old.problems(job.config.run.overwrite != Overwrite::no);
+    problems.insert(problems.end(), found.begin(), found.end());
+    check_permissions(job, DiskRole::input, problems);
+    auto removable = removes_first ? old.bytes_by_device() : std::map<std::uint64_t, std::uint64_t>{};
     for (const std::string& disk : disks) {
-        const auto info = job.files.info(disk);
-        const std::string data = disk + "/" + job.config.input.name;
+        const auto info = look(job, disk);
         if (!info || !info->is_directory) {
             problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host +
                                ": is no directory; mount it or make it");
         } else if (!job.files.is_writable(disk)) {
             problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host +
                                ": is not writable by this user");
-        } else if (job.files.info(data) && !job.config.run.overwrite) {
-            problems.push_back(
-                "[2] data set '" + data +
-                "': is there already; remove it, choose another input.name, or set run.overwrite = true");
         } else if (const auto direct = check_direct_io(job, disk); !direct.problem.empty()) {
             problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " + direct.problem);
         } else if (job.files.free_bytes(disk) + removable[info->device] <
@@ -152,69 +160,94 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
                                human_bytes(static_cast<double>(job.files.free_bytes(disk))) +
                                " free are not enough for " +
                                human_bytes(static_cast<double>(share * job.place.local_ranks / disks.size())) +
-                               "; free space or add disks");
+                               "; free space or add disks" +
+                               (old.is_there() && !removes_first ? ", or set run.overwrite = \"first\"" : ""));
         }
     }
     return problems;
 }
 
-}  // namespace
-
-GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live) {
-    job.enter("generate");
-    const std::uint64_t begin_ns = job.executor.now_ns();
-    const auto disks = disk_paths(job, DiskRole::input);
-    const auto mine = disks_of_rank(job.place, disks.size());
-    const RecordFormat format = configured_format(job.config);
-    const GeneratedData described{format,        options.ascii,  options.keys, job.config.run.seed,
-                                  options.start, options.records};
-    auto problems = generate_problems(job, options, disks, format);
-    if (const std::string problem = described.problem(); !problem.empty()) problems.push_back("[2] " + problem);
-    refuse_if_any(job, problems);
-    if (job.config.run.overwrite) remove_data_set(job, DiskRole::input, job.config.input.name);
-    job.communicator.barrier_or_failure();
-    for (const std::string& disk : disks) job.files.make_directories(disk + "/" + job.config.input.name);
-
+/// This rank's adjoining range of the records, one file a disk that it uses.
+std::vector<FilePlan> plan_files(const JobContext& job, const GenerateOptions& options, const OutputSet& output) {
     const auto records_before = [&](std::uint64_t rank) {
         return static_cast<std::uint64_t>(static_cast<Uint128>(options.records) * rank / job.ranks());
     };
     const std::uint64_t first = records_before(job.rank()), count = records_before(job.rank() + 1) - first;
     std::vector<FilePlan> plans;
-    for (std::size_t i = 0; i < mine.size(); ++i) {
-        const std::uint64_t begin = count * i / mine.size(), end = count * (i + 1) / mine.size();
+    for (std::uint32_t used = 0; used < output.disks(); ++used) {
+        const std::uint64_t begin = count * used / output.disks(), end = count * (used + 1) / output.disks();
         char name[64];
-        std::snprintf(name, sizeof name, "data-r%05u-d%02u", job.rank(), mine[i]);
-        plans.push_back({disks[mine[i]] + "/" + job.config.input.name + "/" + name, first + begin, end - begin, {}});
+        std::snprintf(name, sizeof name, "data-r%05u-d%02u", job.rank(), used);
+        FilePlan plan;
+        plan.name = name;
+        plan.path = output.path_of(used, name);
+        plan.disk = output.disk_number(used);
+        plan.first = first + begin;
+        plan.records = end - begin;
+        plans.push_back(std::move(plan));
     }
-    write_files(job, DataGenerator(described, first), format, plans, live);
+    return plans;
+}
 
-    const bool shared = job.config.disks_of(DiskRole::input).front().scope == DiskScope::shared;
-    nlohmann::json list = nlohmann::json::array();
-    for (const FilePlan& plan : plans) {
-        list.push_back({{"host", shared ? "*" : job.place.host},
-                        {"path", plan.path},
-                        {"count", plan.sum.count},
-                        {"sum", to_hex(plan.sum.sum)}});
-    }
-    GenerateResult result;
-    DataSet& set = result.set;
-    for (const std::string& text : job.communicator.all_gather(list.dump())) {
-        for (const auto& file : nlohmann::json::parse(text)) {
-            const RecordSum sum{file["count"], *parse_hex(file["sum"].get<std::string>())};
-            set.files.push_back({file["host"], file["path"], sum.count * format.record_bytes, sum, -1});
-            set.total += sum;
+/// What a rank tells rank 0 of a file.
+struct FileFact {
+    std::string name;
+    std::uint32_t disk = 0;
+    RecordSum sum;
+    static constexpr auto fields = std::tuple{&FileFact::name, &FileFact::disk, &FileFact::sum};
+};
+
+/// The data set, on all ranks.
+DataSet describe_set(JobContext& job, const GeneratedData& described, const OutputSet& output,
+                     const std::vector<FilePlan>& plans, const std::string& run_id) {
+    std::vector<FileFact> mine;
+    for (const FilePlan& plan : plans) mine.push_back({plan.name, plan.disk, plan.sum});
+    DataSet set;
+    for (const std::string& text : job.communicator.all_gather(pack(mine))) {
+        for (const FileFact& file : unpack<std::vector<FileFact>>(text)) {
+            set.files.push_back({file.disk, file.name, file.sum.count * described.format.record_bytes, file.sum, -1});
+            set.total += file.sum;
         }
     }
-    set.kind = "input";
-    set.format = format;
-    set.run_id = make_run_id(job);
+    set.kind = SetKind::input;
+    set.format = described.format;
+    set.run_id = run_id;
     set.created = job.communicator.broadcast(utc_now(), 0);
+    set.disks = output.set_disks();
     set.input_total = set.total;
     set.origin = describe(described);
-    if (shared ? job.rank() == 0 : job.place.local_rank == 0) {
-        job.files.write_durably(disks.front() + "/" + job.config.input.name + "/" + kManifestName, set.to_text());
-    }
-    job.communicator.barrier_or_failure();
+    return set;
+}
+
+void look_at_files(JobContext& job, RecordFormat format, const std::vector<FilePlan>& plans) {
+    std::vector<WrittenFile> files;
+    for (const FilePlan& plan : plans) files.push_back({plan.path, plan.records * format.record_bytes, plan.last_key});
+    const auto arena = job.make_arena(kAmpleCheckBytes);
+    check_written_files(job, format, files, arena->take(kAmpleCheckBytes, kDirectIoAlign, "last blocks"));
+}
+
+}  // namespace
+
+GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live) {
+    const std::string run_id = make_run_id(job);
+    job.enter("generate", run_id);
+    const std::uint64_t begin_ns = job.executor.now_ns();
+    const RecordFormat format = configured_format(job.config);
+    const GeneratedData described{format,        options.ascii,  options.keys, job.config.run.seed,
+                                  options.start, options.records};
+    auto problems = generate_problems(job, options, disk_paths(job, DiskRole::input), format);
+    if (const std::string problem = described.problem(); !problem.empty()) problems.push_back("[2] " + problem);
+    refuse_if_any(job, problems);
+    OutputSet output(job, {DiskRole::input, job.config.input.name, run_id, "gen", {"data-r#-d#"}, {}});
+    output.claim();
+    std::vector<FilePlan> plans = plan_files(job, options, output);
+    write_files(job, DataGenerator(described, plans.front().first), format, plans, live);
+
+    GenerateResult result;
+    result.set = describe_set(job, described, output, plans, run_id);
+    look_at_files(job, format, plans);
+    output.publish(job.communicator.broadcast(job.rank() == 0 ? result.set.to_text() : "", 0));
+    say_notes(job, output.remove_replaced());
     result.elapsed_s = static_cast<double>(job.executor.now_ns() - begin_ns) * 1e-9;
     return result;
 }

@@ -18,6 +18,7 @@
 #include "runtime/doorbell.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/pipeline.hpp"
+#include "runtime/process_table.hpp"
 
 namespace sluice {
 
@@ -26,7 +27,8 @@ struct RankPlace {
     std::string host;
     std::uint32_t host_index = 0, hosts = 1;
     std::uint32_t local_rank = 0, local_ranks = 1;
-    std::vector<unsigned> cores = {};  ///< numbers of those this rank may count on; empty: not bound to any
+    std::vector<unsigned> cores = {};            ///< numbers of those this rank may count on; empty: not bound to any
+    std::vector<std::uint32_t> ranks_here = {};  ///< of this host, ascending
 };
 
 struct JobContext {
@@ -35,6 +37,7 @@ struct JobContext {
     Doorbell& doorbell;
     IoBackend& io;
     FileSystem& files;
+    ProcessTable& processes;
     const Config& config;  ///< this host's overrides applied
     RankPlace place;
     /// The data plane over the pool that receives; made anew for each phase that shuffles.
@@ -52,6 +55,10 @@ struct JobContext {
     /// Memory for the receive pool of a transport whose peers write into it (rma); unset where it comes from the arena.
     /// Collective.
     std::function<std::unique_ptr<ReceiveWindow>(std::uint64_t bytes)> make_window = {};
+
+    /// Calls what it is given every second, on a thread that no disk or peer holds up, until the handle is let go;
+    /// unset where there is no such thread. Exceptions of it are ignored.
+    std::function<std::shared_ptr<void>(std::function<void()> beat)> keep_beating = {};
 
     void enter(const std::string& step, const std::string& run_id = "") const {
         if (on_step) on_step(step, run_id);

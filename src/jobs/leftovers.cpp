@@ -1,102 +1,222 @@
 #include "jobs/leftovers.hpp"
 
 #include <algorithm>
-#include <set>
-#include <vector>
+#include <map>
+#include <utility>
 
 #include "jobs/cluster.hpp"
+#include "jobs/set_names.hpp"
+#include "runtime/packing.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr std::size_t kRunIdDigits = 32;
-const std::string kFilePrefix = "sluice-", kDirectoryPrefix = ".partial-";
+using Kind = RunDirectoryKind;
 
-bool is_run_id(const std::string& text) {
-    return text.size() == kRunIdDigits && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-/// The names a run gives to what it writes below .partial-RUNID: parts, and their temporary manifests.
-bool is_our_part(const std::string& name) {
-    return name.rfind("part-", 0) == 0 || name.rfind("MANIFEST", 0) == 0 || name.rfind("sluice-", 0) == 0;
-}
-
-struct Found {
-    std::string run_id, path;
-    bool is_directory = false;
+/// What one rank sees of one run.
+struct RunFact {
+    std::string run_id, description, why;
+    bool is_dead = true, is_published = false, can_be_forced = true;
+    bool has_run_directory = false, has_half_set = false;
+    static constexpr auto fields = std::tuple{&RunFact::run_id,
+                                              &RunFact::description,
+                                              &RunFact::why,
+                                              &RunFact::is_dead,
+                                              &RunFact::is_published,
+                                              &RunFact::can_be_forced,
+                                              &RunFact::has_run_directory,
+                                              &RunFact::has_half_set};
+    bool is_leftover() const { return has_run_directory || (has_half_set && !is_published); }
 };
 
-/// On this host's intermediate and output disks, each path once.
-std::vector<Found> find_leftovers(JobContext& job) {
-    std::set<std::string> directories;
-    for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
-        for (const std::string& path : disk_paths(job, role)) directories.insert(path);
-    }
-    std::vector<Found> found;
-    for (const std::string& directory : directories) {
-        const auto info = job.files.info(directory);
-        if (!info || !info->is_directory) continue;
-        for (const std::string& name : job.files.list(directory)) {
-            const std::string run_id = run_of_leftover(name);
-            if (!run_id.empty()) found.push_back({run_id, directory + "/" + name, name.front() == '.'});
-        }
-    }
-    return found;
+using RunFacts = std::map<std::string, RunFact>;
+
+void merge(RunFacts& facts, const RunFact& fact) {
+    const auto [found, fresh] = facts.emplace(fact.run_id, fact);
+    if (fresh) return;
+    RunFact& known = found->second;
+    if (known.description.empty()) known.description = fact.description;
+    if (known.is_dead && !fact.is_dead) known.why = fact.why;
+    known.is_dead = known.is_dead && fact.is_dead;
+    known.is_published = known.is_published || fact.is_published;
+    known.can_be_forced = known.can_be_forced && fact.can_be_forced;
+    known.has_run_directory = known.has_run_directory || fact.has_run_directory;
+    known.has_half_set = known.has_half_set || fact.has_half_set;
 }
 
-std::uint64_t remove_one(JobContext& job, const std::string& path) {
-    const auto info = job.files.info(path);
-    const std::uint64_t bytes = info ? info->size_bytes : 0;
-    if (info) job.files.remove_file(path);
-    return bytes;
+RunFact fact_of(const RunTrace& trace) {
+    RunFact fact;
+    fact.run_id = trace.run_id;
+    if (trace.record && !trace.is_displaced_set()) fact.description = describe_owner(*trace.record);
+    // The MANIFEST of its first disk is what makes a set one.
+    fact.is_published = !trace.kind && trace.has_manifest && trace.record && trace.record->disk == 0;
+    fact.has_run_directory = trace.kind.has_value();
+    fact.has_half_set = trace.is_half_set();
+    if (fact.has_run_directory || fact.has_half_set) {
+        fact.is_dead = trace.life.dead;
+        fact.why = trace.life.why;
+        fact.can_be_forced = trace.could_lock;
+    }
+    return fact;
+}
+
+/// Over all ranks, on all ranks.
+RunFacts gather_facts(JobContext& job, const std::vector<RunTrace>& traces) {
+    RunFacts mine, all;
+    for (const RunTrace& trace : traces) merge(mine, fact_of(trace));
+    std::vector<RunFact> list;
+    for (const auto& [run_id, fact] : mine) list.push_back(fact);
+    for (const std::string& text : job.communicator.all_gather(pack(list))) {
+        for (const RunFact& fact : unpack<std::vector<RunFact>>(text)) merge(all, fact);
+    }
+    return all;
+}
+
+/// One rank's part, on the disks that it looks after.
+class Sweep {
+public:
+    Sweep(JobContext& job, std::vector<RunTrace>& traces, bool force) : job_(job), traces_(traces), force_(force) {}
+
+    void of_run(const RunFact& fact, Leftovers& left) {
+        for (RunTrace& trace : traces_) {
+            if (trace.run_id != fact.run_id || !trace.is_displaced_set()) continue;
+            if (fact.is_published) {
+                remove(trace, left);
+            } else {
+                restore(trace, left);
+            }
+        }
+        for (RunTrace& trace : traces_) {
+            if (trace.run_id != fact.run_id || trace.is_displaced_set()) continue;
+            if (trace.kind || (trace.is_half_set() && !fact.is_published)) remove(trace, left);
+        }
+    }
+
+private:
+    void remove(RunTrace& trace, Leftovers& left) {
+        if (!trace.disk->look(trace.name)) return;  // it got its name back, or went with another trace
+        if (!trace.record && trace.is_empty) {
+            left.removal += remove_directory_of_ours(*trace.disk, trace.name,
+                                                     [](const std::string& file) { return file != kOwnerName; });
+            remove_torn(trace);
+            return;
+        }
+        const auto lock = trace.record ? take_from_dead_run(job_, trace, force_) : nullptr;
+        if (!lock) {
+            left.removal.kept.push_back("'" + trace.path() +
+                                        "': " + (trace.record ? "is in use" : "has no owner record that can be read"));
+            return;
+        }
+        remove_placeholder(trace);
+        // From here on nobody meets it under a name that means something, and its run, should it live, finds out.
+        const std::string aside = run_directory_name(Kind::removed, trace.run_id);
+        if (trace.name != aside && trace.disk->rename_no_replace(trace.name, aside) == Directory::Renamed::done)
+            trace.name = aside;
+        const OwnerPatch patch = owner_state_patch(OwnerState::removing);
+        lock->write_at(patch.offset, patch.bytes);
+        left.removal += remove_directory_of_ours(
+            *trace.disk, trace.name, [&trace](const std::string& file) { return trace.record->matches(file); });
+    }
+    /// A record that was never finished, and the directory that it was to be for.
+    static void remove_torn(const RunTrace& trace) {
+        const auto directory = trace.disk->open(trace.name);
+        if (!directory) return;
+        directory->remove_file(kOwnerName);
+        if (directory->names().empty()) trace.disk->remove_directory(trace.name);
+    }
+    /// The set that was there before the run gets its name back; what the run has under it moves aside, to be removed.
+    void restore(RunTrace& trace, Leftovers& left) {
+        const std::string target = trace.record->target;
+        const auto lock = take_from_dead_run(job_, trace, force_);
+        if (!lock || target.empty()) return;
+        RunTrace* half = half_set_under(trace, target);
+        remove_placeholder(trace);
+        bool done = false;
+        if (half == nullptr) {
+            done = rename_to_free_name(*trace.disk, trace.name, target) == Directory::Renamed::done;
+        } else if (trace.disk->exchange(trace.name, target) == Directory::Renamed::done) {
+            half->name = trace.name;
+            done = true;
+        } else {
+            const std::string aside = run_directory_name(Kind::removed, trace.run_id);
+            if (rename_to_free_name(*trace.disk, target, aside) == Directory::Renamed::done) {
+                half->name = aside;
+                done = rename_to_free_name(*trace.disk, trace.name, target) == Directory::Renamed::done;
+            }
+        }
+        if (!done) {
+            left.removal.kept.push_back("'" + trace.path() + "': an older data set whose name '" + target +
+                                        "' is taken; rename it yourself");
+            return;
+        }
+        trace.name = target;
+        trace.disk->sync();
+        ++left.restored;
+    }
+    /// The empty directory by which its run held the name.
+    void remove_placeholder(const RunTrace& trace) {
+        if (!trace.record || !trace.may_hold_name(trace.record->target)) return;
+        const auto holder = whose_placeholder(job_, trace.disk, trace.record->target);
+        if (holder && holder->run_id == trace.run_id) trace.disk->remove_directory(trace.record->target);
+    }
+    /// What the run that displaced a set has under that set's name.
+    RunTrace* half_set_under(const RunTrace& displaced, const std::string& name) {
+        for (RunTrace& trace : traces_) {
+            if (trace.disk == displaced.disk && trace.run_id == displaced.run_id && trace.is_half_set() &&
+                trace.name == name)
+                return &trace;
+        }
+        return nullptr;
+    }
+
+    JobContext& job_;
+    std::vector<RunTrace>& traces_;
+    bool force_;
+};
+
+std::string record_text(const RunFact& fact) {
+    return fact.description.empty() ? "run " + fact.run_id : fact.description;
 }
 
 }  // namespace
 
-std::string run_of_leftover(const std::string& name) {
-    if (name.rfind(kDirectoryPrefix, 0) == 0) {
-        const std::string run_id = name.substr(kDirectoryPrefix.size());
-        return is_run_id(run_id) ? run_id : "";
-    }
-    if (name.rfind(kFilePrefix, 0) != 0 || name.size() <= kFilePrefix.size() + kRunIdDigits) return "";
-    const std::string run_id = name.substr(kFilePrefix.size(), kRunIdDigits);
-    return is_run_id(run_id) && name[kFilePrefix.size() + kRunIdDigits] == '-' ? run_id : "";
-}
-
-Leftovers remove_leftovers(JobContext& job, const std::string& run_id) {
-    if (run_id != "all" && !is_run_id(run_id)) {
+LeftoversWanted leftovers_of(const std::string& run_text, bool force) {
+    if (run_text != "all" && !is_run_id(run_text)) {
         throw CollectiveError(
             Errc::config,
-            "clean --run " + run_id + ": is no run id; it has 32 hex digits, or is \"all\" for all dead runs");
+            "clean --run " + run_text + ": is no run id; it has 32 hex digits, or is \"all\" for all dead runs");
     }
-    const auto found = find_leftovers(job);
-    std::set<std::string> live;
+    LeftoversWanted wanted;
+    wanted.force = force;
+    if (run_text != "all") wanted.run_ids = {run_text};
+    return wanted;
+}
+
+Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
+    std::vector<RunTrace> traces = find_run_traces(job);
+    const RunFacts facts = gather_facts(job, traces);
     std::vector<std::string> problems;
-    for (const Found& one : found) {
-        if (job.files.is_held(one.path)) live.insert(one.run_id);
+    for (const std::string& run_id : wanted.run_ids) {
+        const auto found = facts.find(run_id);
+        if (found == facts.end() || found->second.is_dead || (wanted.force && found->second.can_be_forced)) continue;
+        problems.push_back("[10] " + record_text(found->second) + " is still at work, or may be: " + found->second.why +
+                           (found->second.can_be_forced
+                                ? "; if you know that it has ended: sluice clean --run " + run_id + " --force"
+                                : "; wait for it or end it"));
     }
-    if (live.count(run_id) != 0)
-        problems.push_back("[10] run " + run_id + " is still at work on host " + job.place.host +
-                           "; wait for it or end it");
     refuse_if_any(job, problems);
     Leftovers left;
-    for (const Found& one : found) {
-        if (job.place.local_rank != 0 || live.count(one.run_id) != 0 || (run_id != "all" && one.run_id != run_id))
-            continue;
-        if (!one.is_directory) {
-            left.bytes += remove_one(job, one.path);
-            ++left.files;
-            continue;
-        }
-        for (const std::string& name : job.files.list(one.path)) {
-            if (!is_our_part(name)) continue;  // a stranger's file keeps its directory
-            left.bytes += remove_one(job, one.path + "/" + name);
-            ++left.files;
-        }
-        if (job.files.list(one.path).empty()) job.files.remove_empty_directory(one.path);
+    Sweep sweep(job, traces, wanted.force);
+    for (const auto& [run_id, fact] : facts) {
+        const bool is_wanted = wanted.run_ids.empty() || wanted.run_ids.count(run_id) != 0;
+        const bool may_go = fact.is_dead || (wanted.force && fact.can_be_forced);
+        if (!is_wanted || !may_go || !fact.is_leftover()) continue;
+        left.runs.push_back(record_text(fact));
+        sweep.of_run(fact, left);
     }
-    left.files = sum_over_ranks(job.communicator, left.files);
-    left.bytes = sum_over_ranks(job.communicator, left.bytes);
+    left.removal.files = sum_over_ranks(job.communicator, left.removal.files);
+    left.removal.bytes = sum_over_ranks(job.communicator, left.removal.bytes);
+    left.restored = sum_over_ranks(job.communicator, left.restored);
     return left;
 }
 

@@ -1,24 +1,34 @@
 #pragma once
-/// What runs that died have left on the disks: logs and unpublished parts. A run that ends by a signal, a watchdog or a
-/// crash cleans nothing up, so that it can end at once.
+/// What runs that died have left on the disks: logs, unpublished parts, sets that were changing places. A run that ends
+/// by a signal, a watchdog or a crash cleans nothing up, so that it can end at once.
 
 #include <cstdint>
+#include <set>
 #include <string>
+#include <vector>
 
-#include "jobs/job_context.hpp"
+#include "jobs/run_directory.hpp"
+#include "jobs/run_traces.hpp"
 
 namespace sluice {
 
 struct Leftovers {
-    std::uint64_t files = 0, bytes = 0;  ///< over all hosts
+    std::vector<std::string> runs;  ///< of which something was found, described for people
+    std::uint64_t restored = 0;     ///< directories of older sets that got their names back
+    Removal removal;                ///< over all hosts; `kept` is this rank's
 };
 
-/// The run a name belongs to: 32 hex digits of "sluice-RUNID-..." or ".partial-RUNID"; "" for any other name.
-std::string run_of_leftover(const std::string& name);
+struct LeftoversWanted {
+    std::set<std::string> run_ids;  ///< empty: of all dead runs
+    bool force = false;  ///< also of runs that cannot be asked whether they live, if nobody holds their locks
+};
 
-/// Removes files named sluice-RUNID-* and directories .partial-RUNID with the parts in them from the intermediate and
-/// output disks, nothing else, and follows no link. What a live run holds stays. Collective.
-/// @param run_id  of one run, or "all". Error(busy) for one that is still at work, Error(config) for what is no run id.
-Leftovers remove_leftovers(JobContext& job, const std::string& run_id);
+/// Removes what dead runs left on the disks of all roles, and nothing else: a set that was to be replaced gets its name
+/// back unless the new one had been published. What lives stays. Collective. Throws CollectiveError(busy), with the
+/// record, for a run named that lives or may live.
+Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted);
+
+/// "--run TEXT" of `sluice clean`: throws CollectiveError(config) for what is neither a run id nor "all".
+LeftoversWanted leftovers_of(const std::string& run_text, bool force);
 
 }  // namespace sluice

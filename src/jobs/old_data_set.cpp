@@ -1,109 +1,281 @@
 #include "jobs/old_data_set.hpp"
 
 #include <algorithm>
-#include <optional>
-#include <set>
+#include <utility>
 
 #include "jobs/cluster.hpp"
+#include "jobs/set_names.hpp"
+#include "runtime/packing.hpp"
+#include "runtime/units.hpp"
 
 namespace sluice {
 namespace {
 
-/// Its directories on this host, of which some may not be there.
-std::vector<std::string> directories_of(const JobContext& job, DiskRole role, const std::string& name) {
-    std::vector<std::string> directories = disk_paths(job, role);
-    for (std::string& directory : directories) directory += "/" + name;
-    return directories;
-}
-
-std::optional<DataSet> find_manifest(JobContext& job, const std::vector<std::string>& directories) {
-    for (const std::string& directory : directories) {
-        const std::string path = directory + "/" + kManifestName;
-        if (job.files.info(path)) return DataSet::from_text(job.files.read_text(path), path);
-    }
-    return std::nullopt;
-}
-
-std::vector<std::string> files_here(const JobContext& job, const DataSet& set) {
-    std::vector<std::string> paths;
-    for (const DataFile& file : set.files) {
-        if (file.host == job.place.host || file.host == "*") paths.push_back(file.path);
-    }
-    return paths;
-}
-
-bool is_shared(const JobContext& job, DiskRole role) {
-    const auto disks = job.config.disks_of(role);
-    return std::any_of(disks.begin(), disks.end(), [](const DiskConfig& d) { return d.scope == DiskScope::shared; });
-}
+/// What a rank tells the others.
+struct OldSetFact {
+    bool there = false, published = false;
+    std::vector<std::string> half_runs;  ///< dead ones
+    static constexpr auto fields = std::tuple{&OldSetFact::there, &OldSetFact::published, &OldSetFact::half_runs};
+};
 
 }  // namespace
 
-std::vector<std::string> overwrite_problems(JobContext& job, DiskRole role, const std::string& name) {
-    std::vector<std::string> problems;
-    const auto directories = directories_of(job, role, name);
-    const auto problem = [&](const std::string& directory, const std::string& what) {
-        problems.push_back("[2] '" + directory + "' on host " + job.place.host + ": " + what +
-                           "; run.overwrite removes only what a MANIFEST lists: look, remove it yourself, or choose "
-                           "another " +
-                           (role == DiskRole::input ? "input.name" : "output.name"));
-    };
-    std::optional<DataSet> set;
-    try {
-        set = find_manifest(job, directories);
-    } catch (const Error& error) {
-        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what() +
-                           "; run.overwrite cannot tell from it what to remove: remove the data set yourself");
-        return problems;
+OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name)
+    : job_(job), role_(role), name_(std::move(name)) {
+    for (const RoleDisk& disk : role_disks(job, role).disks) {
+        Part part;
+        if (disk.is_ours) part.parent = open_disk(job, disk.path);
+        if (!part.parent) continue;
+        part.disk = disk;
+        look_at(part);
+        parts_.push_back(std::move(part));
     }
-    std::set<std::string> listed;
-    if (set) {
-        const auto paths = files_here(job, *set);
-        listed.insert(paths.begin(), paths.end());
-    }
-    for (const std::string& directory : directories) {
-        const auto info = job.files.info(directory);
-        if (!info) continue;
-        if (!info->is_directory) {
-            problem(directory, "is there already and no directory");
-        } else if (!set) {
-            problem(directory, "is there already, without a MANIFEST.json");
-        } else {
-            for (const std::string& entry : job.files.list(directory)) {
-                if (entry == kManifestName || listed.count(directory + "/" + entry) != 0) continue;
-                problem(directory, "holds '" + entry + "', which its MANIFEST does not list");
-                break;
-            }
-        }
-    }
-    return problems;
+    read_manifest();
+    share();
+    for (Part& part : parts_) list_files(part);
 }
 
-std::map<std::uint64_t, std::uint64_t> removable_bytes(JobContext& job, DiskRole role, const std::string& name) {
-    std::map<std::uint64_t, std::uint64_t> bytes;
-    try {
-        const auto set = find_manifest(job, directories_of(job, role, name));
-        if (!set) return bytes;
-        for (const std::string& path : files_here(job, *set)) {
-            if (const auto info = job.files.info(path)) bytes[info->device] += info->size_bytes;
+void OldDataSet::look_at(Part& part) {
+    part.entry = part.parent->look(name_);
+    if (part.entry && part.entry->kind == EntryInfo::Kind::directory) part.trace = trace_of(job_, part.parent, name_);
+    if (part.entry && !part.trace) part.holder = whose_placeholder(job_, part.parent, name_);
+}
+
+void OldDataSet::read_manifest() {
+    for (Part& part : parts_) {
+        const auto directory = part.entry ? part.parent->open(name_) : nullptr;
+        if (!directory || !directory->look(kManifestName)) continue;
+        const std::string path = directory->path() + "/" + kManifestName;
+        try {
+            manifest_ = DataSet::from_text(directory->read_text(kManifestName, kMostManifestBytes), path);
+        } catch (const Error& error) {
+            manifest_problem_ = "[" + std::to_string(error.exit_code()) + "] " + error.what();
         }
-    } catch (const Error&) {  // overwrite_problems() says why
+        return;
+    }
+}
+
+void OldDataSet::list_files(Part& part) {
+    const auto directory = part.entry ? part.parent->open(name_) : nullptr;
+    if (!directory) return;
+    const auto& record = part.trace ? part.trace->record : std::optional<OwnerRecord>{};
+    if (manifest_) {
+        for (const DataFile& file : manifest_->files) {
+            const SetDisk& disk = manifest_->disks[file.disk];
+            const bool is_here =
+                manifest_->is_legacy()
+                    ? disk.directory == directory->path() && (disk.host == job_.place.host || disk.host == "*")
+                    : record && record->run_id == manifest_->run_id && record->disk == file.disk;
+            if (is_here) part.listed.insert(file.name);
+        }
+    }
+    for (const std::string& file : directory->names()) {
+        if (!owns(part, file)) {
+            part.strangers.push_back(file);
+        } else if (const auto info = directory->look(file); info && info->kind == EntryInfo::Kind::file) {
+            ++part.files;
+            part.bytes += info->size_bytes;
+        }
+    }
+}
+
+bool OldDataSet::owns(const Part& part, const std::string& file) const {
+    if (file == kOwnerName) return part.trace.has_value();
+    if (file == kManifestName) return part.is_ours() || (manifest_ && manifest_->is_legacy());
+    if (part.listed.count(file) != 0) return true;
+    // Where there is no sound manifest to list them, the record's patterns tell.
+    return part.trace && part.trace->record && (!manifest_ || is_half(part)) && part.trace->record->matches(file);
+}
+
+void OldDataSet::share() {
+    OldSetFact mine;
+    for (Part& part : parts_) {
+        part.is_legacy = !part.trace && manifest_ && manifest_->is_legacy() && lists_files_in(part);
+        if (part.holder && part.holder->life.dead) mine.half_runs.push_back(part.holder->run_id);
+        if (!part.is_ours()) continue;
+        mine.there = true;
+        mine.published = mine.published || part.is_legacy ||
+                         (part.trace->record->disk == 0 && part.trace->has_manifest) ||
+                         part.trace->record->state == OwnerState::published;
+        if (part.trace && part.trace->is_half_set() && part.trace->life.dead)
+            mine.half_runs.push_back(part.trace->run_id);
+    }
+    std::set<std::string> halves;
+    for (const std::string& text : job_.communicator.all_gather(pack(mine))) {
+        const auto fact = unpack<OldSetFact>(text);
+        there_ = there_ || fact.there;
+        published_ = published_ || fact.published;
+        halves.insert(fact.half_runs.begin(), fact.half_runs.end());
+    }
+    if (!published_) dead_runs_ = std::move(halves);
+    // What a dead run left is none; it goes before anything begins.
+    there_ = there_ && dead_runs_.empty();
+}
+
+bool OldDataSet::lists_files_in(const Part& part) const {
+    const std::string path = part.path(name_);
+    const auto is_here = [&](const SetDisk& disk) {
+        return disk.directory == path && (disk.host == job_.place.host || disk.host == "*");
+    };
+    return std::any_of(manifest_->disks.begin(), manifest_->disks.end(), is_here);
+}
+
+std::string OldDataSet::where(const Part& part) const {
+    return "'" + part.path(name_) + "' on host " + job_.place.host;
+}
+
+std::vector<std::string> OldDataSet::problems(bool overwrite) const {
+    std::vector<std::string> found;
+    const std::string choose = role_ == DiskRole::input ? "input.name" : "output.name";
+    const std::string what = role_ == DiskRole::input ? "data set " : "output ";
+    for (const Part& part : parts_) {
+        if (!part.entry || (part.holder && part.holder->life.dead)) continue;
+        const std::string here = what + where(part) + ": is there already";
+        if (is_half(part)) {
+            if (part.trace->life.dead) continue;
+            found.push_back("[10] " + what + where(part) + ": " + describe_owner(*part.trace->record) +
+                            " is at work on it, or may be: " + part.trace->life.why +
+                            (part.trace->could_lock ? "; if you know that it has ended: sluice clean --run " +
+                                                          part.trace->run_id + " --force"
+                                                    : "; wait for it"));
+        } else if (!part.is_ours()) {
+            found.push_back("[2] " + here +
+                            (part.entry->kind == EntryInfo::Kind::directory ? ", without an owner record of sluice's"
+                             : part.entry->kind == EntryInfo::Kind::link    ? " and is a link"
+                                                                            : " and no directory") +
+                            "; nothing that is not ours is ever removed: look, remove it yourself, or choose another " +
+                            choose);
+        } else if (!overwrite) {
+            found.push_back("[2] " + here + "; remove it (`sluice clean`), choose another " + choose +
+                            ", or set run.overwrite = true");
+        } else if (!manifest_problem_.empty()) {
+            found.push_back(manifest_problem_ +
+                            "; run.overwrite cannot tell from it what to remove: remove the data set yourself, or by "
+                            "`sluice clean`");
+        } else if (!part.strangers.empty()) {
+            found.push_back("[2] " + what + where(part) + ": holds '" + part.strangers.front() +
+                            "', which its MANIFEST does not list; run.overwrite removes only what a MANIFEST lists: "
+                            "look, remove it yourself, or choose another " +
+                            choose);
+        }
+    }
+    return found;
+}
+
+std::map<std::uint64_t, std::uint64_t> OldDataSet::bytes_by_device() const {
+    std::map<std::uint64_t, std::uint64_t> bytes;
+    for (const Part& part : parts_) {
+        if (part.entry && part.is_ours()) bytes[part.entry->device] += part.bytes;
     }
     return bytes;
 }
 
-void remove_data_set(JobContext& job, DiskRole role, const std::string& name) {
-    if (is_shared(job, role) ? job.rank() != 0 : job.place.local_rank != 0) return;
-    const auto directories = directories_of(job, role, name);
-    const auto set = find_manifest(job, directories);
-    if (!set) return;
-    for (const std::string& path : files_here(job, *set)) {
-        if (job.files.info(path)) job.files.remove_file(path);
+std::vector<std::string> OldDataSet::lines() const {
+    std::vector<std::string> lines;
+    for (const Part& part : parts_) {
+        if (!part.entry || !part.is_ours()) continue;
+        lines.push_back(std::string(name_of(role_)) + " " + where(part) + ": " + std::to_string(part.files) +
+                        " files, " + human_bytes(static_cast<double>(part.bytes)) +
+                        (part.trace ? ", of run " + part.trace->run_id : ", of an older version") +
+                        (part.strangers.empty() ? ""
+                                                : "; '" + part.strangers.front() + "'" +
+                                                      (part.strangers.size() > 1 ? " and others stay" : " stays") +
+                                                      ", which it does not list"));
     }
-    for (const std::string& directory : directories) {
-        if (job.files.info(directory + "/" + kManifestName)) job.files.remove_file(directory + "/" + kManifestName);
-        if (job.files.info(directory)) job.files.remove_empty_directory(directory);
+    return lines;
+}
+
+std::string OldDataSet::who_uses(const Part& part) const {
+    for (const std::string& each : part.parent->names()) {
+        if (!parse_run_directory(each)) continue;
+        const auto trace = trace_of(job_, part.parent, each);
+        if (!trace || !trace->record || trace->life.dead) continue;
+        const auto& reads = trace->record->reads;
+        const bool reads_it = part.trace && std::count(reads.begin(), reads.end(), part.trace->run_id) != 0;
+        if (reads_it || (trace->record->target == name_ && !trace->is_displaced_set()))
+            return describe_owner(*trace->record);
     }
+    return lock_holder(part);
+}
+
+std::string OldDataSet::lock_holder(const Part& part) const {
+    const auto directory = part.parent->open(name_);
+    const auto record = directory ? directory->look(part.is_legacy ? kManifestName : kOwnerName) : std::nullopt;
+    const auto pid = record ? job_.processes.lock_holder(record->device, record->inode) : std::nullopt;
+    return pid ? "a run of sluice (pid " + std::to_string(*pid) + ")" : "a run of sluice";
+}
+
+void OldDataSet::lock(std::vector<std::string>& problems) {
+    for (Part& part : parts_) {
+        const auto directory = part.entry && part.is_ours() ? part.parent->open(name_) : nullptr;
+        if (!directory) continue;
+        LockAttempt attempt = directory->lock(part.is_legacy ? kManifestName : kOwnerName, LockMode::exclusive);
+        part.lock = std::move(attempt.lock);
+        if (attempt.outcome == LockAttempt::Outcome::held) {
+            problems.push_back("[10] data set " + where(part) + ": is in use by " + who_uses(part) +
+                               "; wait for it or end it");
+        } else if (attempt.outcome == LockAttempt::Outcome::no_locks && job_.config.run.locks == Locks::flock) {
+            problems.push_back("[3] data set " + where(part) + ": cannot be locked (" + attempt.why +
+                               "), so that nobody knows whether it is read; use a file system with locks, or run.locks "
+                               "= \"record\"");
+        }
+    }
+}
+
+void OldDataSet::mark_removing(Part& part) {
+    if (!part.lock || !part.trace) return;
+    const OwnerPatch patch = owner_state_patch(OwnerState::removing);
+    part.lock->write_at(patch.offset, patch.bytes);
+}
+
+bool OldDataSet::is_on(const std::string& disk_path) const {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [&](const Part& part) { return part.disk.path == disk_path && part.entry && part.is_ours(); });
+}
+
+Removal OldDataSet::remove() {
+    // The commit record first: from then on it is no set any more, on any host.
+    for (Part& part : parts_) {
+        const bool is_first = part.trace && part.trace->record && part.trace->record->disk == 0;
+        if (!part.entry || !part.is_ours() || !(is_first || part.is_legacy)) continue;
+        mark_removing(part);
+        const auto directory = part.parent->open(name_);
+        const auto manifest = directory->look(kManifestName);
+        if (manifest && manifest->kind == EntryInfo::Kind::file && manifest->owner == part.parent->owner_of_new_files())
+            directory->remove_file(kManifestName);
+        directory->sync();
+    }
+    job_.communicator.barrier_or_failure();
+    Removal removal;
+    for (const Part& part : parts_) {
+        // Under a name that tells what it is, so that it does also when it is empty.
+        const std::string aside =
+            part.trace ? run_directory_name(RunDirectoryKind::removed, part.trace->run_id) : std::string();
+        const bool moved =
+            part.trace && part.entry && rename_to_free_name(*part.parent, name_, aside) == Directory::Renamed::done;
+        removal += remove_moved(part.disk.path, moved ? aside : name_);
+        give_back_name(part, aside);
+    }
+    job_.communicator.barrier_or_failure();
+    return removal;
+}
+
+/// What lies in it and is not ours keeps its place.
+void OldDataSet::give_back_name(const Part& part, const std::string& aside) {
+    if (!aside.empty() && part.parent->look(aside) && !part.parent->look(name_))
+        rename_to_free_name(*part.parent, aside, name_);
+}
+
+Removal OldDataSet::remove_moved(const std::string& disk_path, const std::string& name_now) {
+    Removal removal;
+    for (Part& part : parts_) {
+        if (part.disk.path != disk_path || !part.entry || !part.is_ours()) continue;
+        mark_removing(part);
+        removal +=
+            remove_directory_of_ours(*part.parent, name_now, [&](const std::string& file) { return owns(part, file); });
+        part.lock.reset();
+    }
+    return removal;
 }
 
 }  // namespace sluice

@@ -1,25 +1,84 @@
 #pragma once
-/// A data set that run.overwrite or `sluice clean` removes: what its own MANIFEST lists on this host, nothing else.
+/// What has the name that a new data set is to get, or that `sluice clean` is to free: an older set of ours, what a
+/// dead run left half done, or something that is none of our business.
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "jobs/job_context.hpp"
+#include "io/data_set.hpp"
+#include "jobs/role_disks.hpp"
+#include "jobs/run_directory.hpp"
+#include "jobs/run_traces.hpp"
 
 namespace sluice {
 
-/// What run.overwrite could not remove of data set `name`: directories without a manifest of ours, or with files that
-/// it does not list. Problems as refuse_if_any() takes them. Local, reads only.
-std::vector<std::string> overwrite_problems(JobContext& job, DiskRole role, const std::string& name);
+/// The directories of that name on the disks that this rank looks after. Collective where it says so.
+class OldDataSet {
+public:
+    /// Looks; changes nothing. Collective.
+    OldDataSet(JobContext& job, DiskRole role, std::string name);
 
-/// Bytes that removing it frees, by device (FileInfo::device). Where overwrite_problems() found something, those of
-/// what could be removed. Local, reads only.
-std::map<std::uint64_t, std::uint64_t> removable_bytes(JobContext& job, DiskRole role, const std::string& name);
+    /// A set of ours, on whatever host. The same on all ranks.
+    bool is_there() const noexcept { return there_; }
+    /// Why a run may not have the name as things are. Dead runs' half sets are no reason: see dead_runs().
+    /// @param overwrite  sets of ours are none, unless something else lies in them
+    std::vector<std::string> problems(bool overwrite) const;
+    /// Runs that died and left half a set under the name; remove_leftovers() frees it. The same on all ranks.
+    const std::set<std::string>& dead_runs() const noexcept { return dead_runs_; }
+    /// What this rank's part of it takes, by device.
+    std::map<std::uint64_t, std::uint64_t> bytes_by_device() const;
+    /// A line each, for people: directory, files, bytes, run.
+    std::vector<std::string> lines() const;
 
-/// Removes it; nothing happens where there is none. Called on all ranks: one of each host does it, or, where hosts
-/// share the disks, rank 0. Barriers are the caller's.
-void remove_data_set(JobContext& job, DiskRole role, const std::string& name);
+    /// Nobody may read it any more, nor remove it, until this object is gone. Adds a problem naming who uses it.
+    void lock(std::vector<std::string>& problems);
+    bool is_on(const std::string& disk_path) const;
+    /// Removes it: the MANIFEST of its first disk before anything else on any host. Collective; lock() before.
+    Removal remove();
+    /// Removes what moved aside, under the name that it has now. Local; lock() before. @param disk_path  where it was
+    Removal remove_moved(const std::string& disk_path, const std::string& name_now);
+
+private:
+    struct Part {
+        RoleDisk disk;
+        std::shared_ptr<Directory> parent;
+        std::optional<EntryInfo> entry;
+        std::optional<RunTrace> trace;   ///< with an owner record
+        std::optional<RunTrace> holder;  ///< the run that holds the name by an empty directory
+        bool is_legacy = false;
+        std::set<std::string> listed;        ///< by the manifest, on this disk
+        std::vector<std::string> strangers;  ///< names that neither manifest nor record know
+        std::uint64_t files = 0, bytes = 0;
+        std::unique_ptr<FileLock> lock;
+        bool is_ours() const { return trace.has_value() || is_legacy; }
+        std::string path(const std::string& name) const { return parent->path() + "/" + name; }
+    };
+    void look_at(Part& part);
+    void read_manifest();
+    void list_files(Part& part);
+    void share();
+    void mark_removing(Part& part);
+    void give_back_name(const Part& part, const std::string& aside);
+    bool owns(const Part& part, const std::string& file) const;
+    bool lists_files_in(const Part& part) const;
+    std::string where(const Part& part) const;
+    std::string who_uses(const Part& part) const;
+    std::string lock_holder(const Part& part) const;
+    bool is_half(const Part& part) const { return !published_ && part.trace && part.trace->is_half_set(); }
+
+    JobContext& job_;
+    DiskRole role_;
+    std::string name_;
+    std::vector<Part> parts_;
+    std::optional<DataSet> manifest_;
+    std::string manifest_problem_;
+    bool there_ = false, published_ = false;
+    std::set<std::string> dead_runs_;
+};
 
 }  // namespace sluice

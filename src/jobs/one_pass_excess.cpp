@@ -62,7 +62,7 @@ void plan_again(JobContext& job, PreparedSort& prepared, bool sampled, const std
     } catch (const Error& error) {
         problems.push_back("[9] one pass: " + excess + ", and two passes cannot be planned: " + error.what());
     }
-    refuse_if_any(job, problems);
+    fail_if_any(job, problems);
     prepared.plan.passes_reason = reason + ": sorted again in two passes";
 }
 

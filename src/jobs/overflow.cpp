@@ -22,6 +22,7 @@ public:
     std::uint32_t size() const override { return 1; }
     void barrier() override {}
     std::string broadcast(std::string text, std::uint32_t) override { return text; }
+    std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override { return to_rank; }
     std::vector<std::string> gather(const std::string& text, std::uint32_t) override { return {text}; }
     std::vector<std::string> all_gather(const std::string& text) override { return {text}; }
     void announce_failure(const Failure& failure) override { all_.announce_failure(failure); }
@@ -82,8 +83,19 @@ private:
         Config config = job_.config;
         config.keys.samples = 0;
         config.run.seed += 1 + depth;  // a split that went badly is not repeated with the same sample
-        JobContext job{job_.executor, alone_, job_.doorbell,   job_.io,   job_.files,   config,
-                       job_.place,    {},     job_.make_arena, job_.bind, job_.backoff, job_.say};
+        JobContext job{.executor = job_.executor,
+                       .communicator = alone_,
+                       .doorbell = job_.doorbell,
+                       .io = job_.io,
+                       .files = job_.files,
+                       .processes = job_.processes,
+                       .config = config,
+                       .place = job_.place,
+                       .make_transport = {},
+                       .make_arena = job_.make_arena,
+                       .bind = job_.bind,
+                       .backoff = job_.backoff,
+                       .say = job_.say};
         const SamplePlan sample = plan_sample(config, plan, {bytes}, {arena_.capacity_bytes()}, 1);
         if (result.first_read_ns == 0) result.first_read_ns = job.executor.now_ns();
         const PhaseZeroResult zero =

@@ -21,7 +21,7 @@ public:
           record_bytes_(sort.format.record_bytes),
           index_(index),
           exchange_(job, arena, plan, sort, partitioner,
-                    {input.run_id, input.ranges_by_reader.size(), input.mutant, false, input.kept}),
+                    {input.run_id, input.ranges_by_reader.size(), input.mutant, false, input.sources, input.kept}),
           pipeline_(job.executor, job.bind) {
         create_stages();
         connect();

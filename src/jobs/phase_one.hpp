@@ -22,6 +22,7 @@ struct PhaseOneInput {
     std::vector<ExtentLog*> log_space;
     std::uint64_t run_id = 0;
     PhaseOneMutant mutant;
+    SourceSums* sources = nullptr;   ///< gets sums by input file; may be nullptr
     KeptPartitions* kept = nullptr;  ///< one pass: chunks come from its pool and stay there; no logs
 };
 

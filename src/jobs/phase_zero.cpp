@@ -266,7 +266,7 @@ PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& pl
             "[6] splitters and plan from rank 0 do not match their hash on this rank: another plan, or "
             "a network or memory that changes bytes; check that all ranks run the same build and config");
     }
-    refuse_if_any(job, problems);
+    fail_if_any(job, problems);
     const Splitters splitters = Splitters::deserialize(message, plan.format);
     SLUICE_CHECK(splitters.partitions() == plan.ownership.partitions());
     result.partitioner = splitters.make_partitioner(plan.format);

@@ -8,6 +8,7 @@
 #include "jobs/old_data_set.hpp"
 #include "jobs/preflight.hpp"
 #include "jobs/preflight_paths.hpp"
+#include "jobs/role_disks.hpp"
 #include "record/chunk_layout.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
@@ -71,10 +72,10 @@ void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& 
 }
 
 /// The directories of input.paths, each once.
-void check_input_directories(JobContext& job, const DataSet& input, Problems& problems,
+void check_input_directories(JobContext& job, const InputSet& input, Problems& problems,
                              std::vector<std::string>& cached_disks) {
     std::set<std::string> directories;
-    for (const DataFile& file : input.files) {
+    for (const InputFile& file : input.files) {
         const auto info = look(job, file.path);
         if (!info || !info->is_regular) continue;  // said already
         const std::string directory = file.path.substr(0, file.path.rfind('/'));
@@ -86,7 +87,8 @@ void check_input_directories(JobContext& job, const DataSet& input, Problems& pr
 }
 
 /// Logs and parts of all ranks of this host against the free space of each device (roles may share one).
-void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
+/// @param old  output that is there
+void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, Problems& problems) {
     std::uint64_t host_share = 0;
     for (std::uint32_t rank = 0; rank < plan.ranks.size(); ++rank) {
         // The ranks of this host, by where they stand among all ranks.
@@ -120,17 +122,22 @@ void check_space(JobContext& job, const SortPlan& plan, Problems& problems) {
         }
     }
     const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
-    const auto removable = removable_bytes(job, DiskRole::output, job.config.output.name);
+    const auto removable = old.bytes_by_device();
     for (const auto& [device, need] : needs) {
         const std::uint64_t free_bytes = job.files.free_bytes(need.path);
-        const auto old = removable.find(device);
-        // run.overwrite removes the old output before the first log is made.
-        const std::uint64_t freed = job.config.run.overwrite && old != removable.end() ? old->second : 0;
+        const auto there = removable.find(device);
+        const std::uint64_t old_bytes = there != removable.end() ? there->second : 0;
+        const std::uint64_t freed = job.config.run.overwrite == Overwrite::first ? old_bytes : 0;
         if (free_bytes + freed >= need.bytes) continue;
-        problems.push_back("[3] disk '" + need.path + "' on host " + job.place.host + ": " + size(need.bytes) +
-                           " needed for logs and output, " + size(free_bytes) + " free" +
-                           (freed != 0 ? " and " + size(freed) + " of the old output that run.overwrite removes" : "") +
-                           "; free space or add disks");
+        problems.push_back(
+            "[3] disk '" + need.path + "' on host " + job.place.host + ": " + size(need.bytes) +
+            " needed for logs and output, " + size(free_bytes) + " free" +
+            (freed != 0 ? " and " + size(freed) + " of the old output that run.overwrite removes" : "") +
+            "; free space or add disks" +
+            (freed == 0 && free_bytes + old_bytes >= need.bytes && job.config.run.overwrite != Overwrite::no
+                 ? ", or set run.overwrite = \"first\": the old output, " + size(old_bytes) +
+                       ", then goes before the new one is begun"
+                 : ""));
     }
 }
 
@@ -214,11 +221,10 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     PreparedSort prepared;
     Problems problems;
     check_disks(job, problems, prepared.cached_disks);
-    try {
-        prepared.input = find_input(job, problems);
-    } catch (const Error& error) {
-        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
-    }
+    prepared.input = find_input(job, problems);
+    const OldDataSet old(job, DiskRole::output, job.config.output.name);
+    const auto in_the_way = old.problems(job.config.run.overwrite != Overwrite::no);
+    problems.insert(problems.end(), in_the_way.begin(), in_the_way.end());
     if (!job.config.input.paths.empty()) check_input_directories(job, prepared.input, problems, prepared.cached_disks);
     check_paths(job, prepared.input, problems);
 
@@ -228,22 +234,18 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     mine.cores = std::max(1u, options.cores);
     mine.disk_workers = workers_of_a_disk(job, prepared.cached_disks, mine.cores);
     mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);  // a host's weight, shared by its ranks
-    mine.input_disks = std::max<unsigned>(
-        1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::input).size()).size()));
-    mine.intermediate_disks = std::max<unsigned>(
-        1, static_cast<unsigned>(disks_of_rank(job.place, disk_paths(job, DiskRole::intermediate).size()).size()));
-    const std::size_t output_disks = disk_paths(job, DiskRole::output).size();
-    mine.output_disks = std::max<unsigned>(1, static_cast<unsigned>(disks_of_rank(job.place, output_disks).size()));
-    mine.shares_output_disks = job.place.local_ranks > 1 && mine.output_disks == output_disks;
-    const bool shared = std::any_of(job.config.disks.begin(), job.config.disks.end(), [](const DiskConfig& d) {
-        return d.role == DiskRole::input && d.scope == DiskScope::shared;
-    });
-    const std::uint64_t unit = prepared.input.format.slice_unit_bytes();
-    // Files that every host sees are divided among all ranks, the others among the ranks of their host.
-    const auto slices = shared
-                            ? slice_for_rank(prepared.input.files, job.rank(), job.ranks(), unit)
-                            : slice_for_rank(prepared.input.files, job.place.local_rank, job.place.local_ranks, unit);
-    prepared.slices = rotate(slices, job.rank(), job.ranks(), unit);
+    const auto used = [&](DiskRole role) {
+        return std::max<unsigned>(1, static_cast<unsigned>(role_disks(job, role).used().size()));
+    };
+    mine.input_disks = used(DiskRole::input);
+    mine.intermediate_disks = used(DiskRole::intermediate);
+    mine.output_disks = used(DiskRole::output);
+    const auto outputs = role_disks(job, DiskRole::output).disks;
+    mine.shares_output_disks = job.place.local_ranks > 1 && mine.output_disks == outputs.size() &&
+                               std::none_of(outputs.begin(), outputs.end(),
+                                            [](const RoleDisk& disk) { return disk.seen_by == SeenBy::one_rank; });
+    const auto slices = prepared.input.slices_of(job.place, job.rank(), job.ranks());
+    prepared.slices = rotate(slices, job.rank(), job.ranks(), prepared.input.format.slice_unit_bytes());
     for (const InputSlice& slice : slices) mine.input_bytes += slice.bytes;
     prepared.resources = gather_resources(job.communicator, mine);
     // Planned even where something is wrong already, so that one message lists it all.
@@ -253,7 +255,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
         const auto pools = pool_problems(job.config, plan, job.ranks());
         problems.insert(problems.end(), pools.begin(), pools.end());
         check_budget(job, options, pools_text(plan), problems);
-        check_space(job, prepared.plan, problems);
+        check_space(job, prepared.plan, old, problems);
         check_windows(job, prepared.plan, problems);
         check_limits(job, plan, mine, problems);
     } catch (const Error& error) {

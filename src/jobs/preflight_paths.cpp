@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "jobs/cluster.hpp"
-#include "jobs/old_data_set.hpp"
+#include "jobs/role_disks.hpp"
 
 namespace sluice {
 namespace {
@@ -15,10 +15,6 @@ using Problems = std::vector<std::string>;
 std::string parent_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
-
-const char* name_of(DiskRole role) {
-    return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
 }
 
 /// `path` is `directory` or lies below it, also through links and bind mounts: some directory on the way up is it.
@@ -56,13 +52,9 @@ void check_same_directory(JobContext& job, DiskRole role, Problems& problems) {
     }
 }
 
-void check_output(JobContext& job, const DataSet& input, const std::string& disk, Problems& problems) {
+void check_output(JobContext& job, const InputSet& input, const std::string& disk, Problems& problems) {
     const std::string output = disk + "/" + job.config.output.name;
     const bool there = look(job, output).has_value();
-    if (there && !job.config.run.overwrite) {
-        problems.push_back("[2] output '" + output +
-                           "': is there already; remove it, choose another output.name, or set run.overwrite = true");
-    }
     if (job.config.input.paths.empty()) {
         for (const std::string& in : disk_paths(job, DiskRole::input)) {
             const std::string data = in + "/" + job.config.input.name;
@@ -73,7 +65,7 @@ void check_output(JobContext& job, const DataSet& input, const std::string& disk
             }
         }
     } else if (there) {  // only then can a file lie in it
-        for (const DataFile& file : input.files) {
+        for (const InputFile& file : input.files) {
             if (!lies_in(job, file.path, output)) continue;
             problems.push_back("[2] output '" + output + "': the input file '" + file.path +
                                "' lies in it; choose another output.name");
@@ -110,14 +102,30 @@ std::optional<FileInfo> look(JobContext& job, const std::string& path) {
     }
 }
 
-void check_paths(JobContext& job, const DataSet& input, std::vector<std::string>& problems) {
+/// Who may write to a directory can swap what lies in it while we work there.
+void check_permissions(JobContext& job, DiskRole role, Problems& problems) {
+    constexpr std::uint32_t kOthersWrite = 0002, kGroupWrites = 0020, kSticky = 01000;
+    for (const std::string& path : disk_paths(job, role)) {
+        const auto info = look(job, path);
+        if (!info || !info->is_directory || (info->mode & kSticky) != 0) continue;
+        const std::string where = std::string(name_of(role)) + " disk '" + path + "' on host " + job.place.host + ": ";
+        const char* open_to_all = "any user may rename and remove what lies in it (mode o+w without the sticky bit); ";
+        if ((info->mode & kOthersWrite) != 0 && info->can_change_mode) {
+            problems.push_back("[3] " + where + open_to_all + "`chmod o-w` it, or `chmod +t`");
+        } else if ((info->mode & kOthersWrite) != 0 && job.place.local_rank == 0 && job.say) {
+            // Who may only use it because all may cannot mend it either.
+            job.say("WARNING " + where + open_to_all + "ask its owner for `chmod +t`");
+        } else if ((info->mode & kGroupWrites) != 0 && job.place.local_rank == 0 && job.say) {
+            job.say("WARNING " + where + "its group may rename and remove what lies in it; `chmod g-w` or `chmod +t`");
+        }
+    }
+}
+
+void check_paths(JobContext& job, const InputSet& input, std::vector<std::string>& problems) {
     for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output})
         check_same_directory(job, role, problems);
     for (const std::string& disk : disk_paths(job, DiskRole::output)) check_output(job, input, disk, problems);
-    if (job.config.run.overwrite) {
-        const auto found = overwrite_problems(job, DiskRole::output, job.config.output.name);
-        problems.insert(problems.end(), found.begin(), found.end());
-    }
+    for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) check_permissions(job, role, problems);
     check_results(job, problems);
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "io/data_set.hpp"
+#include "jobs/input_set.hpp"
 #include "jobs/job_context.hpp"
 
 namespace sluice {
@@ -14,9 +14,11 @@ namespace sluice {
 std::optional<FileInfo> look(JobContext& job, const std::string& path);
 
 /// Adds one line per problem, each beginning with its exit code in brackets: a directory that two tables name for one
-/// role (by device and inode, so links and bind mounts are seen), output that is there already, output in the input or
-/// the other way round, logs in the output, a results folder that cannot be made,
-/// an old output that run.overwrite could not remove. Local to the rank.
-void check_paths(JobContext& job, const DataSet& input, std::vector<std::string>& problems);
+/// role (by device and inode, so links and bind mounts are seen), output in the input or the other way round, logs in
+/// the output, disks that others may write to, a results folder that cannot be made. Local to the rank.
+void check_paths(JobContext& job, const InputSet& input, std::vector<std::string>& problems);
+
+/// Disks of a role that any user may write to are problems, those of a group are said.
+void check_permissions(JobContext& job, DiskRole role, std::vector<std::string>& problems);
 
 }  // namespace sluice

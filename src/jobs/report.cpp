@@ -235,6 +235,7 @@ std::string tables(const RunReport& report) {
     text += idle_disks_line(report) + transport_line(report);
     text += report.prepared->plan.passes_reason +
             fmt::format("; {:.2f} s from program start to first read\n", report.startup_s());
+    text += input_lines(report.result->input_by_host);
     text += fmt::format("records: {} in, {} out, checksum {}, {}\n", report.result->input.count,
                         report.result->output.count, to_hex(report.result->output.sum),
                         report.result->verified ? "equal" : "not compared (run.verify = false)");
@@ -277,11 +278,11 @@ std::string tables(const RunReport& report) {
 std::string result_line(const RunReport& report) {
     return fmt::format(
         "RESULT status={} records={} bytes={} elapsed_s={:.3f} sort_mb_per_s={:.1f} of_limit={} reads_per_tuple={:.2f} "
-        "writes_per_tuple={:.2f}{}{}{}",
+        "writes_per_tuple={:.2f} input_files={} input_hosts={}{}{}{}",
         report.status(), report.result->output.count, report.input_bytes(), report.elapsed_s,
         static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s), report.of_limit(),
-        report.reads_per_tuple(), report.writes_per_tuple(),
-        report.split_partitions() == 0 ? "" : " note=two-pass-exceeded",
+        report.reads_per_tuple(), report.writes_per_tuple(), count_files(report.result->input_by_host),
+        report.result->input_by_host.size(), report.split_partitions() == 0 ? "" : " note=two-pass-exceeded",
         report.result->exceeded_attempts == 0 ? "" : " note=one-pass-exceeded",
         report.is_cached() ? " note=cached" : "");
 }
@@ -295,6 +296,7 @@ std::string result_json(const RunReport& report) {
         {"run_id", report.result->run_id},
         {"records", report.result->output.count},
         {"input_bytes", report.input_bytes()},
+        {"input", nlohmann::json::parse(input_json(report.result->input_by_host))},
         {"checksum", to_hex(report.result->output.sum)},
         {"elapsed_s", report.elapsed_s},
         {"sort_mb_per_s", static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s)},

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <set>
 
-#include "jobs/old_data_set.hpp"
+#include "jobs/conservation.hpp"
+#include "jobs/logs.hpp"
 #include "jobs/one_pass_excess.hpp"
+#include "jobs/output_set.hpp"
+#include "jobs/part_check.hpp"
 #include "record/chunk_layout.hpp"
-#include "record/uint128_text.hpp"
+#include "runtime/packing.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
 
@@ -26,117 +27,11 @@ std::string part_name(std::uint32_t first_partition, const PartLabel& label) {
     return name;
 }
 
-/// The logs of this rank: created, preallocated, removed at the end whatever happens.
-class Logs {
-public:
-    Logs(JobContext& job, const std::string& run_id, std::uint64_t share_bytes) : job_(job) {
-        const auto paths = disk_paths(job, DiskRole::intermediate);
-        const auto mine = disks_of_rank(job.place, paths.size());
-        const std::uint64_t capacity =
-            round_up(share_bytes / mine.size() + share_bytes / mine.size() / 10 + 16 * kMiB, kDirectIoAlign);
-        for (const std::uint32_t disk : mine) {
-            const std::string path =
-                paths[disk] + "/sluice-" + run_id + "-log-r" + std::to_string(job.rank()) + "-" + std::to_string(disk);
-            files_.push_back(job.io.create(path));
-            held_.push_back(job.files.hold(path));
-            IoFile* file = files_.back().get();
-            if (job.config.io.preallocate) file->preallocate(capacity);
-            space_.push_back(
-                std::make_unique<ExtentLog>(job.executor, path, capacity, [&job, file](std::uint64_t bytes) {
-                    if (job.config.io.preallocate) file->preallocate(bytes);
-                }));
-        }
-    }
-    ~Logs() {
-        for (auto& file : files_) {
-            const std::string path = file->path();
-            file.reset();
-            try {
-                job_.files.remove_file(path);
-            } catch (const Error& error) {
-                if (job_.say) job_.say(std::string("could not remove a log: ") + error.what());
-            }
-        }
-    }
-    Logs(const Logs&) = delete;
-    std::vector<IoFile*> files() const {
-        std::vector<IoFile*> list;
-        for (const auto& file : files_) list.push_back(file.get());
-        return list;
-    }
-    std::vector<ExtentLog*> space() const {
-        std::vector<ExtentLog*> list;
-        for (const auto& log : space_) list.push_back(log.get());
-        return list;
-    }
-
-private:
-    JobContext& job_;
-    std::vector<std::unique_ptr<IoFile>> files_;
-    std::vector<std::unique_ptr<ExtentLog>> space_;
-    std::vector<std::shared_ptr<void>> held_;  // so that `clean` tells them from a dead run's
-};
-
-/// The output directories of this host's disks, first under a hidden name, then published (DESIGN.md chapter 2,
-/// Publish).
-class Output {
-public:
-    Output(JobContext& job, const std::string& run_id)
-        : job_(job), disks_(disk_paths(job, DiskRole::output)), mine_(disks_of_rank(job.place, disks_.size())) {
-        for (const std::string& disk : disks_) {
-            partial_.push_back(disk + "/.partial-" + run_id);
-            final_.push_back(disk + "/" + job.config.output.name);
-        }
-        if (makes_directories()) {
-            for (const std::string& path : partial_) job.files.make_directories(path);
-        }
-        job.communicator.barrier_or_failure();
-        for (const std::string& path : partial_) held_.push_back(job.files.hold(path));
-    }
-    std::uint32_t disks() const { return static_cast<std::uint32_t>(mine_.size()); }
-    /// Parts go round the rank's disks from the `first` on, so that disks get equal bytes.
-    void go_round_from(std::uint32_t first) { first_ = first; }
-    std::uint32_t disk_of_part(std::uint32_t local) const { return (first_ + local) % disks(); }
-    std::vector<std::string> disk_directories() const {
-        std::vector<std::string> list;
-        for (const std::uint32_t disk : mine_) list.push_back(disks_[disk]);
-        return list;
-    }
-    std::string partial_path(std::uint32_t local, const std::string& name) const {
-        return partial_[mine_[disk_of_part(local)]] + "/" + name;
-    }
-    std::string final_path(std::uint32_t local, const std::string& name) const {
-        return final_[mine_[disk_of_part(local)]] + "/" + name;
-    }
-    bool is_shared() const {
-        const auto outputs = job_.config.disks_of(DiskRole::output);
-        return std::any_of(outputs.begin(), outputs.end(),
-                           [](const DiskConfig& d) { return d.scope == DiskScope::shared; });
-    }
-    /// Renames the directories, makes the names durable, then writes the commit record, rank 0's host last.
-    void publish(const std::string& manifest) {
-        if (makes_directories()) {
-            for (std::size_t disk = 0; disk < disks_.size(); ++disk) {
-                job_.files.sync_directory(partial_[disk]);
-                job_.files.rename_no_replace(partial_[disk], final_[disk]);
-                job_.files.sync_directory(disks_[disk]);
-            }
-        }
-        job_.communicator.barrier_or_failure();
-        const std::string path = final_.front() + "/" + kManifestName;
-        if (makes_directories() && job_.rank() != 0) job_.files.write_durably(path, manifest);
-        job_.communicator.barrier_or_failure();
-        if (job_.rank() == 0) job_.files.write_durably(path, manifest);
-        job_.communicator.barrier_or_failure();
-    }
-
-private:
-    bool makes_directories() const { return is_shared() ? job_.rank() == 0 : job_.place.local_rank == 0; }
-    JobContext& job_;
-    std::vector<std::string> disks_, partial_, final_;
-    std::vector<std::uint32_t> mine_;
-    std::uint32_t first_ = 0;
-    std::vector<std::shared_ptr<void>> held_;
+/// The output set, and on which of this rank's disks each of its parts goes.
+struct Output {
+    std::unique_ptr<OutputSet> set;
+    std::uint32_t first = 0;  ///< disk of the first part; the next go round, so that disks get equal bytes
+    std::uint32_t disk_of_part(std::uint32_t part) const { return (first + part) % set->disks(); }
 };
 
 /// One pass: the chunks of the whole share, at the end of the arena, where the phases' own memory does not reach.
@@ -160,8 +55,9 @@ std::size_t extents_to_expect(const SortPlan& plan, const RankPlan& mine) {
 
 /// Readers take the rank's directories in turn, so that several input disks work at once; where there are more readers
 /// than directories, each takes an equal part of every slice of its directory.
-std::vector<std::vector<ReadRange>> ranges_by_reader(const std::vector<InputSlice>& slices, unsigned readers,
-                                                     std::uint64_t unit_bytes) {
+std::vector<std::vector<ReadRange>> ranges_by_reader(const InputSet& input, const std::vector<InputSlice>& slices,
+                                                     unsigned readers) {
+    const std::uint64_t unit_bytes = input.format.slice_unit_bytes();
     std::map<std::string, std::size_t> numbers;
     for (const InputSlice& slice : slices) numbers.emplace(directory_of(slice.path), numbers.size());
     std::vector<std::vector<ReadRange>> ranges(std::max(1u, readers));
@@ -172,74 +68,12 @@ std::vector<std::vector<ReadRange>> ranges_by_reader(const std::vector<InputSlic
         for (std::size_t part = 1; part <= here; ++part) {
             const std::uint64_t end = part == here ? slice.bytes : round_down(slice.bytes / here * part, unit_bytes);
             if (begin < end)
-                ranges[first + (part - 1) * numbers.size()].push_back({slice.path, slice.offset + begin, end - begin});
+                ranges[first + (part - 1) * numbers.size()].push_back(
+                    {slice.path, slice.offset + begin, end - begin, slice.file, &input.files[slice.file].identity});
             begin = end;
         }
     }
     return ranges;
-}
-
-/// E2 of the conservation equations: what one rank sent to another is what that one received, pair by pair.
-void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers) {
-    nlohmann::json mine = nlohmann::json::array();
-    for (const PeerCounters& peer : peers) mine.push_back({peer.sent_records, peer.received_records});
-    const auto all = job.communicator.all_gather(mine.dump());
-    if (peers.empty()) return;
-    for (std::uint32_t from = 0; from < all.size(); ++from) {
-        const auto sent = nlohmann::json::parse(all[from]);
-        for (std::uint32_t to = 0; to < all.size(); ++to) {
-            const auto received = nlohmann::json::parse(all[to]);
-            if (from != to && sent[to][0] != received[from][1]) {
-                throw CollectiveError(Errc::integrity, "rank " + std::to_string(from) + " sent " + sent[to][0].dump() +
-                                                           " records to rank " + std::to_string(to) +
-                                                           ", which received " + received[from][1].dump() +
-                                                           "; nothing was published, check the network and sort again");
-            }
-        }
-    }
-}
-
-/// The parts of all ranks in key order, as the manifest lists them. Checks order across the borders of parts.
-/// @param partition_of_part  gets each part's partition, by global number.
-std::vector<DataFile> gather_parts(JobContext& job, const PreparedSort& prepared, const Output& output,
-                                   const std::vector<SortSummary>& parts, const std::vector<PartLabel>& labels,
-                                   std::vector<std::uint32_t>& partition_of_part) {
-    nlohmann::json mine = nlohmann::json::array();
-    const std::uint32_t first = prepared.plan.ownership.first(job.rank());
-    for (std::uint32_t local = 0; local < parts.size(); ++local) {
-        const SortSummary& part = parts[local];
-        mine.push_back({{"host", output.is_shared() ? "*" : job.place.host},
-                        {"path", output.final_path(local, part_name(first, labels[local]))},
-                        {"partition", first + labels[local].partition},
-                        {"count", part.sum.count},
-                        {"sum", to_hex(part.sum.sum)},
-                        {"first", hex_of(part.first_record)},
-                        {"last", hex_of(part.last_record)}});
-    }
-    std::vector<DataFile> files;
-    const RecordFormat& format = prepared.plan.format;
-    std::string last;
-    for (const std::string& text : job.communicator.all_gather(mine.dump())) {
-        for (const auto& part : nlohmann::json::parse(text)) {
-            DataFile file{part["host"],
-                          part["path"],
-                          0,
-                          {part["count"], *parse_hex(part["sum"].get<std::string>())},
-                          static_cast<std::int64_t>(files.size())};
-            file.bytes = file.sum.count * format.record_bytes;
-            const std::string first_key = part["first"];
-            if (!first_key.empty() && !last.empty() && first_key < last) {
-                throw CollectiveError(
-                    Errc::integrity,
-                    "part '" + file.path +
-                        "' begins with a smaller key than the part before it ends with; nothing was published");
-            }
-            if (!first_key.empty()) last = part["last"];
-            partition_of_part.push_back(part["partition"]);
-            files.push_back(std::move(file));
-        }
-    }
-    return files;
 }
 
 /// What phase two is to do: the plan for the partitions as they are, or, where one does not fit, their pieces.
@@ -304,13 +138,15 @@ PhaseTwoResult sort_parts(JobContext& job, Arena& arena, const PreparedSort& pre
                           const Partitioner& partitioner, const ExtentIndex& index, LiveCounters& live) {
     const SortPlan& plan = prepared.plan;
     const std::uint32_t base = plan.ownership.first(job.rank());
-    const PhaseTwoInput input{
-        std::move(logs),
-        plan.ranks[job.rank()].one.chunk_bytes,
-        kept,
-        output.disks(),
-        [&](std::uint32_t local) { return output.disk_of_part(local); },
-        [&](std::uint32_t local) { return output.partial_path(local, part_name(base, work.parts[local])); }};
+    const PhaseTwoInput input{std::move(logs),
+                              plan.ranks[job.rank()].one.chunk_bytes,
+                              kept,
+                              output.set->disks(),
+                              [&](std::uint32_t local) { return output.disk_of_part(local); },
+                              [&](std::uint32_t local) {
+                                  return output.set->path_of(output.disk_of_part(local),
+                                                             part_name(base, work.parts[local]));
+                              }};
     const PrefixRanges* ranges = &partitioner;
     if (work.overflow) ranges = work.overflow->ranges.get();
     try {
@@ -348,20 +184,6 @@ std::unique_ptr<Partitioner> make_partitioner(JobContext& job, Arena& arena, con
     return std::move(zero.partitioner);
 }
 
-void check_conservation(const SortResult& result, const DataSet& input, bool verified) {
-    const auto differ = [&](const char* what, const RecordSum& a, const char* other, const RecordSum& b) {
-        throw CollectiveError(Errc::integrity,
-                              std::string(what) + " is " + a.text() + ", " + other + " is " + b.text() +
-                                  "; records were lost or changed, nothing was published. Check disks and "
-                                  "memory of the hosts, then sort again");
-    };
-    if (result.input.count != result.output.count || (verified && !(result.input == result.output)))
-        differ("what phase one read", result.input, "what phase two wrote", result.output);
-    const bool known = input.total.count != 0 && input.total.sum != 0;
-    if (verified && known && !(input.total == result.input))
-        differ("the input's manifest", input.total, "what phase one read", result.input);
-}
-
 /// Phase one, and what phase two needs of it.
 struct Distributed {
     std::unique_ptr<Arena> arena;
@@ -371,49 +193,49 @@ struct Distributed {
     std::unique_ptr<KeptPartitions> kept;  ///< one pass
     std::unique_ptr<Logs> logs;            ///< two passes
     std::vector<IoFile*> log_files;
+    std::vector<RecordSum> sums_by_file;
     PhaseOneResult one;
 };
 
-/// @param output  made after phase zero, once.
 Distributed distribute(JobContext& job, const PreparedSort& prepared, const SortOptions& options, bool sampled,
-                       std::unique_ptr<Output>& output, SortResult& result, LiveCounters& live) {
+                       SortResult& result, LiveCounters& live) {
     const SortPlan& plan = prepared.plan;
     const RankPlan& mine = plan.ranks[job.rank()];
     Distributed made;
     made.arena = job.make_arena(mine.mapped_bytes());
-    const auto ranges = ranges_by_reader(prepared.slices, mine.one.readers, plan.format.slice_unit_bytes());
+    const auto ranges = ranges_by_reader(prepared.input, prepared.slices, mine.one.readers);
     made.shares = sampled ? partition_shares(plan.ownership, prepared.resources)
                           : std::vector<double>(plan.ownership.partitions(), 1.0 / plan.ownership.partitions());
     made.partitioner = make_partitioner(job, *made.arena, prepared, ranges, made.shares, sampled, result, live);
     made.index = std::make_unique<ExtentIndex>(job.executor, mine.partitions);
-    if (!output) output = std::make_unique<Output>(job, prepared.run_id);
-    output->go_round_from(first_output_disks(plan.ownership, prepared.resources)[job.rank()]);
     std::vector<ExtentLog*> log_space;
     if (plan.passes == 1) {
         made.kept = keep_in_memory(job, *made.arena, plan, mine);
     } else {
         made.index->reserve(extents_to_expect(plan, mine));
         made.logs = std::make_unique<Logs>(
-            job, prepared.run_id,
+            job, prepared.run_id, "sort",
             padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
         made.log_files = made.logs->files();
         log_space = made.logs->space();
     }
     // Each attempt has a number of its own, so that late words of the one before are told apart.
     const std::uint64_t run_number = std::stoull(prepared.run_id.substr(16), nullptr, 16) + result.exceeded_attempts;
-    const PhaseOneInput input{ranges, made.log_files, log_space, run_number, options.mutant, made.kept.get()};
+    SourceSums sources(job.executor, prepared.input.files.size());
+    const PhaseOneInput input{ranges, made.log_files, log_space, run_number, options.mutant, &sources, made.kept.get()};
     made.one = run_phase_one(job, *made.arena, mine, plan, *made.partitioner, input, *made.index, live);
     if (result.first_read_ns == 0) result.first_read_ns = made.one.first_read_ns;
     check_pairs(job, made.one.peers);
+    made.sums_by_file = sources.take();
     return made;
 }
 
 /// Until phase one has ended with every rank's memory holding what it is to hold: a second attempt samples, a third
 /// takes two passes.
 Distributed distribute_until_it_fits(JobContext& job, PreparedSort& prepared, const SortOptions& options,
-                                     std::unique_ptr<Output>& output, SortResult& result, LiveCounters& live) {
+                                     SortResult& result, LiveCounters& live) {
     for (bool sampled = job.config.keys.distribution != "uniform";; sampled = true) {
-        Distributed made = distribute(job, prepared, options, sampled, output, result, live);
+        Distributed made = distribute(job, prepared, options, sampled, result, live);
         if (!made.kept) return made;
         const auto excess = one_pass_excess(job, prepared, *made.kept, memory_to_sort(*made.arena));
         if (!excess) return made;
@@ -427,6 +249,80 @@ Distributed distribute_until_it_fits(JobContext& job, PreparedSort& prepared, co
     }
 }
 
+/// What this rank wrote, as the manifest will list it.
+std::vector<PartFact> parts_written(const PreparedSort& prepared, const Output& output, std::uint32_t rank,
+                                    const std::vector<SortSummary>& parts, const std::vector<PartLabel>& labels) {
+    const std::uint32_t first = prepared.plan.ownership.first(rank);
+    std::vector<PartFact> facts;
+    for (std::uint32_t local = 0; local < parts.size(); ++local) {
+        facts.push_back({part_name(first, labels[local]), output.set->disk_number(output.disk_of_part(local)),
+                         first + labels[local].partition, parts[local].sum, parts[local].first_record,
+                         parts[local].last_record});
+    }
+    return facts;
+}
+
+void look_at_parts(JobContext& job, Arena& arena, const RecordFormat& format, const Output& output,
+                   const std::vector<PartFact>& parts) {
+    std::vector<WrittenFile> files;
+    for (std::uint32_t local = 0; local < parts.size(); ++local) {
+        const PartFact& part = parts[local];
+        files.push_back({output.set->path_of(output.disk_of_part(local), part.name),
+                         part.sum.count * format.record_bytes, part.last_key});
+    }
+    arena.reset();
+    const std::uint64_t bytes = std::min(kAmpleCheckBytes, round_down(arena.phase_bytes(), kDirectIoAlign));
+    check_written_files(job, format, files, arena.take(bytes, kDirectIoAlign, "last blocks"));
+}
+
+/// The manifest's text, on all ranks; rank 0 keeps the set and the balance that it shows.
+std::string make_manifest(JobContext& job, const PreparedSort& prepared, const Output& output,
+                          const std::vector<PartFact>& mine, const std::vector<double>& shares, SortResult& result) {
+    const std::vector<PartFact> parts = gather_parts(job, mine);
+    std::vector<OutputDisk> disks;
+    for (std::uint32_t used = 0; used < output.set->disks(); ++used)
+        disks.push_back({output.set->disk_number(used), output.set->disk_path(used)});
+    const auto disks_by_rank = job.communicator.gather(pack(disks), 0);
+    DataSet& set = result.output_set;
+    set.kind = SetKind::sorted;
+    set.run_id = prepared.run_id;
+    set.created = utc_now();
+    set.format = prepared.plan.format;
+    set.verified = result.verified;
+    set.origin = "sluice sort of " + prepared.input.origin;
+    set.total = result.output;
+    set.input_total = result.input;
+    set.disks = output.set->set_disks();
+    std::vector<std::uint32_t> partition_of_part;
+    for (const PartFact& part : parts) {
+        DataFile file{part.disk, part.name, part.sum.count * set.format.record_bytes, part.sum,
+                      static_cast<std::int64_t>(set.files.size())};
+        partition_of_part.push_back(part.partition);
+        set.files.push_back(std::move(file));
+    }
+    if (job.rank() == 0) {
+        std::vector<std::vector<OutputDisk>> disks_of_rank;
+        for (const std::string& text : disks_by_rank) disks_of_rank.push_back(unpack<std::vector<OutputDisk>>(text));
+        result.balance =
+            measure_balance(prepared.plan, prepared.resources, shares, set, partition_of_part, disks_of_rank);
+    }
+    return job.communicator.broadcast(job.rank() == 0 ? set.to_text() : "", 0);
+}
+
+Output claim_output(JobContext& job, const PreparedSort& prepared) {
+    OutputSetOptions options;
+    options.name = job.config.output.name;
+    options.run_id = prepared.run_id;
+    options.verb = "sort";
+    options.file_patterns = {"part-#", "part-#.#"};
+    if (!prepared.input.run_id.empty()) options.reads = {prepared.input.run_id};
+    Output output;
+    output.set = std::make_unique<OutputSet>(job, options);
+    output.set->claim();
+    output.first = first_output_disks(prepared.plan.ownership, prepared.resources)[job.rank()];
+    return output;
+}
+
 }  // namespace
 
 SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& options, LiveCounters& live) {
@@ -434,19 +330,19 @@ SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& 
     result.run_id = prepared.run_id;
     job.enter("prepare", prepared.run_id);
     result.verified = job.config.run.verify;
-    if (job.config.run.overwrite) remove_data_set(job, DiskRole::output, job.config.output.name);
-    job.communicator.barrier_or_failure();
+    result.input_by_host = prepared.input.hosts;
+    Output output = claim_output(job, prepared);
 
-    std::unique_ptr<Output> made_output;
-    Distributed spread = distribute_until_it_fits(job, prepared, options, made_output, result, live);
-    const Output& output = *made_output;
+    Distributed spread = distribute_until_it_fits(job, prepared, options, result, live);
     const SortPlan& plan = prepared.plan;
+    output.first = first_output_disks(plan.ownership, prepared.resources)[job.rank()];  // it may be planned anew
     Arena& arena = *spread.arena;
     const ExtentIndex& index = *spread.index;
     const PhaseOneResult& first = spread.one;
     result.one = first.report;
     result.peers = first.peers;
     result.first_arrival_input_fraction = first.first_arrival_input_fraction;
+    check_input_unchanged(job, prepared.input, prepared.slices);
     wait_until_touched(job, arena);
     result.memory_pages = arena.page_kind();
     result.padding_bytes = index.padding_bytes();
@@ -469,26 +365,17 @@ SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& 
     }
     result.input = sum_over_ranks(job.communicator, first.input_sum);
     result.output = sum_over_ranks(job.communicator, written);
-    check_conservation(result, prepared.input, result.verified);
+    check_file_sums(job, prepared.input, spread.sums_by_file);
+    check_conservation(result, prepared.input);
 
-    DataSet& set = result.output_set;
-    set.kind = "sorted";
-    set.run_id = prepared.run_id;
-    set.created = job.communicator.broadcast(utc_now(), 0);
-    set.format = plan.format;
-    set.verified = result.verified;
-    set.origin = "sluice sort of " + prepared.input.origin;
-    set.total = result.output;
-    set.input_total = result.input;
-    std::vector<std::uint32_t> partition_of_part;
-    set.files = gather_parts(job, prepared, output, second.parts, work.parts, partition_of_part);
-    std::vector<std::vector<std::string>> disks;
-    for (const std::string& text : job.communicator.all_gather(nlohmann::json(output.disk_directories()).dump()))
-        disks.push_back(nlohmann::json::parse(text).get<std::vector<std::string>>());
-    result.balance = measure_balance(plan, prepared.resources, spread.shares, set, partition_of_part, disks);
+    const auto mine = parts_written(prepared, output, job.rank(), second.parts, work.parts);
+    const std::string manifest = make_manifest(job, prepared, output, mine, spread.shares, result);
     job.enter("publish");
-    made_output->publish(set.to_text());
+    spread.kept.reset();
+    look_at_parts(job, arena, plan.format, output, mine);
+    output.set->publish(manifest);
     result.durable_ns = job.executor.now_ns();
+    say_notes(job, output.set->remove_replaced());
     return result;
 }
 

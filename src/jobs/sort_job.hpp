@@ -7,6 +7,7 @@
 #include "io/data_set.hpp"
 #include "jobs/balance.hpp"
 #include "jobs/cluster.hpp"
+#include "jobs/input_set.hpp"
 #include "jobs/job_context.hpp"
 #include "jobs/overflow.hpp"
 #include "jobs/phase_one.hpp"
@@ -16,9 +17,9 @@
 
 namespace sluice {
 
-/// Everything that is known before the first byte moves: the same on all ranks but for `input_files` and `slices`.
+/// Everything that is known before the first byte moves: the same on all ranks but for `input.files` and `slices`.
 struct PreparedSort {
-    DataSet input;                         ///< with this host's files
+    InputSet input;                        ///< with the files that this rank sees
     std::vector<InputSlice> slices;        ///< what this rank reads, in the order it reads
     std::vector<RankResources> resources;  ///< by rank
     SortPlan plan;
@@ -56,8 +57,9 @@ struct SortResult {
     std::vector<PeerCounters> peers;
     double first_arrival_input_fraction =
         -1;              ///< how much of the input was read when the first record from a peer arrived; -1: none did
-    DataSet output_set;  ///< on all ranks
-    Balance balance;     ///< over all ranks, on all ranks
+    DataSet output_set;  ///< on rank 0
+    std::vector<HostInput> input_by_host;  ///< on rank 0
+    Balance balance;                       ///< over all ranks, on rank 0
 };
 
 /// Checks everything knowable, on all ranks, and plans. Writes nothing. Throws one Error listing every problem.

@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
+#include "io/input_slices.hpp"
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
+#include "jobs/found_set.hpp"
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/packing.hpp"
 #include "runtime/units.hpp"
 #include "stages/network.hpp"
 
@@ -33,12 +35,12 @@ public:
           joiner_(format.record_bytes),
           queue_(job.io.make_queue(kDepth)) {}
 
-    SortSummary check(const DataFile& part, const Piece& piece) {
-        const auto file = job_.io.open_for_read(part.path);
+    SortSummary check(const std::string& path, const DataFile& part, const Piece& piece) {
+        const auto file = job_.io.open_for_read(path);
         if (file->size_bytes() != part.bytes) {
-            throw Error(Errc::integrity, "part '" + part.path + "' has " + std::to_string(file->size_bytes()) +
-                                             " bytes, its manifest says " + std::to_string(part.bytes) +
-                                             "; it was changed after it was sorted");
+            throw Error(Errc::input, "part '" + path + "' has " + std::to_string(file->size_bytes()) +
+                                         " bytes, its manifest says " + std::to_string(part.bytes) +
+                                         "; it was changed after it was sorted");
         }
         RecordChecker checker(format_, KeyOrder::bytes, Ties::whole_records);
         // Reads begin at the device block that the piece begins in.
@@ -68,7 +70,7 @@ public:
             checked += bytes;
         }
         if (joiner_.pending_bytes() != 0) {
-            throw Error(Errc::integrity, "part '" + part.path + "' has " + std::to_string(part.bytes) +
+            throw Error(Errc::integrity, "part '" + path + "' has " + std::to_string(part.bytes) +
                                              " bytes, no whole records of " + std::to_string(format_.record_bytes));
         }
         SortSummary summary = checker.summary();
@@ -86,51 +88,39 @@ private:
     std::vector<IoCompletion> done_;
 };
 
-nlohmann::json summary_json(const SortSummary& summary) {
-    return {{"count", summary.sum.count},
-            {"sum", to_hex(summary.sum.sum)},
-            {"unordered", to_decimal(summary.unordered)},
-            {"first_unordered", to_decimal(summary.first_unordered)},
-            {"duplicate_keys", to_decimal(summary.duplicate_keys)},
-            {"unordered_ties", to_decimal(summary.unordered_ties)},
-            {"first", hex_of(summary.first_record)},
-            {"last", hex_of(summary.last_record)}};
-}
-
-SortSummary summary_from(const nlohmann::json& json) {
+/// A run of records that a rank has checked, as it goes to all.
+struct CheckedRun {
+    std::uint64_t part = 0, offset = 0, bytes = 0;
     SortSummary summary;
-    summary.sum = {json.at("count"), *parse_hex(json.at("sum").get<std::string>())};
-    summary.count = summary.sum.count;
-    summary.unordered = *parse_decimal(json.at("unordered").get<std::string>());
-    summary.first_unordered = *parse_decimal(json.at("first_unordered").get<std::string>());
-    summary.duplicate_keys = *parse_decimal(json.at("duplicate_keys").get<std::string>());
-    summary.unordered_ties = *parse_decimal(json.at("unordered_ties").get<std::string>());
-    summary.first_record = bytes_of_hex(json.at("first"));
-    summary.last_record = bytes_of_hex(json.at("last"));
-    return summary;
-}
+    static constexpr auto fields =
+        std::tuple{&CheckedRun::part, &CheckedRun::offset, &CheckedRun::bytes, &CheckedRun::summary};
+};
 
-/// What this rank reads: the parts of its host are divided evenly over its ranks, however few there are, and those on
-/// shared disks over all ranks; then cut for the threads.
-std::vector<Piece> pieces_of_rank(const JobContext& job, const DataSet& set) {
+/// What this rank reads: the parts that its host sees are divided evenly over its ranks, however few there are, and
+/// those on shared disks over all ranks; then cut for the threads.
+std::vector<Piece> pieces_of_rank(const JobContext& job, const FoundSet& found) {
     std::vector<Piece> pieces;
-    const std::uint64_t unit = set.format.slice_unit_bytes(), step = std::max(unit, round_down(kPieceBytes, unit));
-    for (const bool shared : {false, true}) {
-        std::vector<DataFile> files;
-        std::map<std::string, std::size_t> part_of_path;
-        const std::uint32_t rank = shared ? job.rank() : job.place.local_rank,
-                            ranks = shared ? job.ranks() : job.place.local_ranks;
-        for (std::size_t part = 0; part < set.files.size(); ++part) {
-            if (set.files[part].host != (shared ? "*" : job.place.host)) continue;
-            files.push_back(set.files[part]);
-            part_of_path[set.files[part].path] = part;
+    const RecordFormat& format = found.set.format;
+    const std::uint64_t unit = format.slice_unit_bytes(), step = std::max(unit, round_down(kPieceBytes, unit));
+    for (const SeenBy seen_by : {SeenBy::one_rank, SeenBy::one_host, SeenBy::all_hosts}) {
+        const std::uint32_t rank = seen_by == SeenBy::all_hosts  ? job.rank()
+                                   : seen_by == SeenBy::one_host ? job.place.local_rank
+                                                                 : 0,
+                            ranks = seen_by == SeenBy::all_hosts  ? job.ranks()
+                                    : seen_by == SeenBy::one_host ? job.place.local_ranks
+                                                                  : 1;
+        std::vector<SizedFile> files;
+        for (std::uint32_t part = 0; part < found.set.files.size(); ++part) {
+            const DataFile& file = found.set.files[part];
+            const SetDirectory* directory = found.directory_of(file.disk);
+            if (directory == nullptr || directory->seen_by != seen_by) continue;
+            files.push_back({file.name, file.bytes, part});
             // An empty part has nothing to divide, but must be there.
-            if (set.files[part].bytes == 0 && rank == 0) pieces.push_back({part, 0, 0, {}});
+            if (file.bytes == 0 && rank == 0) pieces.push_back({part, 0, 0, {}});
         }
         for (const InputSlice& slice : slice_for_rank(files, rank, ranks, unit)) {
             for (std::uint64_t at = 0; at < slice.bytes; at += step)
-                pieces.push_back(
-                    {part_of_path.at(slice.path), slice.offset + at, std::min(step, slice.bytes - at), {}});
+                pieces.push_back({slice.file, slice.offset + at, std::min(step, slice.bytes - at), {}});
         }
     }
     return pieces;
@@ -140,50 +130,107 @@ void append(SortSummary& total, const SortSummary& next, const RecordFormat& for
     combine(total, next, border_format(format), KeyOrder::bytes, Ties::whole_records);
 }
 
+/// Each part's own sum against its manifest's: where the whole is wrong, this names the place.
+void compare_parts(const FoundSet& found, const std::vector<RecordSum>& sums) {
+    if (!found.set.verified) return;
+    for (std::size_t part = 0; part < sums.size(); ++part) {
+        const DataFile& file = found.set.files[part];
+        if (sums[part] == file.sum) continue;
+        throw CollectiveError(Errc::integrity, "part " + found.describe(file) + ": holds " + sums[part].text() +
+                                                   ", its manifest says " + file.sum.text() +
+                                                   "; it was changed after it was sorted");
+    }
+}
+
 /// The parts of all ranks as one run of records, in order.
-SortSummary summary_of_all(JobContext& job, const DataSet& set, const std::vector<Piece>& mine) {
+/// @param disorder_at  gets the part where order is wrong first
+SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::vector<Piece>& mine,
+                           std::string& disorder_at) {
     // Adjoining pieces of a part first become one, so that little is sent even of a large set.
-    std::vector<Piece> runs;
+    const DataSet& set = found.set;
+    std::vector<CheckedRun> runs;
     for (const Piece& piece : mine) {
         if (!runs.empty() && runs.back().part == piece.part && runs.back().offset + runs.back().bytes == piece.offset) {
             append(runs.back().summary, piece.summary, set.format);
             runs.back().bytes += piece.bytes;
         } else {
-            runs.push_back(piece);
+            runs.push_back({piece.part, piece.offset, piece.bytes, piece.summary});
         }
     }
-    nlohmann::json checked = nlohmann::json::array();
-    for (const Piece& run : runs) checked.push_back({run.part, run.offset, run.bytes, summary_json(run.summary)});
-    std::map<std::pair<std::size_t, std::uint64_t>, SortSummary> in_order;
+    std::map<std::pair<std::uint64_t, std::uint64_t>, SortSummary> in_order;
     std::vector<std::uint64_t> seen_bytes(set.files.size());
-    for (const std::string& text : job.communicator.all_gather(checked.dump())) {
-        for (const auto& entry : nlohmann::json::parse(text)) {
-            const auto part = entry[0].get<std::size_t>();
-            seen_bytes[part] += entry[2].get<std::uint64_t>();
-            in_order[{part, entry[1].get<std::uint64_t>()}] = summary_from(entry[3]);
+    std::vector<RecordSum> sums(set.files.size());
+    for (const std::string& text : job.communicator.all_gather(pack(runs))) {
+        for (CheckedRun& run : unpack<std::vector<CheckedRun>>(text)) {
+            seen_bytes.at(run.part) += run.bytes;
+            sums[run.part] += run.summary.sum;
+            in_order[{run.part, run.offset}] = std::move(run.summary);
         }
     }
     for (std::size_t part = 0; part < set.files.size(); ++part) {
         if (seen_bytes[part] == set.files[part].bytes) continue;
-        throw CollectiveError(Errc::input, "part '" + set.files[part].path + "' lies on host " + set.files[part].host +
-                                               ", where no rank runs; start validate on all hosts of the data set");
+        throw CollectiveError(Errc::input, "part " + found.describe(set.files[part]) + ": only " +
+                                               std::to_string(seen_bytes[part]) + " of its bytes were read");
     }
     SortSummary total;
-    for (const auto& [place, summary] : in_order) append(total, summary, set.format);
+    for (const auto& [place, summary] : in_order) {
+        append(total, summary, set.format);
+        if (disorder_at.empty() && (total.unordered != 0 || total.unordered_ties != 0))
+            disorder_at = "part " + found.describe(set.files[place.first]);
+    }
+    if (total.unordered == 0 && total.unordered_ties == 0) compare_parts(found, sums);
     return total;
+}
+
+/// Files with the name of a part that the manifest does not list: whoever reads all that is there gets more than the
+/// set.
+std::vector<std::string> stray_parts(const JobContext& job, const FoundSet& found) {
+    std::vector<std::string> stray;
+    for (const SetDirectory& directory : found.here) {
+        std::vector<std::string> listed;
+        for (const DataFile& file : found.set.files) {
+            if (file.disk == directory.disk) listed.push_back(file.name);
+        }
+        std::sort(listed.begin(), listed.end());
+        for (const std::string& name : directory.names) {
+            if (name.rfind("part-", 0) == 0 && !std::binary_search(listed.begin(), listed.end(), name))
+                stray.push_back("WARNING '" + directory.path + "/" + name + "' on host " + job.place.host +
+                                ": lies among the parts, but is none: the MANIFEST does not list it");
+        }
+    }
+    return stray;
+}
+
+/// What the parts are to add up to: by the input's manifest where there is one, else as the sort read it.
+void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, std::vector<std::string>& problems) {
+    result.expected = set.input_total;
+    result.expected_from = set.verified ? "the input as it was sorted" : "the count that was sorted, unverified";
+    result.sum_is_known = set.verified;
+    if (!job.config.input.paths.empty()) return;
+    try {
+        if (const auto input = read_manifest_here(job, DiskRole::input, job.config.input.name)) {
+            result.expected = input->total;
+            result.expected_from = "the input's manifest";
+            result.sum_is_known = true;
+        } else if (job.rank() == 0 && job.say) {
+            job.say("the input's manifest is gone: comparing with what the sort read");
+        }
+    } catch (const Error& error) {  // there, and damaged: then nothing is known to be right
+        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+    }
 }
 
 void judge(const ValidateResult& result, const DataSet& set) {
     const SortSummary& found = result.summary;
     if (found.unordered != 0) {
-        throw CollectiveError(Errc::integrity, to_decimal(found.unordered) +
+        throw CollectiveError(Errc::integrity, result.disorder_at + ": " + to_decimal(found.unordered) +
                                                    " records are out of order, the first is record " +
                                                    to_decimal(found.first_unordered) +
                                                    " of the concatenated parts; the data set is not sorted");
     }
     if (found.unordered_ties != 0) {
         throw CollectiveError(Errc::integrity,
-                              "the keys are in order, but " + to_decimal(found.unordered_ties) +
+                              result.disorder_at + ": the keys are in order, but " + to_decimal(found.unordered_ties) +
                                   " record(s) with the key of the one before are smaller than it as a whole; sluice's "
                                   "order is (key, whole record), so the parts were changed after the sort");
     }
@@ -204,32 +251,16 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     const std::uint64_t begin_ns = job.executor.now_ns();
     job.enter("validate");
     std::vector<std::string> problems;
-    DataSet set;
     ValidateResult result;
-    try {
-        set = read_manifest(job, DiskRole::output, job.config.output.name);
-        if (set.kind != "sorted")
-            problems.push_back("[2] data set '" + job.config.output.name + "' is of kind '" + set.kind +
-                               "', not sorted");
-        result.expected = set.input_total;
-        result.expected_from = set.verified ? "the input as it was sorted" : "the count that was sorted, unverified";
-        result.sum_is_known = set.verified;
-        if (job.config.input.paths.empty()) {
-            try {
-                result.expected = read_manifest(job, DiskRole::input, job.config.input.name).total;
-                result.expected_from = "the input's manifest";
-                result.sum_is_known = true;
-            } catch (const Error&) {
-                if (job.rank() == 0 && job.say)
-                    job.say("the input's manifest is gone: comparing with what the sort read");
-            }
-        }
-    } catch (const Error& error) {
-        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
-    }
+    const FoundSet found = find_set(job, DiskRole::output, job.config.output.name, SetKind::sorted, problems);
+    const DataSet& set = found.set;
+    find_expected(job, set, result, problems);
     refuse_if_any(job, problems);
+    const auto stray = stray_parts(job, found);
+    say_notes(job, stray);
+    result.stray_parts = sum_over_ranks(job.communicator, job.place.local_rank == 0 ? stray.size() : 0);
 
-    std::vector<Piece> mine = pieces_of_rank(job, set);
+    std::vector<Piece> mine = pieces_of_rank(job, found);
     const unsigned workers = std::max(1u, std::min<unsigned>(threads, static_cast<unsigned>(mine.size())));
     const std::uint64_t unit = set.format.buffer_unit_bytes();
     const std::uint64_t lane_bytes = kDepth * std::max(unit, round_down(kMiB, unit));
@@ -242,7 +273,10 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
         const auto memory = arena->take(lane_bytes, kDirectIoAlign, "validate");
         pipeline.add("validator", worker, [&, memory] {
             PartChecker checker(job, set.format, memory);
-            while (auto piece = todo.pop()) (*piece)->summary = checker.check(set.files[(*piece)->part], **piece);
+            while (auto piece = todo.pop()) {
+                const DataFile& part = set.files[(*piece)->part];
+                (*piece)->summary = checker.check(found.path_of(part), part, **piece);
+            }
         });
     }
     pipeline.guard(todo);
@@ -251,7 +285,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     NetworkLoop(job.communicator, pipeline, job.doorbell, job.backoff, job.executor.seeded() != nullptr)
         .wait_for_workers();
 
-    result.summary = summary_of_all(job, set, mine);
+    result.summary = summary_of_all(job, found, mine, result.disorder_at);
     result.parts = set.files.size();
     for (const DataFile& part : set.files) result.empty_parts += part.bytes == 0 ? 1 : 0;
     for (const Piece& piece : mine) result.checked_bytes += piece.bytes;

@@ -25,6 +25,10 @@ public:
     /// Everybody's text, by rank, on the root; empty texts elsewhere. Bounds as all_gather.
     virtual std::vector<std::string> gather(const std::string& text, std::uint32_t root = 0) = 0;
 
+    /// A text for each rank, and each rank's for this one, by rank. Collective. Cost: the texts, and eight bytes a
+    /// pair.
+    virtual std::vector<std::string> exchange(const std::vector<std::string>& to_rank) = 0;
+
     struct Failure {
         std::uint32_t rank = 0;  ///< who failed first
         int exit_code = 1;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/error.hpp"
+#include "runtime/packing.hpp"
 
 namespace sluice {
 
@@ -42,6 +43,13 @@ public:
     std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
         auto texts = all_gather(text);
         return rank_ == root ? std::move(texts) : std::vector<std::string>(texts.size());
+    }
+    std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override {
+        SLUICE_CHECK(to_rank.size() == cluster_.ranks_);
+        std::vector<std::string> from_rank;
+        for (const std::string& text : all_gather(pack(to_rank)))
+            from_rank.push_back(unpack<std::vector<std::string>>(text)[rank_]);
+        return from_rank;
     }
     void announce_failure(const Failure& failure) override {
         {

@@ -25,7 +25,7 @@ std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint6
 
 namespace {
 
-constexpr int kFailureTag = 7;
+constexpr int kFailureTag = 7, kExchangeTag = 9;  // 8: heartbeats
 
 struct FailureMessage {
     std::uint32_t rank = 0;
@@ -99,6 +99,27 @@ public:
         wait(request);
         return by_rank.cut(all);
     }
+    std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override {
+        SLUICE_CHECK(to_rank.size() == size_);
+        std::vector<std::uint64_t> out_bytes(size_), in_bytes(size_);
+        std::transform(to_rank.begin(), to_rank.end(), out_bytes.begin(), [](const auto& text) { return text.size(); });
+        MPI_Request request;
+        check_mpi(MPI_Ialltoall(out_bytes.data(), 1, MPI_UINT64_T, in_bytes.data(), 1, MPI_UINT64_T, comm_, &request),
+                  "MPI_Ialltoall");
+        wait(request);
+        std::vector<std::string> from_rank(size_);
+        for (std::uint32_t rank = 0; rank < size_; ++rank) from_rank[rank].resize(in_bytes[rank]);
+        // One neighbour after the other, in pieces that MPI's int can count: nobody gets from all at once.
+        for (std::uint32_t shift = 0; shift < size_; ++shift) {
+            const std::uint32_t to = (rank_ + shift) % size_, from = (rank_ + size_ - shift) % size_;
+            if (shift == 0) {
+                from_rank[rank_] = to_rank[rank_];
+            } else {
+                swap_texts(to_rank[to], to, from_rank[from], from);
+            }
+        }
+        return from_rank;
+    }
     void announce_failure(const Failure& failure) override {
         FailureMessage message;
         message.rank = failure.rank;
@@ -165,6 +186,27 @@ private:
         SLUICE_CHECK(by_rank.total <= kMaxMessageBytes);
         std::exclusive_scan(by_rank.bytes.begin(), by_rank.bytes.end(), by_rank.offsets.begin(), 0);
         return by_rank;
+    }
+    /// Sizes are known on both sides.
+    void swap_texts(const std::string& out, std::uint32_t to, std::string& in, std::uint32_t from) {
+        const auto piece = [](std::size_t size, std::size_t at) {
+            return static_cast<int>(std::min<std::size_t>(size - at, kMaxMessageBytes));
+        };
+        for (std::size_t at = 0; at < std::max(out.size(), in.size()); at += kMaxMessageBytes) {
+            MPI_Request received = MPI_REQUEST_NULL, sent = MPI_REQUEST_NULL;
+            if (at < in.size()) {
+                check_mpi(MPI_Irecv(in.data() + at, piece(in.size(), at), MPI_BYTE, static_cast<int>(from),
+                                    kExchangeTag, comm_, &received),
+                          "MPI_Irecv");
+            }
+            if (at < out.size()) {
+                check_mpi(MPI_Isend(out.data() + at, piece(out.size(), at), MPI_BYTE, static_cast<int>(to),
+                                    kExchangeTag, comm_, &sent),
+                          "MPI_Isend");
+            }
+            wait(received);
+            wait(sent);
+        }
     }
     void wait(MPI_Request& request) {
         Patience patience;

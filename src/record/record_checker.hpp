@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "record/record_format.hpp"
@@ -22,6 +23,14 @@ struct SortSummary {
     std::vector<std::byte> first_record, last_record;  ///< empty without records
 
     bool empty() const noexcept { return count == 0; }
+    static constexpr auto fields = std::tuple{&SortSummary::sum,
+                                              &SortSummary::count,
+                                              &SortSummary::unordered,
+                                              &SortSummary::first_unordered,
+                                              &SortSummary::duplicate_keys,
+                                              &SortSummary::unordered_ties,
+                                              &SortSummary::first_record,
+                                              &SortSummary::last_record};
 };
 
 /// How keys are compared.

@@ -36,12 +36,14 @@ public:
         : memory_(std::move(other.memory_)),
           capacity_(std::exchange(other.capacity_, 0)),
           begin_(std::exchange(other.begin_, 0)),
-          filled_(std::exchange(other.filled_, 0)) {}
+          filled_(std::exchange(other.filled_, 0)),
+          source_(other.source_) {}
     Buffer& operator=(Buffer&& other) noexcept {
         memory_ = std::move(other.memory_);
         capacity_ = std::exchange(other.capacity_, 0);
         begin_ = std::exchange(other.begin_, 0);
         filled_ = std::exchange(other.filled_, 0);
+        source_ = other.source_;
         return *this;
     }
 
@@ -66,10 +68,14 @@ public:
         begin_ = begin;
         filled_ = bytes;
     }
+    /// Which file the data came from, as whoever filled it counts them.
+    void set_source(std::uint32_t file) noexcept { source_ = file; }
+    std::uint32_t source() const noexcept { return source_; }
 
 private:
     std::unique_ptr<std::byte[], GiveBack> memory_;
     std::size_t capacity_ = 0, begin_ = 0, filled_ = 0;
+    std::uint32_t source_ = 0;
 };
 
 /// `count` buffers of `buffer_bytes` each, carved from memory the caller owns and keeps mapped while the pool lives.

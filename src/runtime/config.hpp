@@ -60,8 +60,21 @@ struct StagesConfig {
 struct PlacementConfig {
     std::string policy = "auto", cores;
 };
+/// What becomes of a data set that has the name of the new one.
+enum class Overwrite : std::uint8_t {
+    no,     ///< it stays, and the run is refused
+    yes,    ///< it stays until the new one is durable, then goes
+    first,  ///< it goes before the new one is begun: for disks that cannot hold both
+};
+/// How a live run is told from a dead one.
+enum class Locks : std::uint8_t {
+    flock,   ///< by a lock on its owner record
+    record,  ///< by a counter in it that moves, where the file system has no locks
+};
 struct RunConfig {
-    bool verify = true, overwrite = false, allow_duplicate_input = false;
+    bool verify = true, allow_duplicate_input = false;
+    Overwrite overwrite = Overwrite::no;
+    Locks locks = Locks::flock;
     std::string limit = "none", progress = "auto";
     std::uint64_t seed = 42;
     std::uint64_t watchdog_ns = 60'000'000'000;

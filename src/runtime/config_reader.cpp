@@ -127,7 +127,7 @@ void ConfigReader::read_value(const std::string& key, const toml::node& node, Va
         fits = type == "number";
     } else if (const auto* b = node.as_boolean()) {
         text = b->get() ? "true" : "false";
-        fits = type == "boolean";
+        fits = type == "boolean" || ("|" + type + "|").find("|" + text + "|") != std::string::npos;
     }
     if (fits) {
         set(key, text, place(node), values);

@@ -50,6 +50,12 @@ public:
     using Error::Error;
 };
 
+/// The same, before anything was written: the run leaves no trace but its words.
+class RefusedError : public CollectiveError {
+public:
+    using CollectiveError::CollectiveError;
+};
+
 /// Throws Error(internal) naming the expression and the place.
 [[noreturn]] void check_failed(const char* expression, const char* file, int line);
 

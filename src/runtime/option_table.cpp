@@ -108,6 +108,32 @@ Option choice_option(std::string key, std::vector<std::string> words, std::strin
     return option;
 }
 
+/// A choice whose words stand for the values of an enum.
+template <typename Enum, typename Get>
+Option enum_option(std::string key, std::vector<std::pair<std::string, Enum>> words, std::string help, Get get) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : words) names.push_back(name);
+    std::string joined;
+    for (const std::string& name : names) joined += (joined.empty() ? "" : "|") + name;
+    Option option{std::move(key), joined, "", "", std::move(help), {}, {}};
+    option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
+        for (const auto& [name, value] : words) {
+            if (name != text) continue;
+            get(config) = value;
+            return std::nullopt;
+        }
+        const auto near = nearest(text, names);
+        return "\"" + std::string(text) + "\" is none of " + joined + (near ? "; did you mean \"" + *near + "\"?" : "");
+    };
+    option.print = [=](const Config& config) {
+        for (const auto& [name, value] : words) {
+            if (get(const_cast<Config&>(config)) == value) return name;
+        }
+        return std::string();
+    };
+    return option;
+}
+
 bool is_plain_name(std::string_view text) {
     return !text.empty() && text.size() <= 100 && text != "." && text != ".." &&
            text.find('/') == std::string_view::npos &&
@@ -262,9 +288,16 @@ void add_network_and_workers(std::vector<Option>& t) {
 void add_run(std::vector<Option>& t) {
     t.push_back(boolean_option("run.verify", "check sums and order while sorting; without it the result is UNCHECKED",
                                SLUICE_FIELD(run.verify)));
-    t.push_back(boolean_option("run.overwrite",
-                               "remove an earlier data set before this one is begun, only what its MANIFEST lists",
-                               SLUICE_FIELD(run.overwrite)));
+    t.push_back(enum_option<Overwrite>(
+        "run.overwrite", {{"false", Overwrite::no}, {"true", Overwrite::yes}, {"first", Overwrite::first}},
+        "what becomes of an earlier data set of that name: false refuses the run, true keeps it until the new one is "
+        "durable (space for both), first removes it before the new one is begun; only what its MANIFEST lists",
+        SLUICE_FIELD(run.overwrite)));
+    t.push_back(enum_option<Locks>("run.locks", {{"flock", Locks::flock}, {"record", Locks::record}},
+                                   "how live runs are told from dead ones: by locks on their owner records, or, on "
+                                   "file systems without locks, by a "
+                                   "counter in them that moves; the same for all runs that meet there",
+                                   SLUICE_FIELD(run.locks)));
     t.push_back(boolean_option("run.allow_duplicate_input", "accept the same input file twice",
                                SLUICE_FIELD(run.allow_duplicate_input)));
     t.push_back(

@@ -15,6 +15,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::chrono::milliseconds kBeat{1000};
+
 std::string rank_text(std::uint32_t rank) {
     char text[16];
     std::snprintf(text, sizeof text, "r%05u", rank);
@@ -170,7 +172,13 @@ void RunStatus::run() {
     std::unique_lock lock(mutex_);
     while (!stop_ || done_ < wanted_) {
         if (done_ == wanted_) {
-            changed_.wait(lock);
+            if (!has_beats_) {
+                changed_.wait(lock);
+            } else if (changed_.wait_for(lock, kBeat) == std::cv_status::timeout) {
+                lock.unlock();
+                beat();
+                lock.lock();
+            }
             continue;
         }
         const std::uint64_t version = wanted_;
@@ -186,6 +194,30 @@ void RunStatus::run() {
         lock.lock();
         done_ = version;
         written_.notify_all();
+    }
+}
+
+std::shared_ptr<void> RunStatus::keep_beating(std::function<void()> beat) {
+    const std::lock_guard lock(beats_mutex_);
+    const auto place = beats_.insert(beats_.end(), std::move(beat));
+    {
+        const std::lock_guard state(mutex_);
+        has_beats_ = true;
+    }
+    changed_.notify_all();
+    return {nullptr, [this, place](std::nullptr_t) {
+                const std::lock_guard inner(beats_mutex_);
+                beats_.erase(place);
+            }};
+}
+
+void RunStatus::beat() {
+    const std::lock_guard lock(beats_mutex_);
+    for (const auto& each : beats_) {
+        try {
+            each();
+        } catch (const std::exception&) {  // whoever looks finds that it stands still
+        }
     }
 }
 

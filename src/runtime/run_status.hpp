@@ -3,6 +3,9 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -38,11 +41,15 @@ public:
     std::string done_text() const;
     /// Another rank, of this host or on a shared file system, has left its error.json: ours would be an echo.
     bool another_failed() const;
+    /// Calls `beat` about every second on the status thread until the handle is let go, which waits for a call under
+    /// way; what it throws is lost. Nothing is called before open().
+    std::shared_ptr<void> keep_beating(std::function<void()> beat);
     /// Of the status file's directory; "" before open().
     std::string directory() const;
 
 private:
     void run();
+    void beat();
     void write(const std::string& status, const std::string& error) const;
     std::string status_text(const std::string& state) const;
 
@@ -51,7 +58,9 @@ private:
     Identity identity_;
     std::string directory_, copy_directory_, state_ = "running", step_ = "start", run_id_, since_, error_;
     std::uint64_t wanted_ = 0, done_ = 0;
-    bool open_ = false, removing_ = false, stop_ = false;
+    bool open_ = false, removing_ = false, stop_ = false, has_beats_ = false;
+    std::mutex beats_mutex_;  // held while beats are called
+    std::list<std::function<void()>> beats_;
     std::thread thread_;
 };
 

@@ -38,7 +38,10 @@ void NodeDistributor::run() {
     while (auto buffer = ports_.input.pop()) {
         this_worker().input_bytes.add(buffer->size());
         this_worker().units.add(1);
+        const RecordSum before = input_sum_;
         distribute(buffer->data());
+        if (ports_.sources != nullptr)
+            ports_.sources->add(buffer->source(), {input_sum_.count - before.count, input_sum_.sum - before.sum});
     }
     open_.drain([this](std::uint32_t slot, Buffer partial) {
         if (slot < local_partitions_) {

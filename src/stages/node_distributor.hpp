@@ -12,6 +12,7 @@
 #include "runtime/work_queue.hpp"
 #include "stages/coalescer.hpp"
 #include "stages/open_buffers.hpp"
+#include "stages/source_sums.hpp"
 
 namespace sluice {
 
@@ -35,9 +36,10 @@ public:
         Coalescer& chains;
         BufferPool* send_buffers = nullptr;  ///< nullptr with one rank: the network stages do not exist
         WorkQueue<OutgoingBuffer>* output = nullptr;
-        Transport* lender = nullptr;   ///< asked for a buffer before send_buffers is; may be nullptr
-        bool stream_messages = false;  ///< as into lent ones: for the limit of a shuffle that has those
-        Doorbell* network = nullptr;   ///< rung after each buffer handed to the sender
+        Transport* lender = nullptr;    ///< asked for a buffer before send_buffers is; may be nullptr
+        bool stream_messages = false;   ///< as into lent ones: for the limit of a shuffle that has those
+        Doorbell* network = nullptr;    ///< rung after each buffer handed to the sender
+        SourceSums* sources = nullptr;  ///< gets the sum of each input buffer, by Buffer::source; may be nullptr
     };
     NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
                     std::uint32_t rank, bool verify);

@@ -8,6 +8,16 @@
 
 namespace sluice {
 
+std::unique_ptr<IoFile> open_range(IoBackend& backend, const ReadRange& range) {
+    auto file = backend.open_for_read(range.path);
+    if (range.expected != nullptr && !file->identity().same_content(*range.expected)) {
+        throw Error(Errc::input, "input '" + range.path +
+                                     "': is not as it was when it was listed (another file, size or time of "
+                                     "modification); nothing was published, sort again when nobody writes to it");
+    }
+    return file;
+}
+
 Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth, BufferPool& pool,
                WorkQueue<Buffer>& output, std::uint32_t record_bytes)
     : backend_(backend),
@@ -49,7 +59,7 @@ bool Reader::submit_next() {
     }
     if (!files_[range_]) {
         const bool same = range_ > 0 && files_[range_ - 1] && ranges_[range_ - 1].path == range.path;
-        files_[range_] = same ? files_[range_ - 1] : backend_.open_for_read(range.path);
+        files_[range_] = same ? files_[range_ - 1] : open_range(backend_, range);
     }
     const std::uint64_t from = range.offset + position_, head_bytes = from % kDirectIoAlign;
     const std::uint64_t bytes =
@@ -77,6 +87,7 @@ void Reader::collect() {
                             " bytes early; it changed while it was read, sort again when nobody writes to it");
         }
         slot.buffer.set_window(slot.head_bytes, slot.expected_bytes);
+        slot.buffer.set_source(ranges_[slot.range].file);
         this_worker().output_bytes.add(slot.expected_bytes);
         this_worker().input_bytes.add(slot.expected_bytes);
         this_worker().units.add(1);

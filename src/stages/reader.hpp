@@ -16,7 +16,12 @@ namespace sluice {
 struct ReadRange {
     std::string path;
     std::uint64_t offset = 0, bytes = 0;
+    std::uint32_t file = 0;                  ///< its number, which goes with what is read of it (Buffer::source)
+    const FileIdentity* expected = nullptr;  ///< what it must be when it is opened; outlives the reader
 };
+
+/// Opens the range's file. Throws Error(input) where it is not the one that was expected.
+std::unique_ptr<IoFile> open_range(IoBackend& backend, const ReadRange& range);
 
 /// One worker per instance. Output: buffers of whole records, in no particular order; each read is one buffer.
 /// Keeps `depth` reads in flight while buffers are free. Throws Error(input) when a file ends before its range does.

@@ -92,7 +92,7 @@ void SampleReader::submit(const SampleSpan& span) {
     auto& file = files_[span.range];
     if (!file) {
         const bool same = files_[last_range_] && ranges_[last_range_].path == ranges_[span.range].path;
-        file = same ? files_[last_range_] : backend_.open_for_read(ranges_[span.range].path);
+        file = same ? files_[last_range_] : open_range(backend_, ranges_[span.range]);
     }
     last_range_ = span.range;
     const std::size_t slot = free_slots_.back();

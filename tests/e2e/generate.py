@@ -12,8 +12,8 @@ def generated(w, ranks, records, words):
     """The concatenated bytes and the manifest; the data set is removed again."""
     h.must(h.sluice(["gen", *w.options, "--records", records, *words], ranks=ranks), f"gen {words}")
     manifest = json.loads((w.data / "input" / "MANIFEST.json").read_text())["manifest"]
-    data = b"".join(open(file["path"], "rb").read() for file in manifest["files"])
-    h.must(h.sluice(["clean", *w.options]), "clean")
+    data = b"".join((w.data / "input" / file["name"]).read_bytes() for file in manifest["files"])
+    h.must(h.sluice(["clean", *w.options, "--input", "--yes"]), "clean")
     return data, manifest
 
 

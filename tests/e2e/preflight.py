@@ -121,7 +121,7 @@ def directories_that_cannot_be_written_are_refused():
         (w.data / "input" / "MANIFEST.json").chmod(0o600)
         own = w.path / "own"
         own.mkdir()
-        own.chmod(0o777)
+        own.chmod(0o1777)
         data = next((w.data / "input").glob("data-*"))
         data.chmod(0o600)
         words = ["--set", f"disks.path={own}", "--set", f"results.dir={own}/results", "--set", f"input.paths={data}", *SMALL]
@@ -151,7 +151,7 @@ def small_file_systems_are_refused_by_space_or_by_what_they_cannot_do():
             h.run(["umount", disk])
 
 
-def overwriting_counts_the_space_it_frees():
+def overwriting_counts_both_sets_unless_the_old_one_goes_first():
     if not ROOT or h.run(["sh", "-c", "command -v mkfs.ext4"])[0] != 0:
         print("skipped: needs root and mkfs.ext4")
         return
@@ -167,11 +167,12 @@ def overwriting_counts_the_space_it_frees():
             return
         try:
             config = config_file(w, "c.toml", [(w.data, "input"), (w.data, "intermediate"), (disk, "output")])
-            overwrite = [config, "--set", "run.overwrite=true"]
+            overwrite = [config, "--set", "run.overwrite=first"]
             h.must(h.sluice(["sort", config], ranks=2), "first sort")
             refused(w, 2, ["is there already"], [config], ranks=2)
             free = shutil.disk_usage(disk).free
             h.check(free < 38_000_000, f"{free} bytes free: the second sort would fit without removing anything")
+            refused(w, 3, ["needed for logs and output", 'run.overwrite = "first"'], [config, "--set", "run.overwrite=true"], ranks=2)
             h.must(h.sluice(["sort", *overwrite], ranks=2), "sort over the first output")
             with open(disk / "filler", "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - (4 << 20))
@@ -286,6 +287,6 @@ def all_empty_input_sorts_to_an_empty_output():
 
 h.main([all_problems_of_all_ranks_come_in_one_message, paths_that_overlap_are_refused, input_that_is_no_file_is_refused, limits_of_the_machine_are_named_with_numbers,
         directories_that_cannot_be_written_are_refused, small_file_systems_are_refused_by_space_or_by_what_they_cannot_do,
-        overwriting_counts_the_space_it_frees, memory_is_no_disk_unless_it_is_said, sections_of_hosts_that_are_not_there_are_reported,
+        overwriting_counts_both_sets_unless_the_old_one_goes_first, memory_is_no_disk_unless_it_is_said, sections_of_hosts_that_are_not_there_are_reported,
         unwritable_results_are_found_before_and_not_after_the_sort, ranks_that_differ_are_refused_with_a_table,
         config_check_prints_the_plan_and_a_smallest_budget_that_is_one, all_empty_input_sorts_to_an_empty_output])

@@ -71,8 +71,8 @@ TEST(MeasureBalance, DiskThatGotNothingIsThereWithItsTarget) {
     plan.format.record_bytes = 100;
     DataSet output;
     output.total.count = 60;
-    output.files = {{"here", "/a/sorted/part-000000", 3000, {}, 0}, {"here", "/b/sorted/part-000001", 3000, {}, 1}};
-    const std::vector<std::string> disks = {"/a", "/b", "/c"};
+    output.files = {{0, "part-000000", 3000, {}, 0}, {1, "part-000001", 3000, {}, 1}};
+    const std::vector<OutputDisk> disks = {{0, "/a"}, {1, "/b"}, {2, "/c"}};
     const Balance balance = measure_balance(plan, ranks, {0.5, 0.5}, output, {0, 1}, {disks, disks});
     ASSERT_EQ(balance.output_disks.size(), 3u);
     EXPECT_DOUBLE_EQ(balance.output_disks[0].target_bytes, 2000);

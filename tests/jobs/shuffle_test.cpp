@@ -1,5 +1,6 @@
 // The shuffle alone, many ranks in one process, one seed at a time.
 #include "jobs/shuffle_job.hpp"
+#include "runtime/fake_processes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -53,18 +54,20 @@ ShuffleOutcome simulate(const ShuffleShape& shape) {
             const auto io = make_memory_backend(executor, disk, shape.seed);
             const auto files = make_memory_file_system(disk);
             const Config config = config_of(shape);
-            JobContext job{executor,
-                           communicator,
-                           cluster.doorbell(rank),
-                           *io,
-                           *files,
-                           config,
-                           find_place(communicator, "host" + std::to_string(rank)),
-                           {},
-                           {},
-                           {},
-                           IdleBackoff(IdleBackoff::Mode::adaptive),
-                           {}};
+            FakeProcesses processes("host" + std::to_string(rank), rank + 1);
+            JobContext job{.executor = executor,
+                           .communicator = communicator,
+                           .doorbell = cluster.doorbell(rank),
+                           .io = *io,
+                           .files = *files,
+                           .processes = processes,
+                           .config = config,
+                           .place = find_place(communicator, "host" + std::to_string(rank)),
+                           .make_transport = {},
+                           .make_arena = {},
+                           .bind = {},
+                           .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                           .say = {}};
             job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow*) {
                 return make_p2p_transport(cluster.wire(rank), pool, run_id);
             };

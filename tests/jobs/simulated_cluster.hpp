@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "io/memory_backend.hpp"
+#include "io/owner_record.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/sort_job.hpp"
 #include "net/alltoallv_transport.hpp"
@@ -20,10 +21,13 @@
 #include "net/rma_transport.hpp"
 #include "net/transport_kind.hpp"
 #include "record/key_distribution.hpp"
+#include "runtime/fake_processes.hpp"
 #include "runtime/rng.hpp"
 #include "runtime/seeded_executor.hpp"
 
 namespace sluice::testing {
+
+inline const std::string kInputRun = "00112233445566778899aabbccddeeff";
 
 /// How the keys are spread. The payloads are random but where records are said to be copies.
 enum class Keys { uniform, all_equal, one_hot_key, few_records, sorted, hot_range, zipf };
@@ -207,7 +211,7 @@ private:
         const std::size_t host_count = hosts_.size();
         for (auto& host : hosts_) host = std::make_unique<MemoryDisk>(executor_);
         DataSet set;
-        set.kind = "input";
+        set.run_id = kInputRun;
         set.format = format_of(shape_);
         const std::vector<std::byte> all = make_records();  // the same for any number of hosts
         for (std::size_t h = 0; h < host_count; ++h) {
@@ -216,15 +220,25 @@ private:
                 all.begin() + static_cast<std::ptrdiff_t>(shape_.records * h / host_count * shape_.record_bytes);
             std::vector<std::byte> mine(first, first + static_cast<std::ptrdiff_t>(count * shape_.record_bytes));
             const RecordSum sum = sum_records(mine, shape_.record_bytes);
-            set.files.push_back({"host" + std::to_string(h), "/disk/input/data", mine.size(), sum, -1});
+            set.disks.push_back({"host" + std::to_string(h), ""});
+            set.files.push_back({static_cast<std::uint32_t>(h), "data", mine.size(), sum, -1});
             set.total += sum;
             auto content = std::make_shared<MemoryDisk::Content>();
             content->bytes = std::move(mine);
             hosts_[h]->files["/disk/input/data"] = std::move(content);
             hosts_[h]->directories["/disk"] = true;
         }
-        for (auto& host : hosts_)
-            make_memory_file_system(*host)->write_durably("/disk/input/MANIFEST.json", set.to_text());
+        set.input_total = set.total;
+        OwnerRecord record;
+        record.run_id = kInputRun;
+        record.disks = static_cast<std::uint32_t>(host_count);
+        record.state = OwnerState::published;
+        for (auto& host : hosts_) {
+            const auto files = make_memory_file_system(*host);
+            files->write_durably("/disk/input/MANIFEST.json", set.to_text());
+            files->write_durably("/disk/input/OWNER.json", to_block(record));
+            ++record.disk;
+        }
         for (auto& host : hosts_) {
             std::uint64_t used_bytes = 0;
             for (const auto& [path, content] : host->files) used_bytes += content->bytes.size();
@@ -284,18 +298,20 @@ private:
                                         [this](const std::string&) { outcome_.fault_fired = true; });
             const auto files = make_memory_file_system(disk);
             const Config config = make_config();
-            JobContext job{executor_,
-                           communicator,
-                           cluster_.doorbell(rank),
-                           *io,
-                           *files,
-                           config,
-                           find_place(communicator, host_of(rank)),
-                           {},
-                           {},
-                           {},
-                           IdleBackoff(IdleBackoff::Mode::adaptive),
-                           {}};
+            FakeProcesses processes(host_of(rank), rank + 1);
+            JobContext job{.executor = executor_,
+                           .communicator = communicator,
+                           .doorbell = cluster_.doorbell(rank),
+                           .io = *io,
+                           .files = *files,
+                           .processes = processes,
+                           .config = config,
+                           .place = find_place(communicator, host_of(rank)),
+                           .make_transport = {},
+                           .make_arena = {},
+                           .bind = {},
+                           .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                           .say = {}};
             if (shape_.transport == "rma")
                 job.make_window = [&](std::uint64_t bytes) {
                     return cluster_.make_window(rank, bytes, shape_.shared_windows);
@@ -361,7 +377,8 @@ private:
 
     void collect(const DataSet& set) {
         for (const DataFile& file : set.files) {
-            const auto& content = hosts_[std::stoul(file.host.substr(4))]->files.at(file.path)->bytes;
+            const std::string& host = set.disks[file.disk].host;
+            const auto& content = hosts_[std::stoul(host.substr(4))]->files.at("/disk/sorted/" + file.name)->bytes;
             outcome_.output.insert(outcome_.output.end(), content.begin(), content.end());
         }
     }

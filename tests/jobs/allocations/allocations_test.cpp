@@ -16,6 +16,7 @@
 #include "jobs/sort_job.hpp"
 #include "net/in_process.hpp"
 #include "net/p2p_transport.hpp"
+#include "runtime/fake_processes.hpp"
 #include "runtime/rng.hpp"
 
 namespace {
@@ -159,18 +160,20 @@ private:
         const auto io = make_libaio_backend(DirectIo::attempt);
         const auto files = make_real_file_system();
         const Config config = make_config();
-        JobContext job{executor,
-                       cluster.communicator(rank),
-                       cluster.doorbell(rank),
-                       *io,
-                       *files,
-                       config,
-                       find_place(cluster.communicator(rank), "here"),
-                       {},
-                       {},
-                       count_for,
-                       IdleBackoff(IdleBackoff::Mode::adaptive),
-                       {}};
+        testing::FakeProcesses processes("here", rank + 1);
+        JobContext job{.executor = executor,
+                       .communicator = cluster.communicator(rank),
+                       .doorbell = cluster.doorbell(rank),
+                       .io = *io,
+                       .files = *files,
+                       .processes = processes,
+                       .config = config,
+                       .place = find_place(cluster.communicator(rank), "here"),
+                       .make_transport = {},
+                       .make_arena = {},
+                       .bind = count_for,
+                       .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                       .say = {}};
         job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow*) {
             return make_p2p_transport(cluster.wire(rank), pool, run_id);
         };

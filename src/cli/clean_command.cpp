@@ -1,0 +1,76 @@
+#include "cli/clean_command.hpp"
+
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include "jobs/clean_job.hpp"
+#include "jobs/cluster.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+void print(const std::string& text) {
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+}
+
+/// On a terminal a person decides; elsewhere only --yes does.
+bool may_remove(const CommandLine& line, const std::vector<std::string>& lines) {
+    std::string text = line.dry_run ? "would be removed:\n" : "to be removed:\n";
+    for (const std::string& each : lines) text += "  " + each + "\n";
+    print(text);
+    if (line.dry_run || line.yes) return true;
+    if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) return false;
+    print("remove all this? [y/N] ");
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+void report(Application& app, const Leftovers& left, bool also_when_nothing) {
+    say_notes(app.job(), left.removal.kept);
+    if (app.rank() != 0) return;
+    for (const std::string& run : left.runs) print("removed what dead " + run + " left\n");
+    if (left.restored > 0)
+        print(fmt::format("{} older data set director{} got back the name(s) that dead runs had taken\n", left.restored,
+                          left.restored == 1 ? "y" : "ies"));
+    if (left.removal.files > 0 || also_when_nothing)
+        print(fmt::format("removed {} file(s), {}\n", left.removal.files,
+                          human_bytes(static_cast<double>(left.removal.bytes))));
+}
+
+}  // namespace
+
+int clean_command(Application& app) {
+    const CommandLine& line = app.line();
+    JobContext& job = app.job();
+    if (!line.run_id.empty()) {
+        report(app, remove_leftovers(job, leftovers_of(line.run_id, line.force)), false);
+        return 0;
+    }
+    CleanOptions options;
+    options.with_input = line.with_input;
+    options.dry_run = line.dry_run;
+    options.force = line.force;
+    options.confirm = [&line](const std::vector<std::string>& lines) { return may_remove(line, lines); };
+    const CleanResult result = run_clean(job, options);
+    if (!result.found) {
+        if (app.rank() == 0) print("nothing to remove\n");
+        return 0;
+    }
+    if (line.dry_run) return 0;
+    if (!result.confirmed) {
+        throw CollectiveError(Errc::config,
+                              "clean: nothing was removed; say --yes to remove what is listed, --dry-run to "
+                              "only list it");
+    }
+    report(app, result.left, true);
+    return 0;
+}
+
+}  // namespace sluice

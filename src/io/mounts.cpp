@@ -1,0 +1,66 @@
+#include "io/mounts.hpp"
+
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+/// statfs(2)'s numbers of file systems that several hosts can mount. FUSE may be anything, so it counts as one.
+constexpr std::array<std::uint64_t, 17> kNetworkTypes{
+    0x6969,      // NFS
+    0x517B,      // SMB
+    0xFF534D42,  // CIFS
+    0xFE534D42,  // SMB2
+    0x5346414F,  // AFS
+    0x73757245,  // Coda
+    0x00C36400,  // Ceph
+    0x0BD00BD0,  // Lustre
+    0x47504653,  // GPFS
+    0x65735546,  // FUSE
+    0x01021997,  // 9P
+    0x7461636F,  // OCFS2
+    0x01161970,  // GFS2
+    0x19830326,  // BeeGFS
+    0xAAD7AAEA,  // PanFS
+    0x20030528,  // OrangeFS
+    0x18031977,  // WekaFS
+};
+
+}  // namespace
+
+MountInfo parse_mountinfo(const std::string& text, std::uint64_t device) {
+    const std::string wanted = std::to_string(major(device)) + ":" + std::to_string(minor(device));
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        // id parent major:minor root mount-point options [optional fields] - type source super-options
+        std::istringstream words(line);
+        const std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};
+        if (fields.size() < 3 || fields[2] != wanted) continue;
+        const auto dash = std::find(fields.begin(), fields.end(), "-");
+        if (fields.end() - dash < 3) continue;
+        return {dash[1], dash[2], false};
+    }
+    return {};
+}
+
+MountInfo read_mount(const std::string& path, std::uint64_t device) {
+    std::ifstream file("/proc/self/mountinfo");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    MountInfo found = parse_mountinfo(text, device);
+    struct statfs where {};
+    if (::statfs(path.c_str(), &where) == 0) {
+        const auto type = static_cast<std::uint64_t>(where.f_type) & 0xFFFFFFFF;
+        found.is_network = std::find(kNetworkTypes.begin(), kNetworkTypes.end(), type) != kNetworkTypes.end();
+    }
+    return found;
+}
+
+}  // namespace sluice

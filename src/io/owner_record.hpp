@@ -1,0 +1,90 @@
+#pragma once
+/// The record in every directory that a run makes: whose it is, what may lie in it, how far it came (DESIGN.md chapter
+/// 12).
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/directory.hpp"
+#include "runtime/process_table.hpp"
+
+namespace sluice {
+
+inline constexpr const char* kOwnerName = "OWNER.json";
+
+/// What a name tells of a directory that a run made on a disk. RUN is a run id.
+enum class RunDirectoryKind {
+    partial,   ///< ".partial-RUN": a data set in the making; while sets change places, for a moment, the old one
+    replaced,  ///< ".replaced-RUN": the set that RUN's took the place of, until RUN's is durable
+    removed,   ///< ".removed-RUN": being removed
+    scratch,   ///< "sluice-RUN-logs", "sluice-RUN-copy-r0-log": logs, and the files of a bare copy
+};
+struct RunDirectoryName {
+    RunDirectoryKind kind;
+    std::string run_id;
+};
+/// nullopt for any other name.
+std::optional<RunDirectoryName> parse_run_directory(const std::string& name);
+/// @param what  of scratch: "logs", or "copy-r0-log" or "-out" of rank 0
+std::string run_directory_name(RunDirectoryKind kind, const std::string& run_id, const std::string& what = "logs");
+bool is_run_id(const std::string& text);  ///< 32 hex digits, lower case
+
+enum class OwnerState {
+    claiming,    ///< made; whether its run may have the name that it wants is not settled
+    writing,     ///< the run fills it
+    publishing,  ///< complete and durable; it gets its final name, in whatever steps the file system has
+    published,   ///< only for people: what says so is the MANIFEST
+    removing,    ///< its files are being removed, the MANIFEST first
+};
+const char* to_string(OwnerState state);
+
+struct OwnerRecord {
+    std::string run_id, verb;
+    std::string target;  ///< name that the data set is to get or has; "" for scratch
+    ProcessIdentity process;
+    std::uint32_t disk = 0, disks = 1;  ///< this is disk `disk` of the `disks` that the data set spans
+    std::string manifest_host;          ///< where disk 0 is, for messages
+    std::vector<std::string> patterns;  ///< names the run may give to files in it: '#' is one or more digits
+    std::vector<std::string> reads;     ///< run ids of the data sets that this run reads
+    std::uint64_t beat_ms = 0;          ///< the counter moves at least so often; 0: locks tell, it stands still
+    OwnerState state = OwnerState::writing;
+    std::uint64_t counter = 0;
+
+    bool matches(const std::string& file_name) const;  ///< one of `patterns`, or a name of the record's own
+};
+
+/// One block of 4096 bytes, a JSON document. State and counter lie at fixed places in its last 512 bytes, one sector,
+/// so that they can be written in place.
+inline constexpr std::size_t kOwnerBytes = 4096;
+std::string to_block(const OwnerRecord& record);
+/// nullopt when it is torn, damaged or something else.
+std::optional<OwnerRecord> parse_owner(const std::string& block);
+
+inline constexpr std::uint64_t kOwnerBeatMs = 1000;
+
+/// Bytes that say another state, or another count, and where in the block they go.
+struct OwnerPatch {
+    std::uint64_t offset;
+    std::string bytes;
+};
+OwnerPatch owner_state_patch(OwnerState state);
+OwnerPatch owner_counter_patch(std::uint64_t counter);
+
+/// Of a directory; nullopt where there is none, or it is torn.
+std::optional<OwnerRecord> read_owner(Directory& directory);
+
+struct Life {
+    bool dead = false;
+    std::string why;  ///< for people: "pid 17 of this host is gone", "host h2 cannot be asked from here"
+};
+/// Dead is who lost the lock and cannot hold it again: a process of this boot and pid namespace that is gone, or one of
+/// this machine before it was started anew. Anybody else may live where we cannot see him.
+/// @param lock_taken  the record's lock could be had just now
+Life judge_life(const OwnerRecord& record, bool lock_taken, const ProcessTable& here);
+
+/// "run 1234... (sluice sort, pid 17 on host h1)".
+std::string describe_owner(const OwnerRecord& record);
+
+}  // namespace sluice

@@ -1,0 +1,355 @@
+#include "io/posix_directory.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "runtime/error.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr int kLockTries = 10;
+
+class Descriptor {
+public:
+    explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
+    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    int get() const noexcept { return fd_; }
+
+private:
+    int fd_;
+};
+
+/// openat2 keeps what is opened beneath the directory and off every link. Kernels before 5.6 have no such call, and
+/// some containers forbid it: asked once, so that a later failure is never taken for its absence.
+bool has_openat2() {
+    static const bool has = [] {
+        open_how how{};
+        how.flags = O_PATH | O_CLOEXEC | O_DIRECTORY;
+        how.resolve = RESOLVE_NO_MAGICLINKS;
+        const Descriptor root(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how)));
+        return static_cast<bool>(root);
+    }();
+    return has;
+}
+
+/// A bare name has one component, so O_NOFOLLOW says as much as openat2 where that is missing.
+int open_beneath(int directory, const char* name, int flags, mode_t mode) {
+    if (!has_openat2()) return ::openat(directory, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    open_how how{};
+    how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags | O_NOFOLLOW | O_CLOEXEC));
+    how.mode = (flags & O_CREAT) != 0 ? mode : 0;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    int fd = -1;
+    // EAGAIN: a rename elsewhere crossed the walk; it asks to be called again.
+    for (int tries = 0; tries < 100; ++tries) {
+        fd = static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how));
+        if (fd >= 0 || errno != EAGAIN) break;
+    }
+    return fd;
+}
+
+EntryInfo entry_of(const struct stat& s) {
+    EntryInfo entry;
+    entry.kind = S_ISREG(s.st_mode)   ? EntryInfo::Kind::file
+                 : S_ISDIR(s.st_mode) ? EntryInfo::Kind::directory
+                 : S_ISLNK(s.st_mode) ? EntryInfo::Kind::link
+                                      : EntryInfo::Kind::other;
+    entry.size_bytes = static_cast<std::uint64_t>(s.st_size);
+    entry.device = s.st_dev;
+    entry.inode = s.st_ino;
+    entry.owner = s.st_uid;
+    entry.mode = s.st_mode & 07777;
+    return entry;
+}
+
+Errc code_of(int error) {
+    return error == EACCES || error == EPERM || error == EROFS || error == ENAMETOOLONG || error == EMFILE ||
+                   error == ENFILE || error == EINVAL || error == EOPNOTSUPP
+               ? Errc::environment
+               : Errc::device;
+}
+
+void write_all(int fd, std::string_view text, const std::string& path) {
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t put = ::write(fd, text.data() + done, text.size() - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) throw Error::from_errno(errno, "write", path);
+        done += static_cast<std::size_t>(put);
+    }
+}
+
+class PosixFileLock final : public FileLock {
+public:
+    PosixFileLock(Descriptor file, std::string path, bool writable)
+        : file_(std::move(file)), path_(std::move(path)), writable_(writable) {}
+    std::string read(std::size_t most_bytes) override {
+        std::string text(most_bytes, '\0');
+        std::size_t done = 0;
+        while (done < most_bytes) {
+            const ssize_t got = ::pread(file_.get(), text.data() + done, most_bytes - done, static_cast<off_t>(done));
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) throw Error::from_errno(errno, "read", path_);
+            if (got == 0) break;
+            done += static_cast<std::size_t>(got);
+        }
+        text.resize(done);
+        return text;
+    }
+    void write_at(std::uint64_t offset, std::string_view bytes) override {
+        if (!writable_) throw Error(Errc::environment, "write '" + path_ + "': this user may only read it");
+        for (std::size_t done = 0; done < bytes.size();) {
+            const ssize_t put =
+                ::pwrite(file_.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+            if (put < 0 && errno == EINTR) continue;
+            if (put < 0) throw Error::from_errno(errno, "write", path_);
+            done += static_cast<std::size_t>(put);
+        }
+        if (::fdatasync(file_.get()) != 0) throw Error::from_errno(errno, "fdatasync", path_);
+    }
+    EntryInfo info() override {
+        struct stat s {};
+        if (::fstat(file_.get(), &s) != 0) throw Error::from_errno(errno, "fstat", path_);
+        return entry_of(s);
+    }
+
+private:
+    Descriptor file_;
+    std::string path_;
+    bool writable_;
+};
+
+class PosixDirectory final : public Directory {
+public:
+    PosixDirectory(Descriptor directory, std::string path) : directory_(std::move(directory)), path_(std::move(path)) {}
+
+    const std::string& path() const noexcept override { return path_; }
+    EntryInfo info() override {
+        struct stat s {};
+        if (::fstat(directory_.get(), &s) != 0) throw Error::from_errno(errno, "fstat", path_);
+        return entry_of(s);
+    }
+    std::optional<EntryInfo> look(const std::string& name) override {
+        struct stat s {};
+        if (::fstatat(directory_.get(), checked(name), &s, AT_SYMLINK_NOFOLLOW) == 0) return entry_of(s);
+        if (errno == ENOENT) return std::nullopt;
+        throw failed("stat", name);
+    }
+    std::vector<std::string> names() override {
+        const int fd = ::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) throw Error::from_errno(errno, "open", path_, code_of(errno));
+        const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(fd), &::closedir);
+        if (!listing) {
+            const int error = errno;
+            ::close(fd);
+            throw Error::from_errno(error, "list", path_, Errc::environment);
+        }
+        std::vector<std::string> found;
+        errno = 0;
+        while (const dirent* entry = ::readdir(listing.get())) {
+            const std::string name = entry->d_name;
+            if (name != "." && name != "..") found.push_back(name);
+            errno = 0;
+        }
+        if (errno != 0) throw Error::from_errno(errno, "list", path_);
+        std::sort(found.begin(), found.end());
+        return found;
+    }
+    std::uint32_t owner_of_new_files() override {
+        if (!owner_) owner_ = ask_owner();
+        return *owner_;
+    }
+    std::unique_ptr<Directory> open(const std::string& name) override {
+        Descriptor child(open_beneath(directory_.get(), checked(name), O_RDONLY | O_DIRECTORY, 0));
+        if (child) return std::make_unique<PosixDirectory>(std::move(child), path_ + "/" + name);
+        if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV) return nullptr;
+        throw failed("open", name);
+    }
+    bool make(const std::string& name) override {
+        if (::mkdirat(directory_.get(), checked(name), 0700) != 0) {
+            if (errno == EEXIST) return false;
+            throw failed("mkdir", name);
+        }
+        // A umask that takes from the owner as well would leave a directory that we cannot use.
+        const Descriptor made(open_beneath(directory_.get(), name.c_str(), O_RDONLY | O_DIRECTORY, 0));
+        struct stat s {};
+        if (made && ::fstat(made.get(), &s) == 0 && (s.st_mode & 0777) != 0700) ::fchmod(made.get(), 0700);
+        return true;
+    }
+    void remove_file(const std::string& name) override {
+        if (::unlinkat(directory_.get(), checked(name), 0) != 0 && errno != ENOENT) throw failed("unlink", name);
+    }
+    void remove_directory(const std::string& name) override {
+        if (::unlinkat(directory_.get(), checked(name), AT_REMOVEDIR) != 0) throw failed("rmdir", name);
+    }
+    Renamed rename_no_replace(const std::string& from, const std::string& to) override {
+        return rename_with(from, to, RENAME_NOREPLACE);
+    }
+    Renamed exchange(const std::string& one, const std::string& other) override {
+        return rename_with(one, other, RENAME_EXCHANGE);
+    }
+    void rename_over(const std::string& from, const std::string& to) override {
+        if (::renameat(directory_.get(), checked(from), directory_.get(), checked(to)) != 0)
+            throw failed("rename", from + "' to '" + to);
+    }
+    void sync() override {
+        if (::fsync(directory_.get()) != 0) throw Error::from_errno(errno, "fsync", path_, code_of(errno));
+    }
+    void write_durably(const std::string& name, std::string_view text) override {
+        const std::string temporary = temporary_of(name);
+        const Descriptor file = write_temporary(temporary, text);
+        rename_temporary(temporary, name);
+    }
+    LockAttempt write_locked(const std::string& name, std::string_view text) override {
+        const std::string temporary = temporary_of(name);
+        Descriptor file = write_temporary(temporary, text);
+        LockAttempt attempt = lock_file(std::move(file), name, LockMode::shared, true);
+        rename_temporary(temporary, name);
+        return attempt;
+    }
+    std::string read_text(const std::string& name, std::uint64_t most_bytes) override {
+        const Descriptor file(open_beneath(directory_.get(), checked(name), O_RDONLY | O_NONBLOCK, 0));
+        if (!file) throw Error::from_errno(errno, "open", path_ + "/" + name, Errc::input);
+        struct stat s {};
+        if (::fstat(file.get(), &s) != 0) throw Error::from_errno(errno, "fstat", path_ + "/" + name);
+        if (!S_ISREG(s.st_mode)) throw Error(Errc::input, "read '" + path_ + "/" + name + "': is no regular file");
+        std::string text;
+        for (char block[16384];;) {
+            const ssize_t got = ::read(file.get(), block, sizeof block);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0)
+                throw Error::from_errno(errno, "read", path_ + "/" + name, errno == EIO ? Errc::device : Errc::input);
+            if (got == 0) return text;
+            text.append(block, static_cast<std::size_t>(got));
+            if (text.size() > most_bytes) {
+                throw Error(Errc::input, "read '" + path_ + "/" + name + "': is larger than the " +
+                                             std::to_string(most_bytes) + " bytes that such a file can have");
+            }
+        }
+    }
+    LockAttempt lock(const std::string& name, LockMode mode) override {
+        for (int tries = 0;; ++tries) {
+            bool writable = true;
+            int fd = open_beneath(directory_.get(), checked(name), O_RDWR | O_NONBLOCK, 0);
+            if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
+                writable = false;
+                fd = open_beneath(directory_.get(), name.c_str(), O_RDONLY | O_NONBLOCK, 0);
+            }
+            Descriptor file(fd);
+            if (!file) {
+                if (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO || errno == ENOTDIR)
+                    return {LockAttempt::Outcome::absent, nullptr, ""};
+                return {LockAttempt::Outcome::no_locks, nullptr, Error::from_errno(errno, "open", name).what()};
+            }
+            struct stat s {};
+            if (::fstat(file.get(), &s) != 0) throw failed("fstat", name);
+            if (!S_ISREG(s.st_mode)) return {LockAttempt::Outcome::absent, nullptr, ""};
+            LockAttempt attempt = lock_file(std::move(file), name, mode, writable);
+            if (attempt.outcome != LockAttempt::Outcome::taken) return attempt;
+            // Between open and lock it may have been replaced or removed: then ours is a lock on nothing.
+            const auto now = look(name);
+            if (now && now->same_file(attempt.lock->info())) return attempt;
+            if (tries == kLockTries) return {LockAttempt::Outcome::held, nullptr, ""};
+        }
+    }
+
+private:
+    Error failed(const char* call, const std::string& name) const {
+        const int error = errno;
+        return Error::from_errno(error, call, path_ + "/" + name, code_of(error));
+    }
+    static const char* checked(const std::string& name) {
+        SLUICE_CHECK(!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+                     name.find('\0') == std::string::npos);
+        return name.c_str();
+    }
+    static std::string temporary_of(const std::string& name) {
+        // Our process number makes the name ours: a file under it is left from a process that is gone.
+        return name + ".tmp-" + std::to_string(::getpid());
+    }
+    Descriptor write_temporary(const std::string& temporary, std::string_view text) {
+        ::unlinkat(directory_.get(), checked(temporary), 0);
+        Descriptor file(open_beneath(directory_.get(), temporary.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
+        if (!file) throw failed("create", temporary);
+        try {
+            if (::fchmod(file.get(), 0600) != 0) throw failed("fchmod", temporary);
+            write_all(file.get(), text, path_ + "/" + temporary);
+            if (::fsync(file.get()) != 0) throw failed("fsync", temporary);
+        } catch (...) {
+            ::unlinkat(directory_.get(), temporary.c_str(), 0);
+            throw;
+        }
+        return file;
+    }
+    void rename_temporary(const std::string& temporary, const std::string& name) {
+        if (::renameat(directory_.get(), temporary.c_str(), directory_.get(), checked(name)) != 0) {
+            const Error error = failed("rename", temporary);
+            ::unlinkat(directory_.get(), temporary.c_str(), 0);
+            throw error;
+        }
+        sync();
+    }
+    LockAttempt lock_file(Descriptor file, const std::string& name, LockMode mode, bool writable) const {
+        const int how = (mode == LockMode::shared ? LOCK_SH : LOCK_EX) | LOCK_NB;
+        int error = 0;
+        do {
+            error = ::flock(file.get(), how) == 0 ? 0 : errno;
+        } while (error == EINTR);
+        auto lock = std::make_unique<PosixFileLock>(std::move(file), path_ + "/" + name, writable);
+        if (error == 0) return {LockAttempt::Outcome::taken, std::move(lock), ""};
+        if (error == EWOULDBLOCK) return {LockAttempt::Outcome::held, nullptr, ""};
+        return {LockAttempt::Outcome::no_locks, std::move(lock), Error::from_errno(error, "flock", name).what()};
+    }
+    Renamed rename_with(const std::string& from, const std::string& to, unsigned flags) {
+        if (::renameat2(directory_.get(), checked(from), directory_.get(), checked(to), flags) == 0)
+            return Renamed::done;
+        if (errno == EEXIST || errno == ENOTEMPTY) return Renamed::exists;
+        if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) return Renamed::unsupported;
+        throw failed("rename", from + "' to '" + to);
+    }
+
+    std::uint32_t ask_owner() {
+        // Nameless where that can be, so that nothing stays when we are killed here.
+        Descriptor file(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+        const std::string name = ".sluice-probe-" + std::to_string(::getpid());
+        const bool named = !file;
+        if (named) file = Descriptor(open_beneath(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
+        if (!file) throw failed("create", name);
+        struct stat s {};
+        const bool known = ::fstat(file.get(), &s) == 0;
+        if (named) ::unlinkat(directory_.get(), name.c_str(), 0);
+        if (!known) throw failed("fstat", name);
+        return s.st_uid;
+    }
+
+    Descriptor directory_;
+    std::string path_;
+    std::optional<std::uint32_t> owner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Directory> open_posix_directory(const std::string& path) {
+    Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) throw Error::from_errno(errno, "open", path, Errc::environment);
+    return std::make_unique<PosixDirectory>(std::move(directory), path);
+}
+
+}  // namespace sluice

@@ -1,0 +1,30 @@
+#pragma once
+/// `sluice clean`: removes data sets of ours and what dead runs left, and nothing else.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "jobs/leftovers.hpp"
+
+namespace sluice {
+
+struct CleanOptions {
+    bool with_input = false;  ///< else only the output
+    bool dry_run = false;
+    bool force = false;  ///< see LeftoversWanted
+    /// Asked on rank 0 once it is known what would go: may it?
+    std::function<bool(const std::vector<std::string>& lines)> confirm;
+};
+
+struct CleanResult {
+    bool found = false;      ///< there was something to remove
+    bool confirmed = false;  ///< and it was removed
+    Leftovers left;          ///< what went, data sets included
+};
+
+/// Lists the configured data sets and what dead runs left, asks, and removes them: of each set the MANIFEST of its
+/// first disk before anything else on any host. Collective. Throws CollectiveError(busy) naming who uses a set.
+CleanResult run_clean(JobContext& job, const CleanOptions& options);
+
+}  // namespace sluice

@@ -1,0 +1,283 @@
+#include "jobs/found_set.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "io/owner_record.hpp"
+#include "jobs/cluster.hpp"
+#include "jobs/run_traces.hpp"
+#include "record/crc32c.hpp"
+#include "runtime/packing.hpp"
+
+namespace sluice {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+/// What a rank tells the others of the set's manifest that it found.
+struct ManifestFact {
+    std::string run_id;
+    std::uint32_t crc = 0;
+    bool found = false;
+    std::uint32_t disks = 0;
+    static constexpr auto fields =
+        std::tuple{&ManifestFact::run_id, &ManifestFact::crc, &ManifestFact::found, &ManifestFact::disks};
+};
+
+/// That a disk of the set is here; told to the rank that keeps the account of it.
+struct DiskFact {
+    std::uint32_t disk = 0;
+    bool is_shared = false;
+    std::string host, path;
+    static constexpr auto fields = std::tuple{&DiskFact::disk, &DiskFact::is_shared, &DiskFact::host, &DiskFact::path};
+};
+
+/// One rank's look at the directories that bear the set's name.
+class Finder {
+public:
+    Finder(JobContext& job, DiskRole role, const std::string& name, SetKind kind, Problems& problems)
+        : job_(job), role_(role), name_(name), kind_(kind), problems_(problems) {}
+
+    FoundSet find() {
+        open_directories();
+        read_manifest();
+        if (found_manifest_ && set_.set.is_legacy()) {
+            for (Candidate& candidate : candidates_) take_legacy(candidate);
+        } else if (found_manifest_) {
+            for (Candidate& candidate : candidates_) take(candidate);
+        }
+        compare_manifests();
+        account_for_disks();
+        return std::move(set_);
+    }
+
+private:
+    struct Candidate {
+        RoleDisk disk;
+        std::shared_ptr<Directory> parent;
+        std::unique_ptr<Directory> directory;
+    };
+
+    std::string here(const std::string& path) const { return "'" + path + "' on host " + job_.place.host; }
+
+    void open_directories() {
+        for (const RoleDisk& disk : role_disks(job_, role_).disks) {
+            looked_ += (looked_.empty() ? "" : ", ") + disk.path + "/" + name_;
+            std::shared_ptr<Directory> parent = open_disk(job_, disk.path);
+            auto directory = parent ? parent->open(name_) : nullptr;
+            if (directory) candidates_.push_back({disk, std::move(parent), std::move(directory)});
+        }
+    }
+
+    void read_manifest() {
+        for (const Candidate& candidate : candidates_) {
+            if (!candidate.directory->look(kManifestName)) continue;
+            const std::string path = candidate.directory->path() + "/" + kManifestName;
+            try {
+                const std::string text = candidate.directory->read_text(kManifestName, kMostManifestBytes);
+                set_.set = DataSet::from_text(text, path);
+                crc_ = crc32c(std::as_bytes(std::span(text)));
+                found_manifest_ = true;
+            } catch (const Error& error) {
+                problems_.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+                failed_ = true;
+            }
+            break;
+        }
+        if (!found_manifest_ && !failed_) {
+            problems_.push_back(half_set_text());
+        } else if (found_manifest_ && set_.set.kind != kind_) {
+            problems_.push_back("[6] data set '" + name_ + "' on host " + job_.place.host + ": is of kind '" +
+                                to_string(set_.set.kind) + "', not '" + to_string(kind_) +
+                                "'; name its files in input.paths, or choose another input.name or output.name");
+        }
+    }
+
+    std::string half_set_text() const {
+        for (const Candidate& candidate : candidates_) {
+            const auto record = read_owner(*candidate.directory);
+            if (!record) continue;
+            if (record->state != OwnerState::published && record->disk == 0) {
+                return "[4] data set " + here(candidate.directory->path()) + ": is not complete, " +
+                       describe_owner(*record) +
+                       " has not published it; wait for it, or remove what it left: sluice "
+                       "clean --run " +
+                       record->run_id;
+            }
+            return "[4] data set " + here(candidate.directory->path()) + ": is disk " + std::to_string(record->disk) +
+                   " of " + std::to_string(record->disks) + " of run " + record->run_id +
+                   ", whose MANIFEST is on host " + record->manifest_host + "; run on that host too";
+        }
+        return "[4] no data set '" + name_ + "' on host " + job_.place.host + ": looked for " + looked_ +
+               "; make one with `sluice gen`, or name files in input.paths";
+    }
+
+    /// By its record: a directory is the disk that this says, if it is of the manifest's run.
+    void take(Candidate& candidate) {
+        const std::string& path = candidate.directory->path();
+        const auto record = read_owner(*candidate.directory);
+        if (!record || record->run_id != set_.set.run_id || record->disk >= set_.set.disks.size()) {
+            problems_.push_back("[4] data set " + here(path) + ": " +
+                                (record ? "belongs to run " + record->run_id + ", the MANIFEST to run "
+                                        : std::string("has no owner record of run ")) +
+                                set_.set.run_id + "; put the right directory there, or remove this one");
+            return;
+        }
+        LockAttempt attempt = candidate.directory->lock(kOwnerName, LockMode::shared);
+        if (attempt.outcome == LockAttempt::Outcome::held) {
+            problems_.push_back("[10] data set " + here(path) + ": is being replaced or removed by " +
+                                who_replaces(candidate) + "; wait for it");
+            return;
+        }
+        if (attempt.outcome == LockAttempt::Outcome::no_locks && job_.config.run.locks == Locks::flock) {
+            problems_.push_back("[3] data set " + here(path) + ": cannot be locked against removal (" + attempt.why +
+                                "); use a file system with locks, or run.locks = \"record\"");
+            return;
+        }
+        set_.here.push_back({record->disk, path, candidate.disk.seen_by, candidate.directory->names(),
+                             std::shared_ptr<FileLock>(std::move(attempt.lock))});
+    }
+
+    /// A run that has, or is to have, a set of this name, as far as its records here tell.
+    std::string who_replaces(const Candidate& candidate) const {
+        for (const std::string& each : candidate.parent->names()) {
+            if (!parse_run_directory(each)) continue;
+            const auto directory = candidate.parent->open(each);
+            const auto record = directory ? read_owner(*directory) : std::nullopt;
+            if (record && record->target == name_ && record->run_id != set_.set.run_id) return describe_owner(*record);
+        }
+        return "another run (`sluice clean`, or one that overwrites)";
+    }
+
+    /// Sets of old had no records: their directories are where the manifest's paths lead.
+    void take_legacy(Candidate& candidate) {
+        const std::string& path = candidate.directory->path();
+        for (std::uint32_t disk = 0; disk < set_.set.disks.size(); ++disk) {
+            const SetDisk& each = set_.set.disks[disk];
+            if (each.directory == path && (each.host == job_.place.host || each.host == "*"))
+                set_.here.push_back({disk, path, candidate.disk.seen_by, candidate.directory->names(), nullptr});
+        }
+        for (const SetDisk& each : set_.set.disks) {
+            const bool is_a_disk = std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& known) {
+                return known.directory->path() == each.directory;
+            });
+            if (each.host != job_.place.host || is_a_disk) continue;
+            problems_.push_back("[6] manifest '" + path + "/" + kManifestName + "': names files in '" + each.directory +
+                                "', which is none of the directories of this data set; is it a copy of an older "
+                                "version's? make the data set again");
+            return;
+        }
+    }
+
+    void compare_manifests() {
+        const ManifestFact mine{set_.set.run_id, crc_, found_manifest_,
+                                static_cast<std::uint32_t>(set_.set.disks.size())};
+        const auto all = job_.communicator.all_gather(pack(mine));
+        std::optional<ManifestFact> first;
+        std::uint32_t first_rank = 0;
+        for (std::uint32_t rank = 0; rank < all.size(); ++rank) {
+            const auto fact = unpack<ManifestFact>(all[rank]);
+            if (!fact.found) continue;
+            if (!first) {
+                first = fact;
+                first_rank = rank;
+            } else if (fact.run_id != first->run_id || fact.crc != first->crc) {
+                if (job_.rank() == rank)
+                    problems_.push_back("[4] data set '" + name_ + "': host " + job_.place.host + " has run " +
+                                        fact.run_id + "'s, rank " + std::to_string(first_rank) + "'s host run " +
+                                        first->run_id + "'s; choose one of them for all hosts");
+                same_everywhere_ = false;
+            }
+        }
+        disks_ = first ? first->disks : 0;
+    }
+
+    /// Each disk's account is kept by one rank: who has it, and whether anybody has.
+    void account_for_disks() {
+        std::vector<std::vector<DiskFact>> to_rank(job_.ranks());
+        for (const SetDirectory& directory : set_.here) {
+            const bool speaks = directory.seen_by == SeenBy::one_rank || job_.place.local_rank == 0;
+            if (!speaks) continue;
+            to_rank[directory.disk % job_.ranks()].push_back(
+                {directory.disk, directory.seen_by == SeenBy::all_hosts, job_.place.host, directory.path});
+        }
+        std::vector<std::string> texts;
+        for (const auto& list : to_rank) texts.push_back(pack(list));
+        std::map<std::uint32_t, std::vector<DiskFact>> found;
+        for (const std::string& text : job_.communicator.exchange(texts)) {
+            for (const DiskFact& fact : unpack<std::vector<DiskFact>>(text)) found[fact.disk].push_back(fact);
+        }
+        if (!same_everywhere_ || failed_) return;
+        for (std::uint32_t disk = job_.rank(); disk < disks_ && found_manifest_; disk += job_.ranks()) {
+            const auto& facts = found[disk];
+            if (facts.empty()) {
+                say_missing(disk);
+            } else if (facts.size() > 1 && !facts.front().is_shared) {
+                say_twice(facts[0], facts[1]);
+            }
+        }
+    }
+    void say_missing(std::uint32_t disk) {
+        if (!problems_.empty()) return;  // the reason has been said
+        const std::string& host = set_.set.disks[disk].host;
+        problems_.push_back(
+            "[4] data set '" + name_ + "' of run " + set_.set.run_id + ": disk " + std::to_string(disk) + " of " +
+            std::to_string(disks_) + ", which was on " + (host == "*" ? "a shared file system" : "host " + host) +
+            ", is on none of the hosts here (" + job_.place.host + (job_.place.hosts > 1 ? " and others" : "") +
+            "); run on all hosts of the data set, with the same disks");
+    }
+    void say_twice(const DiskFact& one, const DiskFact& other) {
+        problems_.push_back("[2] data set '" + name_ + "': disk " + std::to_string(one.disk) + " is in '" + one.path +
+                            "' on host " + one.host + " and in '" + other.path + "' on host " + other.host +
+                            "; a file system that all hosts see needs scope = \"shared\" on its disk, and a copy of a "
+                            "disk has no place beside it");
+    }
+
+    JobContext& job_;
+    DiskRole role_;
+    const std::string& name_;
+    SetKind kind_;
+    Problems& problems_;
+    std::string looked_;
+    std::vector<Candidate> candidates_;
+    FoundSet set_;
+    std::uint32_t crc_ = 0, disks_ = 0;
+    bool found_manifest_ = false, failed_ = false, same_everywhere_ = true;
+};
+
+}  // namespace
+
+const SetDirectory* FoundSet::directory_of(std::uint32_t disk) const {
+    const auto found =
+        std::find_if(here.begin(), here.end(), [&](const SetDirectory& each) { return each.disk == disk; });
+    return found == here.end() ? nullptr : &*found;
+}
+
+std::string FoundSet::path_of(const DataFile& file) const {
+    const SetDirectory* directory = directory_of(file.disk);
+    SLUICE_CHECK(directory != nullptr);
+    return directory->path + "/" + file.name;
+}
+
+std::string FoundSet::describe(const DataFile& file) const {
+    if (directory_of(file.disk) != nullptr) return "'" + path_of(file) + "'";
+    return "'" + file.name + "' of host " + set.disks[file.disk].host;
+}
+
+FoundSet find_set(JobContext& job, DiskRole role, const std::string& name, SetKind kind, Problems& problems) {
+    return Finder(job, role, name, kind, problems).find();
+}
+
+std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const std::string& name) {
+    for (const RoleDisk& disk : role_disks(job, role).disks) {
+        const auto parent = open_disk(job, disk.path);
+        const auto directory = parent ? parent->open(name) : nullptr;
+        if (directory && directory->look(kManifestName))
+            return DataSet::from_text(directory->read_text(kManifestName, kMostManifestBytes),
+                                      directory->path() + "/" + kManifestName);
+    }
+    return std::nullopt;
+}
+
+}  // namespace sluice

@@ -1,0 +1,189 @@
+#include "jobs/input_proof.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "jobs/cluster.hpp"
+#include "jobs/preflight_paths.hpp"
+#include "runtime/packing.hpp"
+#include "runtime/rng.hpp"
+
+namespace sluice {
+namespace {
+
+using Problems = std::vector<std::string>;
+using Key = std::array<std::uint64_t, 2>;
+
+/// 128 bits of a text: two chains that differ in their seed. To tell texts apart, not against forgery.
+Key key_of(const std::string& text) {
+    Key key{0x5151, 0xa7a7};
+    for (std::size_t at = 0; at < text.size(); at += sizeof(std::uint64_t)) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data() + at, std::min(sizeof word, text.size() - at));
+        for (std::uint64_t& half : key) half = Rng(half ^ (word + text.size())).next();
+    }
+    return key;
+}
+
+/// Sends each record to the rank that its key chooses; gets what has come here, grouped by key.
+template <typename Record>
+std::map<Key, std::vector<Record>> meet(JobContext& job, const std::vector<Record>& records) {
+    std::vector<std::vector<Record>> to_rank(job.ranks());
+    for (const Record& record : records) to_rank[record.key[0] % job.ranks()].push_back(record);
+    std::vector<std::string> texts;
+    for (const auto& list : to_rank) texts.push_back(pack(list));
+    std::map<Key, std::vector<Record>> met;
+    for (const std::string& text : job.communicator.exchange(texts)) {
+        for (Record& record : unpack<std::vector<Record>>(text)) met[record.key].push_back(std::move(record));
+    }
+    return met;
+}
+
+/// What a rank sees under a path that the config names.
+struct Sight {
+    Key key{};
+    std::uint32_t rank = 0;
+    std::uint64_t device = 0, inode = 0;
+    std::string host, path, boot;
+    static constexpr auto fields =
+        std::tuple{&Sight::key, &Sight::rank, &Sight::device, &Sight::inode, &Sight::host, &Sight::path, &Sight::boot};
+};
+
+/// The folder that a pattern's matches all lie below.
+std::string folder_of(const std::string& pattern) {
+    const std::size_t wild = std::min(pattern.find_first_of("*?[\\"), pattern.size());
+    const std::size_t slash = pattern.rfind('/', wild);
+    return slash == 0 || slash == std::string::npos ? "/" : pattern.substr(0, slash);
+}
+
+std::vector<std::string> named_paths(const JobContext& job) {
+    std::set<std::string> paths;
+    for (const DiskConfig& disk : job.config.disks) {
+        if (disk.path.find("{rank}") == std::string::npos)
+            paths.insert(expand_path(disk.path, job.place.host, job.rank()));
+    }
+    for (const std::string& pattern : job.config.input.paths) {
+        if (pattern.find("{rank}") == std::string::npos)
+            paths.insert(folder_of(expand_path(pattern, job.place.host, job.rank())));
+    }
+    return {paths.begin(), paths.end()};
+}
+
+/// A file as its identity goes to the rank that compares.
+struct Claim {
+    Key key{};
+    std::uint32_t host_index = 0;
+    SeenBy seen_by = SeenBy::one_host;
+    std::string host, path;
+    static constexpr auto fields =
+        std::tuple{&Claim::key, &Claim::host_index, &Claim::seen_by, &Claim::host, &Claim::path};
+};
+
+std::string where(const Claim& claim) { return "'" + claim.path + "' on host " + claim.host; }
+
+/// Several hosts, or one more than once, have this file in their lists.
+std::string judge(const JobContext& job, const std::vector<Claim>& claims) {
+    const Claim& first = claims.front();
+    const bool all_shared = std::all_of(claims.begin(), claims.end(),
+                                        [](const Claim& claim) { return claim.seen_by == SeenBy::all_hosts; });
+    std::map<std::uint32_t, const Claim*> by_host;
+    for (const Claim& claim : claims) {
+        const auto [other, fresh] = by_host.emplace(claim.host_index, &claim);
+        if (!fresh && !job.config.run.allow_duplicate_input) {
+            return "[2] input " + where(claim) + ": is the same file as '" + other->second->path +
+                   "'; list it once, or set run.allow_duplicate_input = true";
+        }
+    }
+    if (by_host.size() > 1 && !all_shared) {
+        const Claim& other = *std::next(by_host.begin())->second;
+        return "[2] input " + where(first) + " and " + where(other) +
+               " are the same file, and each host would sort it: a file system that all hosts see needs a [[disks]] "
+               "table with scope = \"shared\" for the directory that the file lies below";
+    }
+    if (all_shared && by_host.size() < job.place.hosts) {
+        return "[2] input " + where(first) + ": lies on a disk with scope = \"shared\", but only " +
+               std::to_string(by_host.size()) + " of " + std::to_string(job.place.hosts) +
+               " hosts have it in their list of input; all hosts must see the same files there, or it is no shared "
+               "disk";
+    }
+    return "";
+}
+
+}  // namespace
+
+void prove_hosts(JobContext& job, Problems& problems) {
+    std::vector<Sight> sights;
+    const std::string boot = job.processes.self().boot;
+    for (const std::string& path : named_paths(job)) {
+        const auto info = look(job, path);
+        Sight sight;
+        sight.key = key_of(job.place.host + '\0' + path);
+        sight.rank = job.rank();
+        sight.device = info ? info->device : 0;
+        sight.inode = info ? info->inode : 0;
+        sight.host = job.place.host;
+        sight.path = path;
+        sight.boot = boot;
+        sights.push_back(std::move(sight));
+    }
+    bool said = false;  // one path is enough to tell
+    for (const auto& [key, seen] : meet(job, sights)) {
+        const Sight& first = seen.front();
+        for (const Sight& other : seen) {
+            const bool other_boot = first.boot != other.boot;
+            if (!other_boot && first.device == other.device && first.inode == other.inode) continue;
+            problems.push_back("[2] hosts: ranks " + std::to_string(first.rank) + " and " + std::to_string(other.rank) +
+                               " both run on a host named '" + first.host + "', but " +
+                               (other_boot
+                                    ? "not on the same machine (their kernels have different boot ids)"
+                                    : "'" + first.path + "' is not the same directory there (device and inode " +
+                                          std::to_string(first.device) + ":" + std::to_string(first.inode) + " and " +
+                                          std::to_string(other.device) + ":" + std::to_string(other.inode) + ")") +
+                               ": two machines bear one name; give each host, or container, a name of its own");
+            said = true;
+            break;
+        }
+        if (said) break;
+    }
+}
+
+void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems& problems) {
+    constexpr std::size_t kMostSaid = 10;
+    const ProcessIdentity self = job.processes.self();
+    const std::string machine = self.boot.empty() ? "host " + job.place.host : self.boot;
+    std::map<std::uint64_t, MountInfo> mounts;
+    std::vector<Claim> claims;
+    for (const InputFile& file : files) {
+        if (file.seen_by != SeenBy::one_rank && job.place.local_rank != 0) continue;  // one rank of a host speaks
+        const FileIdentity& id = file.identity;
+        if (mounts.count(id.device) == 0) mounts[id.device] = job.files.mount_of(file.path, id.device);
+        const MountInfo& mount = mounts[id.device];
+        // The device number is each host's own; what a server says of the file is the same everywhere.
+        const std::string identity =
+            mount.is_network
+                ? pack(std::array{id.inode, id.size_bytes, static_cast<std::uint64_t>(id.modified_ns)}) + mount.source
+                : pack(std::array{id.device, id.inode}) + machine;
+        claims.push_back({key_of(identity), job.place.host_index, file.seen_by, job.place.host, file.path});
+    }
+    std::size_t wrong = 0;
+    for (const auto& [key, same] : meet(job, claims)) {
+        const bool is_fine = same.size() == 1 && (same.front().seen_by != SeenBy::all_hosts || job.place.hosts == 1);
+        std::string problem = is_fine ? "" : judge(job, same);
+        if (!problem.empty() && ++wrong <= kMostSaid) problems.push_back(std::move(problem));
+    }
+    if (wrong > kMostSaid)
+        problems.push_back("[2] input: " + std::to_string(wrong - kMostSaid) + " more files are there twice");
+}
+
+std::string change_text(const FileIdentity& before, const FileIdentity* now) {
+    if (now == nullptr) return "is gone: it was removed while it was sorted";
+    if (!now->same_file(before)) return "is another file now: it was replaced while it was sorted";
+    if (now->size_bytes != before.size_bytes)
+        return "has " + std::to_string(now->size_bytes) + " bytes, and had " + std::to_string(before.size_bytes) +
+               " when it was listed: it was changed while it was sorted";
+    return "was written to while it was sorted (its time of modification moved)";
+}
+
+}  // namespace sluice

@@ -1,0 +1,23 @@
+#pragma once
+/// That hosts are who they say and no file of the input counts twice. Internal to the input set; use find_input().
+
+#include <string>
+#include <vector>
+
+#include "jobs/input_set.hpp"
+
+namespace sluice {
+
+/// Ranks of one host name see the same directories under the same names, and one boot of one kernel; otherwise two
+/// machines bear one name. Collective: each path is told to one rank, which compares.
+void prove_hosts(JobContext& job, std::vector<std::string>& problems);
+
+/// Each file once: (device, inode) tells within one boot, mount source, inode, size and time of modification tell files
+/// of network file systems apart. What hosts share is in the list of all of them. Collective: one binary record a file
+/// goes to the rank that its identity hashes to.
+void prove_files(JobContext& job, const std::vector<InputFile>& files, std::vector<std::string>& problems);
+
+/// "was replaced by another file", "has 5 bytes where it had 7", ...
+std::string change_text(const FileIdentity& before, const FileIdentity* now);
+
+}  // namespace sluice

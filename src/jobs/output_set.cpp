@@ -1,0 +1,293 @@
+#include "jobs/output_set.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "jobs/cluster.hpp"
+#include "jobs/leftovers.hpp"
+#include "jobs/preflight_paths.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+using Problems = std::vector<std::string>;
+using Renamed = Directory::Renamed;
+
+/// Runs that begin at the same moment settle it within this.
+constexpr std::uint64_t kContestNs = 10'000'000'000, kContestStepNs = 20'000'000;
+
+/// Work on one disk whose failure is a problem beside others.
+template <typename Work>
+void guarded(Problems& problems, Work work) {
+    try {
+        work();
+    } catch (const Error& error) {
+        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+    }
+}
+
+}  // namespace
+
+OutputSet::OutputSet(JobContext& job, OutputSetOptions options) : job_(job), options_(std::move(options)) {
+    const RoleDisks disks = role_disks(job, options_.role);
+    for (const RoleDisk& disk : disks.disks) {
+        Place place;
+        place.disk = disk;
+        places_.push_back(std::move(place));
+    }
+    used_ = disks.used();
+}
+
+OutputSet::~OutputSet() {
+    if (published_) return;
+    for (Place& place : places_) {
+        if (!place.directory || !place.disk.is_ours) continue;
+        try {
+            const auto names = place.directory->directory().names();
+            const bool holds_data = std::any_of(names.begin(), names.end(), [](const std::string& name) {
+                return name != kOwnerName && name.rfind(kTrialPrefix, 0) != 0;
+            });
+            if (!holds_data) place.directory->remove();
+        } catch (const std::exception&) {  // it stays as what a dead run leaves, and can be told by its record
+        }
+    }
+}
+
+std::string OutputSet::path_of(std::uint32_t used, const std::string& file) const {
+    return places_[used_[used]].directory->path() + "/" + file;
+}
+
+void OutputSet::claim() {
+    host_by_rank_ = job_.communicator.all_gather(job_.place.host);
+    Problems problems;
+    settle_what_is_there(problems);
+    refuse_if_any(job_, problems);
+    make_directories(problems);
+    job_.communicator.barrier_or_failure();
+    join_directories(problems);
+    for (Place& place : places_) {
+        if (problems.empty() && place.disk.is_ours) contest(place, problems);
+    }
+    if (problems.empty()) try_publishing(problems);
+    try {
+        refuse_if_any(job_, problems);
+    } catch (const CollectiveError&) {
+        give_up();
+        throw;
+    }
+    for (Place& place : places_) {
+        if (place.disk.is_ours) place.directory->set_state(OwnerState::writing);
+    }
+    if (job_.config.run.overwrite == Overwrite::first && old_->is_there()) {
+        say_notes(job_, old_->remove().kept);
+        old_.reset();
+    }
+}
+
+void OutputSet::settle_what_is_there(Problems& problems) {
+    old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
+    if (!old_->dead_runs().empty()) {
+        LeftoversWanted wanted;
+        wanted.run_ids = old_->dead_runs();
+        const Leftovers left = remove_leftovers(job_, wanted);
+        Problems notes = left.removal.kept;
+        for (const std::string& run : left.runs) {
+            notes.push_back("note: '" + options_.name + "' was left half done by " + run + ", which is dead: removed " +
+                            std::to_string(left.removal.files) + " file(s), " +
+                            human_bytes(static_cast<double>(left.removal.bytes)));
+        }
+        say_notes(job_, notes);
+        old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
+    }
+    const bool overwrite = job_.config.run.overwrite != Overwrite::no;
+    problems = old_->problems(overwrite);
+    if (problems.empty() && overwrite) old_->lock(problems);
+}
+
+void OutputSet::make_directories(Problems& problems) {
+    OwnerRecord record;
+    record.run_id = options_.run_id;
+    record.verb = options_.verb;
+    record.target = options_.name;
+    record.disks = role_disks(job_, options_.role).total;
+    record.manifest_host = host_by_rank_.front();
+    record.patterns = options_.file_patterns;
+    for (const char* own : {kManifestName, "MANIFEST.json.tmp-#", "probe-#"}) record.patterns.emplace_back(own);
+    record.reads = options_.reads;
+    record.state = OwnerState::claiming;
+    for (Place& place : places_) {
+        guarded(problems, [&] {
+            place.parent = job_.files.open_directory(place.disk.path);
+            if (!place.disk.is_ours) return;
+            record.disk = place.disk.number;
+            auto directory = std::make_unique<RunDirectory>(
+                job_, place.parent, run_directory_name(RunDirectoryKind::partial, options_.run_id));
+            directory->make(record);
+            place.directory = std::move(directory);
+        });
+    }
+}
+
+void OutputSet::join_directories(Problems& problems) {
+    for (const std::uint32_t used : used_) {
+        Place& place = places_[used];
+        if (place.directory || !place.parent || place.disk.is_ours) continue;
+        guarded(problems, [&] {
+            auto directory = std::make_unique<RunDirectory>(
+                job_, place.parent, run_directory_name(RunDirectoryKind::partial, options_.run_id));
+            directory->join(options_.run_id);
+            place.directory = std::move(directory);
+        });
+    }
+}
+
+/// Another run that wants the same name here; "" where there is none. @param wait  it may still give up
+std::string OutputSet::other_claim(Place& place, bool& wait) {
+    wait = false;
+    for (const std::string& name : place.parent->names()) {
+        const auto parsed = parse_run_directory(name);
+        if (!parsed || parsed->kind != RunDirectoryKind::partial || parsed->run_id == options_.run_id) continue;
+        const auto trace = trace_of(job_, place.parent, name);
+        if (!trace || !trace->record || trace->is_displaced_set() || trace->record->target != options_.name ||
+            trace->life.dead)
+            continue;
+        // Of two that begin together the one with the smaller number goes on; each was there before it looked, so at
+        // least one of them sees the other.
+        wait = trace->record->state == OwnerState::claiming && options_.run_id < trace->run_id;
+        return "'" + place.disk.path + "/" + options_.name + "' on host " + job_.place.host + " is being made by " +
+               describe_owner(*trace->record) +
+               (trace->could_lock ? ", which may live (" + trace->life.why +
+                                        "); if you know that it has ended: sluice "
+                                        "clean --run " +
+                                        trace->run_id + " --force"
+                                  : "; wait for it, or choose another name");
+    }
+    return "";
+}
+
+void OutputSet::contest(Place& place, Problems& problems) {
+    for (std::uint64_t waited_ns = 0;; waited_ns += kContestStepNs) {
+        bool wait = false;
+        const std::string other = other_claim(place, wait);
+        if (other.empty()) return;
+        if (!wait || waited_ns >= kContestNs) {
+            problems.push_back("[10] " + other);
+            return;
+        }
+        job_.executor.sleep_for_ns(kContestStepNs);
+    }
+}
+
+void OutputSet::try_publishing(Problems& problems) {
+    for (Place& place : places_) {
+        if (!place.disk.is_ours) continue;
+        guarded(problems, [&] {
+            place.trial = try_renames(place.directory->directory());
+            place.parent->sync();
+        });
+    }
+}
+
+void OutputSet::give_up() {
+    for (Place& place : places_) {
+        if (!place.directory) continue;
+        if (place.disk.is_ours) {
+            place.directory->remove();
+        } else {
+            place.directory->release();
+        }
+        place.directory.reset();
+    }
+}
+
+std::vector<SetDisk> OutputSet::set_disks() const {
+    // As role_disks() counts: shared ones, then each host's, then each rank's.
+    std::uint32_t shared = 0, of_host = 0, of_rank = 0;
+    for (const Place& place : places_) {
+        shared += place.disk.seen_by == SeenBy::all_hosts ? 1 : 0;
+        of_host += place.disk.seen_by == SeenBy::one_host ? 1 : 0;
+        of_rank += place.disk.seen_by == SeenBy::one_rank ? 1 : 0;
+    }
+    std::vector<SetDisk> disks(shared, {"*", ""});
+    std::vector<std::string> hosts;
+    for (const std::string& host : host_by_rank_) {
+        if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) hosts.push_back(host);
+    }
+    for (const std::string& host : hosts) disks.insert(disks.end(), of_host, {host, ""});
+    for (const std::string& host : host_by_rank_) disks.insert(disks.end(), of_rank, {host, ""});
+    return disks;
+}
+
+void OutputSet::take_name(Place& place) {
+    RunDirectory& directory = *place.directory;
+    if (!directory.is_still_ours()) {
+        throw Error(Errc::busy, "publish '" + directory.path() +
+                                    "': another run has taken it for a dead run's, by `clean --run` with --force or a "
+                                    "lock that does not hold; nothing was published");
+    }
+    directory.set_state(OwnerState::publishing);
+    directory.directory().sync();
+    const std::string ours = directory.name(), &name = options_.name;
+    if (old_ && old_->is_on(place.disk.path)) {
+        if (place.trial.can_exchange && place.parent->exchange(ours, name) == Renamed::done) {
+            place.replaced_as = ours;
+        } else {
+            place.replaced_as = run_directory_name(RunDirectoryKind::replaced, options_.run_id);
+            if (rename_to_free_name(*place.parent, name, place.replaced_as) != Renamed::done)
+                throw Error(Errc::device, "rename '" + place.disk.path + "/" + name + "': '" + place.replaced_as +
+                                              "' is there already");
+            place.parent->sync();
+        }
+    }
+    if (place.replaced_as != ours && rename_to_free_name(*place.parent, ours, name) != Renamed::done) {
+        throw Error(Errc::config,
+                    "rename '" + directory.path() + "' to '" + name +
+                        "': that name has appeared while the run was at work; remove it or choose another "
+                        "name");
+    }
+    place.parent->sync();
+    directory.renamed(name);
+}
+
+void OutputSet::write_manifest(const std::string& manifest) {
+    for (Place& place : places_) {
+        if (!place.disk.is_ours) continue;
+        place.directory->directory().write_durably(kManifestName, manifest);
+        return;  // one copy a rank that looks after disks: on each host, at least
+    }
+}
+
+void OutputSet::publish(const std::string& manifest) {
+    job_.communicator.barrier_or_failure();  // nobody still looks at its files under their old names
+    for (Place& place : places_) {
+        if (place.disk.is_ours) take_name(place);
+    }
+    job_.communicator.barrier_or_failure();
+    if (job_.rank() != 0) write_manifest(manifest);
+    job_.communicator.barrier_or_failure();
+    if (job_.rank() == 0) write_manifest(manifest);
+    job_.communicator.barrier_or_failure();
+    published_ = true;
+}
+
+std::vector<std::string> OutputSet::remove_replaced() noexcept {
+    Problems notes;
+    for (Place& place : places_) {
+        if (!place.disk.is_ours) continue;
+        try {
+            place.directory->set_state(OwnerState::published);
+            if (!place.replaced_as.empty()) {
+                const Removal removal = old_->remove_moved(place.disk.path, place.replaced_as);
+                notes.insert(notes.end(), removal.kept.begin(), removal.kept.end());
+            }
+        } catch (const std::exception& error) {
+            notes.push_back(std::string("WARNING the new data set is published, but the one before it could not be "
+                                        "removed: ") +
+                            error.what() + "; `sluice clean --run " + options_.run_id + "` removes it");
+        }
+    }
+    return notes;
+}
+
+}  // namespace sluice

@@ -1,0 +1,79 @@
+#pragma once
+/// A data set in the making: its directories under a hidden name, then published (DESIGN.md chapter 2, Publish, and
+/// chapter 12).
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/data_set.hpp"
+#include "jobs/old_data_set.hpp"
+#include "jobs/run_directory.hpp"
+#include "jobs/set_names.hpp"
+
+namespace sluice {
+
+struct OutputSetOptions {
+    DiskRole role = DiskRole::output;
+    std::string name;  ///< that the set is to get
+    std::string run_id, verb;
+    std::vector<std::string> file_patterns;  ///< of the data files; '#' is one or more digits
+    std::vector<std::string> reads;          ///< run ids of the data sets that the run reads
+};
+
+/// Each rank has one, of the same options. Used by the main thread; paths may be asked for by any.
+class OutputSet {
+public:
+    OutputSet(JobContext& job, OutputSetOptions options);
+    /// Unless it was published: directories that hold no data yet go again, others stay as what a dead run leaves.
+    ~OutputSet();
+    OutputSet(const OutputSet&) = delete;
+
+    /// Settles that this run gets the name, makes the directories with their records, and tries all that publishing
+    /// will need. What dead runs left in the way goes, and is said; an older set is locked, and with run.overwrite =
+    /// "first" removed. Collective. Throws CollectiveError listing what stands against it, and has then made nothing.
+    void claim();
+
+    std::uint32_t disks() const { return static_cast<std::uint32_t>(used_.size()); }  ///< that this rank writes to
+    const std::string& disk_path(std::uint32_t used) const { return places_[used_[used]].disk.path; }
+    std::uint32_t disk_number(std::uint32_t used) const { return places_[used_[used]].disk.number; }
+    /// Where a file of the set is written.
+    std::string path_of(std::uint32_t used, const std::string& file) const;
+    /// Of the whole set, by number; on all ranks, once claimed.
+    std::vector<SetDisk> set_disks() const;
+
+    /// Gives the directories their final name, makes the names durable, then writes the commit record, rank 0's last.
+    /// Collective. Once it has returned the set is published. @param manifest  the same on all ranks
+    void publish(const std::string& manifest);
+    /// After publish(): the set that was there before goes. Local; nothing of it is an error any more: returns notes.
+    std::vector<std::string> remove_replaced() noexcept;
+
+private:
+    struct Place {  // one configured disk as this rank sees it
+        RoleDisk disk;
+        std::shared_ptr<Directory> parent;
+        std::unique_ptr<RunDirectory> directory;
+        RenameTrial trial;
+        std::string replaced_as;  // the older set's name once ours has taken its own; "": there was none
+    };
+    void settle_what_is_there(std::vector<std::string>& problems);
+    void make_directories(std::vector<std::string>& problems);
+    void join_directories(std::vector<std::string>& problems);
+    void contest(Place& place, std::vector<std::string>& problems);
+    std::string other_claim(Place& place, bool& wait);
+    void try_publishing(std::vector<std::string>& problems);
+    void give_up();
+    void take_name(Place& place);
+    void write_manifest(const std::string& manifest);
+
+    JobContext& job_;
+    OutputSetOptions options_;
+    std::vector<Place> places_;
+    std::vector<std::uint32_t> used_;
+    std::vector<std::string> host_by_rank_;
+    std::unique_ptr<OldDataSet> old_;
+    bool published_ = false;
+};
+
+}  // namespace sluice

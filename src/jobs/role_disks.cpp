@@ -1,0 +1,74 @@
+#include "jobs/role_disks.hpp"
+
+#include <algorithm>
+
+#include "jobs/cluster.hpp"
+
+namespace sluice {
+namespace {
+
+SeenBy seen_by(const DiskConfig& disk) {
+    if (disk.scope == DiskScope::shared) return SeenBy::all_hosts;
+    return disk.path.find("{rank}") != std::string::npos ? SeenBy::one_rank : SeenBy::one_host;
+}
+
+bool is_ours(const JobContext& job, SeenBy seen_by) {
+    if (seen_by == SeenBy::all_hosts) return job.rank() == 0;
+    return seen_by == SeenBy::one_rank || job.place.local_rank == 0;
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> RoleDisks::used() const {
+    std::vector<std::uint32_t> indices;
+    for (std::uint32_t index = 0; index < disks.size(); ++index) {
+        if (disks[index].is_used) indices.push_back(index);
+    }
+    return indices;
+}
+
+RoleDisks role_disks(const JobContext& job, DiskRole role) {
+    const auto configured = job.config.disks_of(role);
+    std::uint32_t count[3] = {};  // by SeenBy
+    for (const DiskConfig& disk : configured) ++count[static_cast<std::size_t>(seen_by(disk))];
+    const auto of = [&](SeenBy who) { return count[static_cast<std::size_t>(who)]; };
+    // Shared ones first, then each host's, then each rank's: all ranks count alike without a word.
+    std::uint32_t next[3] = {
+        0, of(SeenBy::all_hosts) + job.place.host_index * of(SeenBy::one_host),
+        of(SeenBy::all_hosts) + job.place.hosts * of(SeenBy::one_host) + job.rank() * of(SeenBy::one_rank)};
+    RoleDisks found;
+    found.total = of(SeenBy::all_hosts) + job.place.hosts * of(SeenBy::one_host) + job.ranks() * of(SeenBy::one_rank);
+    // A rank's own are its own; of the others it has its share, or all, as they divide.
+    const auto mine = disks_of_rank(job.place, configured.size() - of(SeenBy::one_rank));
+    std::uint32_t divided = 0;
+    for (const DiskConfig& disk : configured) {
+        RoleDisk each;
+        each.path = expand_path(disk.path, job.place.host, job.rank());
+        each.seen_by = seen_by(disk);
+        each.number = next[static_cast<std::size_t>(each.seen_by)]++;
+        each.is_ours = is_ours(job, each.seen_by);
+        each.is_used = each.seen_by == SeenBy::one_rank || std::find(mine.begin(), mine.end(), divided++) != mine.end();
+        found.disks.push_back(std::move(each));
+    }
+    return found;
+}
+
+const char* name_of(DiskRole role) {
+    return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
+}
+
+SeenBy seen_by_of_path(const JobContext& job, const std::string& path) {
+    SeenBy found = SeenBy::one_host;
+    std::size_t longest = 0;
+    for (const DiskConfig& disk : job.config.disks) {
+        const std::string directory = expand_path(disk.path, job.place.host, job.rank());
+        const bool below = path.rfind(directory == "/" ? directory : directory + "/", 0) == 0;
+        if (!below || directory.size() < longest) continue;
+        // One directory may have several roles; shared in one of them is shared.
+        found = directory.size() == longest && found == SeenBy::all_hosts ? found : seen_by(disk);
+        longest = directory.size();
+    }
+    return found;
+}
+
+}  // namespace sluice

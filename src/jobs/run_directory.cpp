@@ -1,0 +1,172 @@
+#include "jobs/run_directory.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "io/data_set.hpp"
+
+namespace sluice {
+namespace {
+
+/// Whoever looks for dead runs may have taken the empty directory away before its record was there.
+constexpr int kMakeTries = 5;
+
+/// What RenameTrial leaves when it is killed.
+bool is_trial(Directory& directory, const std::string& name, const EntryInfo& entry) {
+    if (entry.kind != EntryInfo::Kind::directory || name.rfind(kTrialPrefix, 0) != 0) return false;
+    const auto inside = directory.open(name);
+    return inside && inside->names().empty();
+}
+
+bool goes_first(const std::string& name) { return name.rfind(kManifestName, 0) == 0; }
+
+}  // namespace
+
+Removal& Removal::operator+=(Removal other) {
+    files += other.files;
+    bytes += other.bytes;
+    kept.insert(kept.end(), other.kept.begin(), other.kept.end());
+    return *this;
+}
+
+Removal remove_directory_of_ours(Directory& disk, const std::string& name,
+                                 const std::function<bool(const std::string& file)>& is_ours) {
+    Removal removal;
+    const auto directory = disk.open(name);
+    if (!directory) return removal;
+    const std::uint32_t owner = disk.owner_of_new_files();
+    auto names = directory->names();
+    std::stable_partition(names.begin(), names.end(), goes_first);
+    bool synced = false, record_left = false;
+    for (const std::string& each : names) {
+        const auto entry = directory->look(each);
+        if (!entry) continue;
+        const auto keep = [&](const char* why) {
+            removal.kept.push_back("'" + directory->path() + "/" + each + "': " + why);
+        };
+        if (each == kOwnerName) {
+            record_left = true;
+        } else if (!is_ours(each)) {
+            keep("is none of sluice's files");
+        } else if (is_trial(*directory, each, *entry)) {
+            directory->remove_directory(each);
+        } else if (entry->kind != EntryInfo::Kind::file) {
+            keep(entry->kind == EntryInfo::Kind::link ? "is a link" : "is no regular file");
+        } else if (entry->owner != owner) {
+            keep("belongs to another user");
+        } else {
+            // A set without its MANIFEST is none: that must be known before its parts go.
+            if (!goes_first(each) && !std::exchange(synced, true)) directory->sync();
+            directory->remove_file(each);
+            ++removal.files;
+            removal.bytes += entry->size_bytes;
+        }
+    }
+    // The record goes last, so that until then the rest can be told.
+    if (record_left && removal.kept.empty()) directory->remove_file(kOwnerName);
+    if (directory->names().empty()) disk.remove_directory(name);
+    disk.sync();
+    return removal;
+}
+
+void throw_no_locks(const std::string& directory, const std::string& why) {
+    throw Error(Errc::environment, "lock in '" + directory + "': " + why +
+                                       "; without locks live runs cannot be told from dead ones: use another file "
+                                       "system, or run.locks = \"record\" on all hosts that see it");
+}
+
+RunDirectory::RunDirectory(JobContext& job, std::shared_ptr<Directory> disk, std::string name)
+    : job_(job), disk_(std::move(disk)), name_(std::move(name)) {}
+
+RunDirectory::~RunDirectory() = default;
+
+void RunDirectory::make(OwnerRecord record) {
+    record.process = job_.processes.self();
+    if (job_.config.run.locks == Locks::record) record.beat_ms = kOwnerBeatMs;
+    for (int tries = 0;; ++tries) {
+        try {
+            if (!disk_->make(name_) && tries == 0)
+                throw Error(Errc::environment, "mkdir '" + path() + "': is there already, with this run's number");
+            disk_->sync();
+            directory_ = disk_->open(name_);
+            if (!directory_) continue;
+            record_ = record;
+            made_ = true;
+            hold(directory_->write_locked(kOwnerName, to_block(record)));
+            return;
+        } catch (const Error& error) {
+            const bool gone = !disk_->look(name_);
+            if (!gone || tries == kMakeTries) throw;
+        }
+    }
+}
+
+void RunDirectory::join(const std::string& run_id) {
+    directory_ = disk_->open(name_);
+    const auto record = directory_ ? read_owner(*directory_) : std::nullopt;
+    if (!record || record->run_id != run_id) {
+        throw Error(Errc::environment, "directory '" + path() + "' on host " + job_.place.host +
+                                           ": another rank has just made it, and it is not to be seen from here; is it "
+                                           "the same directory on all ranks of this host?");
+    }
+    record_ = *record;
+    hold(directory_->lock(kOwnerName, LockMode::shared));
+}
+
+void RunDirectory::hold(LockAttempt attempt) {
+    using Outcome = LockAttempt::Outcome;
+    // Somebody who looks whether we live may have it for a moment.
+    for (int tries = 0; attempt.outcome == Outcome::held && tries < 200; ++tries) {
+        job_.executor.sleep_for_ns(10'000'000);
+        attempt = directory_->lock(kOwnerName, LockMode::shared);
+    }
+    if (attempt.outcome == Outcome::held || attempt.outcome == Outcome::absent) {
+        throw Error(Errc::busy, "directory '" + path() +
+                                    "': its record was taken by another run; is a `clean --run` "
+                                    "with --force at work?");
+    }
+    if (attempt.outcome == Outcome::no_locks && record_.beat_ms == 0) throw_no_locks(path(), attempt.why);
+    lock_ = std::move(attempt.lock);
+    if (made_ && record_.beat_ms != 0 && job_.keep_beating && lock_) {
+        beats_ = job_.keep_beating([lock = lock_, state = OwnerState::writing, count = std::uint64_t{0}]() mutable {
+            const OwnerPatch patch = owner_counter_patch(++count);
+            lock->write_at(patch.offset, patch.bytes);
+        });
+    }
+}
+
+void RunDirectory::set_state(OwnerState state) {
+    record_.state = state;
+    if (!lock_) return;
+    const OwnerPatch patch = owner_state_patch(state);
+    lock_->write_at(patch.offset, patch.bytes);
+}
+
+bool RunDirectory::is_still_ours() {
+    const auto there = disk_->open(name_);
+    const auto record = there ? there->look(kOwnerName) : std::nullopt;
+    return record && lock_ && record->same_file(lock_->info());
+}
+
+void RunDirectory::renamed(const std::string& name) {
+    name_ = name;
+    directory_ = disk_->open(name_);
+    if (!directory_) throw Error(Errc::device, "open '" + path() + "': is gone just after it was renamed");
+}
+
+Removal RunDirectory::remove() {
+    set_state(OwnerState::removing);
+    Removal removal =
+        remove_directory_of_ours(*disk_, name_, [this](const std::string& file) { return record_.matches(file); });
+    release();
+    return removal;
+}
+
+void RunDirectory::release() {
+    beats_.reset();
+    lock_.reset();
+    directory_.reset();
+}
+
+}  // namespace sluice

@@ -1,0 +1,152 @@
+#include "jobs/run_traces.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "io/data_set.hpp"
+#include "jobs/cluster.hpp"
+#include "jobs/role_disks.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kObservedBeats = 3;
+
+bool is_unfinished_record(const std::string& name) {
+    return name == kOwnerName || name.rfind(std::string(kOwnerName) + ".tmp-", 0) == 0;
+}
+
+/// Nobody has written a record that can be read: dead, unless somebody is about to (its lock is there before it can be
+/// seen).
+void look_at_unfinished(Directory& directory, RunTrace& trace) {
+    const auto names = directory.names();
+    trace.is_empty = std::all_of(names.begin(), names.end(), is_unfinished_record);
+    trace.could_lock = true;
+    for (const std::string& name : names) {
+        if (is_unfinished_record(name) &&
+            directory.lock(name, LockMode::exclusive).outcome == LockAttempt::Outcome::held)
+            trace.could_lock = false;
+    }
+    trace.life = trace.could_lock ? Life{true, "it has no owner record"} : Life{false, "somebody holds its record"};
+}
+
+/// With run.locks = "record": who does not beat for so long is dead.
+void observe_beats(JobContext& job, std::vector<RunTrace>& traces) {
+    std::map<std::size_t, std::uint64_t> counts;
+    std::uint64_t longest_ms = 0;
+    for (std::size_t i = 0; i < traces.size(); ++i) {
+        const auto& record = traces[i].record;
+        if (!record || record->beat_ms == 0 || traces[i].has_manifest || traces[i].is_displaced_set()) continue;
+        counts[i] = record->counter;
+        longest_ms = std::max(longest_ms, record->beat_ms);
+    }
+    for (std::uint64_t waited_ms = 0; waited_ms < kObservedBeats * longest_ms; waited_ms += 50) {
+        this_worker().units.add(1);  // progress, as the watchdog sees it
+        job.executor.sleep_for_ns(50'000'000);
+    }
+    for (const auto& [i, count] : counts) {
+        RunTrace& trace = traces[i];
+        const auto directory = trace.disk->open(trace.name);
+        const auto now = directory ? read_owner(*directory) : std::nullopt;
+        const bool beats = now && now->counter != count;
+        trace.could_lock = !beats;
+        trace.life = {!beats, beats ? "its record's counter moves"
+                                    : "its record's counter has stood still for " +
+                                          std::to_string(kObservedBeats * longest_ms) + " ms"};
+    }
+}
+
+}  // namespace
+
+bool RunTrace::is_half_set() const {
+    return !kind && record && !(has_manifest && record->disk == 0) && record->state != OwnerState::published;
+}
+
+bool RunTrace::may_hold_name(const std::string& target) const {
+    if (!record || record->target != target) return false;
+    return is_displaced_set() || (kind == RunDirectoryKind::partial && record->state == OwnerState::publishing);
+}
+
+std::optional<RunTrace> whose_placeholder(JobContext& job, const std::shared_ptr<Directory>& disk,
+                                          const std::string& name) {
+    const auto directory = disk->open(name);
+    if (!directory || !directory->names().empty()) return std::nullopt;
+    for (const std::string& other : disk->names()) {
+        if (!parse_run_directory(other)) continue;
+        auto trace = trace_of(job, disk, other);
+        if (trace && trace->may_hold_name(name)) return trace;
+    }
+    return std::nullopt;
+}
+
+std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Directory>& disk, const std::string& name) {
+    const auto parsed = parse_run_directory(name);
+    const auto directory = disk->open(name);
+    if (!directory) return std::nullopt;
+    if (!parsed && !directory->look(kOwnerName)) return std::nullopt;
+    RunTrace trace;
+    trace.disk = disk;
+    trace.name = name;
+    if (parsed) {
+        trace.kind = parsed->kind;
+        trace.run_id = parsed->run_id;
+    }
+    trace.has_manifest = directory->look(kManifestName).has_value();
+    LockAttempt attempt = directory->lock(kOwnerName, LockMode::exclusive);
+    trace.could_lock = attempt.outcome == LockAttempt::Outcome::taken;
+    attempt.lock.reset();
+    trace.record = read_owner(*directory);
+    if (!trace.record) {
+        look_at_unfinished(*directory, trace);
+        if (!parsed) return std::nullopt;  // a directory of somebody's with a file of that name
+        return trace;
+    }
+    if (!parsed) trace.run_id = trace.record->run_id;
+    if (attempt.outcome == LockAttempt::Outcome::no_locks) {
+        trace.life = {false, "whether it lives cannot be told without locks (" + attempt.why + ")"};
+    } else if (trace.record->state == OwnerState::removing && trace.could_lock) {
+        trace.life = {true, "whoever removed it has not come to the end"};
+    } else if (trace.is_displaced_set()) {
+        // Who moved it aside holds it; its own run has ended long ago.
+        trace.life = {trace.could_lock, trace.could_lock ? "nobody holds it" : "somebody holds it"};
+    } else {
+        trace.life = judge_life(*trace.record, trace.could_lock, job.processes);
+    }
+    return trace;
+}
+
+std::vector<RunTrace> find_run_traces(JobContext& job) {
+    std::map<std::string, std::shared_ptr<Directory>> disks;
+    for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
+        for (const RoleDisk& disk : role_disks(job, role).disks) {
+            if (!disk.is_ours || disks.count(disk.path) != 0) continue;
+            if (auto opened = open_disk(job, disk.path)) disks[disk.path] = std::move(opened);
+        }
+    }
+    std::vector<RunTrace> traces;
+    for (const auto& [path, disk] : disks) {
+        for (const std::string& name : disk->names()) {
+            if (auto trace = trace_of(job, disk, name)) traces.push_back(std::move(*trace));
+        }
+    }
+    if (job.config.run.locks == Locks::record) observe_beats(job, traces);
+    return traces;
+}
+
+std::unique_ptr<FileLock> take_from_dead_run(JobContext& job, const RunTrace& trace, bool force) {
+    const auto directory = trace.disk->open(trace.name);
+    if (!directory) return nullptr;
+    LockAttempt attempt = directory->lock(kOwnerName, LockMode::exclusive);
+    const bool by_record = job.config.run.locks == Locks::record && attempt.outcome == LockAttempt::Outcome::no_locks;
+    if (attempt.outcome == LockAttempt::Outcome::held || !attempt.lock) return nullptr;
+    if (attempt.outcome != LockAttempt::Outcome::taken && !by_record && !force) return nullptr;
+    const auto record = parse_owner(attempt.lock->read(kOwnerBytes));
+    if (!record) return trace.record ? nullptr : std::move(attempt.lock);
+    const bool same = trace.record && record->run_id == trace.record->run_id;
+    const bool gone = record->state == OwnerState::removing || by_record || trace.is_displaced_set() ||
+                      judge_life(*record, true, job.processes).dead;
+    return same && (gone || force) ? std::move(attempt.lock) : nullptr;
+}
+
+}  // namespace sluice

@@ -1,0 +1,50 @@
+#pragma once
+/// What runs, dead and alive, have on the disks that this rank looks after.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/owner_record.hpp"
+#include "jobs/job_context.hpp"
+
+namespace sluice {
+
+/// A directory with an owner record, or with a name that only a run of ours gives.
+struct RunTrace {
+    std::shared_ptr<Directory> disk;  ///< that it lies on
+    std::string name;
+    std::optional<RunDirectoryKind> kind;  ///< by its name; nullopt: the directory of a data set
+    std::string run_id;                    ///< by its name; of a data set by its record
+    std::optional<OwnerRecord> record;     ///< nullopt: none, or torn
+    bool has_manifest = false;
+    bool is_empty = false;  ///< but for what is left of a record that was being made
+    Life life;
+    bool could_lock = false;  ///< alive or not: nobody whom this kernel knows holds it
+    std::string path() const { return disk->path() + "/" + name; }
+    /// The set whose place the run's was to take, moved aside.
+    bool is_displaced_set() const { return kind && record && record->run_id != run_id; }
+    /// It has the name of a data set, and the run had not come to its end when this was last written. Whether the set
+    /// is one all the same, the MANIFEST of its first disk tells, which may lie on another host.
+    bool is_half_set() const;
+    /// The run was about to give its directory the name `target`, or to free that name: what is empty there is its own.
+    bool may_hold_name(const std::string& target) const;
+};
+
+/// The directories on these disks, each disk once, that this rank makes for whoever sees them (RoleDisk::is_ours).
+/// Local; with run.locks = "record" it takes three beats of the slowest run. Disks that are not there have none.
+std::vector<RunTrace> find_run_traces(JobContext& job);
+
+/// One directory as find_run_traces sees it; nullopt when it is none of a run's.
+std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Directory>& disk, const std::string& name);
+
+/// An empty directory of that name holds the name for a run that could not take it in one step: the trace of that run.
+std::optional<RunTrace> whose_placeholder(JobContext& job, const std::shared_ptr<Directory>& disk,
+                                          const std::string& name);
+
+/// Takes the lock that shows that its run is dead, and looks again; nullptr when it lives after all. With `force` also
+/// where nobody can be asked, if the lock is to be had.
+std::unique_ptr<FileLock> take_from_dead_run(JobContext& job, const RunTrace& trace, bool force);
+
+}  // namespace sluice
