@@ -13,6 +13,9 @@
 namespace sluice {
 namespace {
 
+constexpr int kLockTries = 6;
+constexpr std::uint64_t kLockWaitNs = 50'000'000;
+
 using Problems = std::vector<std::string>;
 
 /// What a rank tells the others of the set's manifest that it found.
@@ -125,9 +128,21 @@ private:
             return;
         }
         LockAttempt attempt = candidate.directory->lock(kOwnerName, LockMode::shared);
-        if (attempt.outcome == LockAttempt::Outcome::held) {
+        for (int tries = 0; attempt.outcome == LockAttempt::Outcome::held; ++tries) {
+            const std::string who = who_replaces(candidate);
+            if (who.empty() && tries < kLockTries) {  // whoever it was let go before he was seen
+                job_.executor.sleep_for_ns(kLockWaitNs);
+                attempt = candidate.directory->lock(kOwnerName, LockMode::shared);
+                continue;
+            }
             problems_.push_back("[10] data set " + here(path) + ": is being replaced or removed by " +
-                                who_replaces(candidate) + "; wait for it");
+                                (who.empty() ? "another run" : who) + "; wait for it");
+            return;
+        }
+        if (attempt.outcome == LockAttempt::Outcome::absent) {
+            const std::string who = who_replaces(candidate);
+            problems_.push_back("[10] data set " + here(path) + ": was " +
+                                (who.empty() ? "removed just now" : "replaced just now by " + who) + "; try again");
             return;
         }
         if (attempt.outcome == LockAttempt::Outcome::no_locks && job_.config.run.locks == Locks::flock) {
@@ -142,12 +157,12 @@ private:
     /// A run that has, or is to have, a set of this name, as far as its records here tell.
     std::string who_replaces(const Candidate& candidate) const {
         for (const std::string& each : candidate.parent->names()) {
-            if (!parse_run_directory(each)) continue;
+            if (!parse_run_directory(each) && each != name_) continue;
             const auto directory = candidate.parent->open(each);
             const auto record = directory ? read_owner(*directory) : std::nullopt;
             if (record && record->target == name_ && record->run_id != set_.set.run_id) return describe_owner(*record);
         }
-        return "another run (`sluice clean`, or one that overwrites)";
+        return lock_holder(job_, *candidate.directory, kOwnerName);
     }
 
     /// Sets of old had no records: their directories are where the manifest's paths lead.

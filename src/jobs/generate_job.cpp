@@ -3,6 +3,7 @@
 
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
+#include "jobs/disk_space.hpp"
 #include "jobs/output_set.hpp"
 #include "jobs/part_check.hpp"
 #include "jobs/preflight_paths.hpp"
@@ -138,12 +139,10 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
                            format_bytes(format.record_bytes) + " each are more than 4 EiB; make fewer");
     }
     if (disks.empty()) problems.push_back("[2] disks: none has role = \"input\"; add a [[disks]] table with it");
-    const bool removes_first = job.config.run.overwrite == Overwrite::first;
     const OldDataSet old(job, DiskRole::input, job.config.input.name);
     const auto found = old.problems(job.config.run.overwrite != Overwrite::no);
     problems.insert(problems.end(), found.begin(), found.end());
     check_permissions(job, DiskRole::input, problems);
-    auto removable = removes_first ? old.bytes_by_device() : std::map<std::uint64_t, std::uint64_t>{};
     for (const std::string& disk : disks) {
         const auto info = look(job, disk);
         if (!info || !info->is_directory) {
@@ -154,16 +153,13 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
                                ": is not writable by this user");
         } else if (const auto direct = check_direct_io(job, disk); !direct.problem.empty()) {
             problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " + direct.problem);
-        } else if (job.files.free_bytes(disk) + removable[info->device] <
-                   share * job.place.local_ranks / disks.size()) {
-            problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " +
-                               human_bytes(static_cast<double>(job.files.free_bytes(disk))) +
-                               " free are not enough for " +
-                               human_bytes(static_cast<double>(share * job.place.local_ranks / disks.size())) +
-                               "; free space or add disks" +
-                               (old.is_there() && !removes_first ? ", or set run.overwrite = \"first\"" : ""));
         }
     }
+    DiskSpace space(job);
+    const RoleDisks all = role_disks(job, DiskRole::input);
+    for (const std::uint32_t index : all.used()) space.need(all.disks[index], share / all.used().size());
+    space.replaces(old);
+    space.judge("the data", problems);
     return problems;
 }
 

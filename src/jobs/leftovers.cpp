@@ -18,6 +18,7 @@ struct RunFact {
     std::string run_id, description, why;
     bool is_dead = true, is_published = false, can_be_forced = true;
     bool has_run_directory = false, has_half_set = false;
+    bool is_in_the_way = false;  ///< of LeftoversWanted::target
     static constexpr auto fields = std::tuple{&RunFact::run_id,
                                               &RunFact::description,
                                               &RunFact::why,
@@ -25,7 +26,8 @@ struct RunFact {
                                               &RunFact::is_published,
                                               &RunFact::can_be_forced,
                                               &RunFact::has_run_directory,
-                                              &RunFact::has_half_set};
+                                              &RunFact::has_half_set,
+                                              &RunFact::is_in_the_way};
     bool is_leftover() const { return has_run_directory || (has_half_set && !is_published); }
 };
 
@@ -42,9 +44,10 @@ void merge(RunFacts& facts, const RunFact& fact) {
     known.can_be_forced = known.can_be_forced && fact.can_be_forced;
     known.has_run_directory = known.has_run_directory || fact.has_run_directory;
     known.has_half_set = known.has_half_set || fact.has_half_set;
+    known.is_in_the_way = known.is_in_the_way || fact.is_in_the_way;
 }
 
-RunFact fact_of(const RunTrace& trace) {
+RunFact fact_of(const RunTrace& trace, const std::string& target) {
     RunFact fact;
     fact.run_id = trace.run_id;
     if (trace.record && !trace.is_displaced_set()) fact.description = describe_owner(*trace.record);
@@ -56,14 +59,16 @@ RunFact fact_of(const RunTrace& trace) {
         fact.is_dead = trace.life.dead;
         fact.why = trace.life.why;
         fact.can_be_forced = trace.could_lock;
+        fact.is_in_the_way = target.empty() || !trace.record || trace.record->target == target ||
+                             trace.kind == RunDirectoryKind::scratch;
     }
     return fact;
 }
 
 /// Over all ranks, on all ranks.
-RunFacts gather_facts(JobContext& job, const std::vector<RunTrace>& traces) {
+RunFacts gather_facts(JobContext& job, const std::vector<RunTrace>& traces, const std::string& target) {
     RunFacts mine, all;
-    for (const RunTrace& trace : traces) merge(mine, fact_of(trace));
+    for (const RunTrace& trace : traces) merge(mine, fact_of(trace, target));
     std::vector<RunFact> list;
     for (const auto& [run_id, fact] : mine) list.push_back(fact);
     for (const std::string& text : job.communicator.all_gather(pack(list))) {
@@ -96,9 +101,7 @@ private:
     void remove(RunTrace& trace, Leftovers& left) {
         if (!trace.disk->look(trace.name)) return;  // it got its name back, or went with another trace
         if (!trace.record && trace.is_empty) {
-            left.removal += remove_directory_of_ours(*trace.disk, trace.name,
-                                                     [](const std::string& file) { return file != kOwnerName; });
-            remove_torn(trace);
+            if (!remove_torn(trace)) left.removal.kept.push_back("'" + trace.path() + "': is in use");
             return;
         }
         const auto lock = trace.record ? take_from_dead_run(job_, trace, force_) : nullptr;
@@ -117,12 +120,27 @@ private:
         left.removal += remove_directory_of_ours(
             *trace.disk, trace.name, [&trace](const std::string& file) { return trace.record->matches(file); });
     }
-    /// A record that was never finished, and the directory that it was to be for.
-    static void remove_torn(const RunTrace& trace) {
+    /// A record that was never finished, and the directory that it was to be for. Its run may be about to finish it:
+    /// whoever holds it keeps it, and a directory that is not empty any more stays.
+    static bool remove_torn(const RunTrace& trace) {
         const auto directory = trace.disk->open(trace.name);
-        if (!directory) return;
-        directory->remove_file(kOwnerName);
-        if (directory->names().empty()) trace.disk->remove_directory(trace.name);
+        if (!directory) return true;
+        std::vector<std::unique_ptr<FileLock>> locks;
+        const auto names = directory->names();
+        for (const std::string& name : names) {
+            LockAttempt attempt = directory->lock(name, LockMode::exclusive);
+            if (attempt.outcome == LockAttempt::Outcome::held) return false;
+            locks.push_back(std::move(attempt.lock));
+        }
+        if (read_owner(*directory)) return false;
+        for (const std::string& name : names) directory->remove_file(name);
+        if (!directory->names().empty()) return false;
+        try {
+            trace.disk->remove_directory(trace.name);
+        } catch (const Error&) {
+            return false;  // its record came at this very moment
+        }
+        return true;
     }
     /// The set that was there before the run gets its name back; what the run has under it moves aside, to be removed.
     void restore(RunTrace& trace, Leftovers& left) {
@@ -175,7 +193,7 @@ private:
 };
 
 std::string record_text(const RunFact& fact) {
-    return fact.description.empty() ? "run " + fact.run_id : fact.description;
+    return fact.description.empty() ? "run " + fact.run_id + " (no owner record)" : fact.description;
 }
 
 }  // namespace
@@ -194,7 +212,7 @@ LeftoversWanted leftovers_of(const std::string& run_text, bool force) {
 
 Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
     std::vector<RunTrace> traces = find_run_traces(job);
-    const RunFacts facts = gather_facts(job, traces);
+    const RunFacts facts = gather_facts(job, traces, wanted.target);
     std::vector<std::string> problems;
     for (const std::string& run_id : wanted.run_ids) {
         const auto found = facts.find(run_id);
@@ -208,7 +226,7 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
     Leftovers left;
     Sweep sweep(job, traces, wanted.force);
     for (const auto& [run_id, fact] : facts) {
-        const bool is_wanted = wanted.run_ids.empty() || wanted.run_ids.count(run_id) != 0;
+        const bool is_wanted = wanted.run_ids.empty() ? fact.is_in_the_way : wanted.run_ids.count(run_id) != 0;
         const bool may_go = fact.is_dead || (wanted.force && fact.can_be_forced);
         if (!is_wanted || !may_go || !fact.is_leftover()) continue;
         left.runs.push_back(record_text(fact));

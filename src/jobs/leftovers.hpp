@@ -20,6 +20,7 @@ struct Leftovers {
 
 struct LeftoversWanted {
     std::set<std::string> run_ids;  ///< empty: of all dead runs
+    std::string target;  ///< of them only who was to give this name to a data set, and logs; "": whatever it was
     bool force = false;  ///< also of runs that cannot be asked whether they live, if nobody holds their locks
 };
 

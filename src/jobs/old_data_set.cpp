@@ -11,6 +11,9 @@
 namespace sluice {
 namespace {
 
+constexpr int kLockTries = 6;
+constexpr std::uint64_t kLockWaitNs = 50'000'000;
+
 /// What a rank tells the others.
 struct OldSetFact {
     bool there = false, published = false;
@@ -162,10 +165,10 @@ std::vector<std::string> OldDataSet::problems(bool overwrite) const {
     return found;
 }
 
-std::map<std::uint64_t, std::uint64_t> OldDataSet::bytes_by_device() const {
-    std::map<std::uint64_t, std::uint64_t> bytes;
+std::vector<std::pair<RoleDisk, std::uint64_t>> OldDataSet::bytes_by_disk() const {
+    std::vector<std::pair<RoleDisk, std::uint64_t>> bytes;
     for (const Part& part : parts_) {
-        if (part.entry && part.is_ours()) bytes[part.entry->device] += part.bytes;
+        if (part.entry && part.is_ours()) bytes.emplace_back(part.disk, part.bytes);
     }
     return bytes;
 }
@@ -195,30 +198,49 @@ std::string OldDataSet::who_uses(const Part& part) const {
         if (reads_it || (trace->record->target == name_ && !trace->is_displaced_set()))
             return describe_owner(*trace->record);
     }
-    return lock_holder(part);
+    const auto directory = part.parent->open(name_);
+    return directory ? lock_holder(job_, *directory, record_of(part)) : "";
 }
 
-std::string OldDataSet::lock_holder(const Part& part) const {
-    const auto directory = part.parent->open(name_);
-    const auto record = directory ? directory->look(part.is_legacy ? kManifestName : kOwnerName) : std::nullopt;
-    const auto pid = record ? job_.processes.lock_holder(record->device, record->inode) : std::nullopt;
-    return pid ? "a run of sluice (pid " + std::to_string(*pid) + ")" : "a run of sluice";
+/// Under the name lies what this object looked at.
+bool OldDataSet::is_still_there(const Part& part) const {
+    const auto now = part.parent->look(name_);
+    return now && now->same_file(*part.entry);
+}
+
+std::string OldDataSet::lock_problem(Part& part) {
+    std::string user;
+    for (int tries = 0; tries < kLockTries && user.empty(); ++tries) {
+        if (tries > 0) job_.executor.sleep_for_ns(kLockWaitNs);  // whoever it was let go before he was seen
+        const auto directory = part.parent->open(name_);
+        if (!directory || !is_still_there(part)) {
+            const auto trace = directory ? trace_of(job_, part.parent, name_) : std::nullopt;
+            return "[10] data set " + where(part) + ": was replaced or removed just now" +
+                   (trace && trace->record ? " by " + describe_owner(*trace->record) : std::string()) + "; try again";
+        }
+        LockAttempt attempt = directory->lock(record_of(part), LockMode::exclusive);
+        if (attempt.outcome == LockAttempt::Outcome::no_locks && job_.config.run.locks == Locks::flock) {
+            return "[3] data set " + where(part) + ": cannot be locked (" + attempt.why +
+                   "), so that nobody knows whether it is read; use a file system with locks, or run.locks "
+                   "= \"record\"";
+        }
+        part.lock = std::move(attempt.lock);
+        if (attempt.outcome != LockAttempt::Outcome::held) {
+            if (is_still_there(part)) return "";
+            part.lock.reset();
+            continue;
+        }
+        user = who_uses(part);
+    }
+    return "[10] data set " + where(part) + ": is in use by " + (user.empty() ? "another run" : user) +
+           "; wait for it or end it";
 }
 
 void OldDataSet::lock(std::vector<std::string>& problems) {
     for (Part& part : parts_) {
-        const auto directory = part.entry && part.is_ours() ? part.parent->open(name_) : nullptr;
-        if (!directory) continue;
-        LockAttempt attempt = directory->lock(part.is_legacy ? kManifestName : kOwnerName, LockMode::exclusive);
-        part.lock = std::move(attempt.lock);
-        if (attempt.outcome == LockAttempt::Outcome::held) {
-            problems.push_back("[10] data set " + where(part) + ": is in use by " + who_uses(part) +
-                               "; wait for it or end it");
-        } else if (attempt.outcome == LockAttempt::Outcome::no_locks && job_.config.run.locks == Locks::flock) {
-            problems.push_back("[3] data set " + where(part) + ": cannot be locked (" + attempt.why +
-                               "), so that nobody knows whether it is read; use a file system with locks, or run.locks "
-                               "= \"record\"");
-        }
+        if (!part.entry || !part.is_ours()) continue;
+        const std::string problem = lock_problem(part);
+        if (!problem.empty()) problems.push_back(problem);
     }
 }
 

@@ -3,11 +3,11 @@
 /// dead run left half done, or something that is none of our business.
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/data_set.hpp"
@@ -30,8 +30,8 @@ public:
     std::vector<std::string> problems(bool overwrite) const;
     /// Runs that died and left half a set under the name; remove_leftovers() frees it. The same on all ranks.
     const std::set<std::string>& dead_runs() const noexcept { return dead_runs_; }
-    /// What this rank's part of it takes, by device.
-    std::map<std::uint64_t, std::uint64_t> bytes_by_device() const;
+    /// What this rank's part of it takes.
+    std::vector<std::pair<RoleDisk, std::uint64_t>> bytes_by_disk() const;
     /// A line each, for people: directory, files, bytes, run.
     std::vector<std::string> lines() const;
 
@@ -68,7 +68,9 @@ private:
     bool lists_files_in(const Part& part) const;
     std::string where(const Part& part) const;
     std::string who_uses(const Part& part) const;
-    std::string lock_holder(const Part& part) const;
+    bool is_still_there(const Part& part) const;
+    std::string lock_problem(Part& part);
+    static const char* record_of(const Part& part) { return part.is_legacy ? kManifestName : kOwnerName; }
     bool is_half(const Part& part) const { return !published_ && part.trace && part.trace->is_half_set(); }
 
     JobContext& job_;

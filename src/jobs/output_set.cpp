@@ -86,21 +86,20 @@ void OutputSet::claim() {
 }
 
 void OutputSet::settle_what_is_there(Problems& problems) {
-    old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
-    if (!old_->dead_runs().empty()) {
-        LeftoversWanted wanted;
-        wanted.run_ids = old_->dead_runs();
-        const Leftovers left = remove_leftovers(job_, wanted);
-        Problems notes = left.removal.kept;
-        for (const std::string& run : left.runs) {
-            notes.push_back("note: '" + options_.name + "' was left half done by " + run + ", which is dead: removed " +
-                            std::to_string(left.removal.files) + " file(s), " +
-                            human_bytes(static_cast<double>(left.removal.bytes)));
-        }
-        say_notes(job_, notes);
-        old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
-    }
     const bool overwrite = job_.config.run.overwrite != Overwrite::no;
+    old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
+    problems = old_->problems(overwrite);
+    if (sum_over_ranks(job_.communicator, problems.size()) > 0) return;  // a run that is refused removes nothing
+    LeftoversWanted wanted;
+    wanted.target = options_.name;
+    const Leftovers left = remove_leftovers(job_, wanted);
+    Problems notes = left.removal.kept;
+    for (const std::string& run : left.runs) notes.push_back("note: removed what " + run + ", which is dead, had left");
+    say_notes(job_, notes);
+    if (!left.runs.empty()) old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
+    wanted.run_ids = old_->dead_runs();
+    // Dead as seen from here, not from everywhere: says so.
+    if (!wanted.run_ids.empty()) remove_leftovers(job_, wanted);
     problems = old_->problems(overwrite);
     if (problems.empty() && overwrite) old_->lock(problems);
 }
@@ -166,11 +165,24 @@ std::string OutputSet::other_claim(Place& place, bool& wait) {
     return "";
 }
 
+/// A run that had the name when this one looked for claims, but not yet when it looked for sets; "": none.
+std::string OutputSet::just_published(Place& place) {
+    if (old_->is_on(place.disk.path) || !place.parent->look(options_.name)) return "";
+    const auto trace = trace_of(job_, place.parent, options_.name);
+    return "'" + place.disk.path + "/" + options_.name + "' on host " + job_.place.host +
+           ": is there already, made while this run began" +
+           (trace && trace->record ? " by " + describe_owner(*trace->record) : std::string());
+}
+
 void OutputSet::contest(Place& place, Problems& problems) {
     for (std::uint64_t waited_ns = 0;; waited_ns += kContestStepNs) {
         bool wait = false;
         const std::string other = other_claim(place, wait);
-        if (other.empty()) return;
+        if (other.empty()) {
+            const std::string published = just_published(place);
+            if (!published.empty()) problems.push_back("[10] " + published);
+            return;
+        }
         if (!wait || waited_ns >= kContestNs) {
             problems.push_back("[10] " + other);
             return;

@@ -62,6 +62,7 @@ private:
     void join_directories(std::vector<std::string>& problems);
     void contest(Place& place, std::vector<std::string>& problems);
     std::string other_claim(Place& place, bool& wait);
+    std::string just_published(Place& place);
     void try_publishing(std::vector<std::string>& problems);
     void give_up();
     void take_name(Place& place);

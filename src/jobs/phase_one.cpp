@@ -95,7 +95,7 @@ private:
             keep_earliest(result.first_read_ns, readers_[i]->first_read_ns());
         }
         for (std::size_t writer = 0; writer < writers_.size(); ++writer) {
-            add_disk(result.report, directory_of(input_.logs[writer % input_.logs.size()]->path()),
+            add_disk(result.report, directory_of(directory_of(input_.logs[writer % input_.logs.size()]->path())),
                      writers_[writer]->counters());
         }
         result.report.planned_depth = std::max(plan_.read_depth, plan_.write_depth);

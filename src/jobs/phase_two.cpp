@@ -60,7 +60,7 @@ public:
         for (const auto& reader : readers_) {
             keep_earliest(result_.first_read_ns, reader->first_read_ns());
             if (input_.logs.size() == 1) {
-                add_disk(report, directory_of(input_.logs.front()->path()), reader->counters());
+                add_disk(report, directory_of(directory_of(input_.logs.front()->path())), reader->counters());
             } else {
                 add_counters(report.io, reader->counters());
             }

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "jobs/disk_space.hpp"
 #include "jobs/old_data_set.hpp"
 #include "jobs/preflight.hpp"
 #include "jobs/preflight_paths.hpp"
@@ -86,59 +87,28 @@ void check_input_directories(JobContext& job, const InputSet& input, Problems& p
     }
 }
 
-/// Logs and parts of all ranks of this host against the free space of each device (roles may share one).
-/// @param old  output that is there
+/// Logs and parts of all ranks. Collective. @param old  output that is there
 void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, Problems& problems) {
-    std::uint64_t host_share = 0;
-    for (std::uint32_t rank = 0; rank < plan.ranks.size(); ++rank) {
-        // The ranks of this host, by where they stand among all ranks.
-        if (rank + job.place.local_rank >= job.rank() &&
-            rank + job.place.local_rank < job.rank() + job.place.local_ranks) {
-            host_share += padded_bytes(plan.format, plan.ranks[rank].one.chunk_bytes, plan.mean_partition_bytes) *
-                          plan.ranks[rank].partitions;
-        }
-    }
-    struct Need {
-        std::uint64_t bytes = 0;
-        std::string path;
-    };
-    std::map<std::uint64_t, Need> needs;
     if (plan.passes == 2 && disk_paths(job, DiskRole::intermediate).empty()) {
         problems.push_back("[2] disks: none has role = \"intermediate\", and " + plan.passes_reason +
                            "; add a [[disks]] table with it");
     }
+    const RankPlan& mine = plan.ranks[job.rank()];
+    const std::uint64_t rank_share =
+        padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions;
+    DiskSpace space(job);
     for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
         if (role == DiskRole::intermediate && plan.passes == 1) continue;
-        const auto paths = disk_paths(job, role);
-        for (const std::string& path : paths) {
-            const auto info = job.files.info(path);
-            if (!info) continue;  // said already
-            // Logs are preallocated with a tenth to spare, by each rank; parts with a twentieth for uneven keys.
-            const std::uint64_t share = host_share / paths.size();
-            Need& need = needs[info->device];
-            need.bytes += role == DiskRole::intermediate ? share + share / 10 + 16 * kMiB * job.place.local_ranks
-                                                         : share + share / 20 + 16 * kMiB;
-            need.path = path;
+        const RoleDisks all = role_disks(job, role);
+        const auto used = all.used();
+        for (const std::uint32_t index : used) {
+            // Logs are preallocated with a tenth to spare; parts with a twentieth for uneven keys.
+            const std::uint64_t share = rank_share / used.size();
+            space.need(all.disks[index], share + share / (role == DiskRole::intermediate ? 10 : 20) + 16 * kMiB);
         }
     }
-    const auto size = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
-    const auto removable = old.bytes_by_device();
-    for (const auto& [device, need] : needs) {
-        const std::uint64_t free_bytes = job.files.free_bytes(need.path);
-        const auto there = removable.find(device);
-        const std::uint64_t old_bytes = there != removable.end() ? there->second : 0;
-        const std::uint64_t freed = job.config.run.overwrite == Overwrite::first ? old_bytes : 0;
-        if (free_bytes + freed >= need.bytes) continue;
-        problems.push_back(
-            "[3] disk '" + need.path + "' on host " + job.place.host + ": " + size(need.bytes) +
-            " needed for logs and output, " + size(free_bytes) + " free" +
-            (freed != 0 ? " and " + size(freed) + " of the old output that run.overwrite removes" : "") +
-            "; free space or add disks" +
-            (freed == 0 && free_bytes + old_bytes >= need.bytes && job.config.run.overwrite != Overwrite::no
-                 ? ", or set run.overwrite = \"first\": the old output, " + size(old_bytes) +
-                       ", then goes before the new one is begun"
-                 : ""));
-    }
+    space.replaces(old);
+    space.judge("logs and output", problems);
 }
 
 void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mine, Problems& problems) {

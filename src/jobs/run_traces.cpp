@@ -116,6 +116,12 @@ std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Director
     return trace;
 }
 
+std::string lock_holder(JobContext& job, Directory& directory, const std::string& file) {
+    const auto info = directory.look(file);
+    const auto holder = info ? job.processes.lock_holder(info->device, info->inode) : std::nullopt;
+    return holder.value_or("");
+}
+
 std::vector<RunTrace> find_run_traces(JobContext& job) {
     std::map<std::string, std::shared_ptr<Directory>> disks;
     for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {

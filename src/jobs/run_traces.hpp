@@ -43,6 +43,9 @@ std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Director
 std::optional<RunTrace> whose_placeholder(JobContext& job, const std::shared_ptr<Directory>& disk,
                                           const std::string& name);
 
+/// Who else holds a lock on a file of a directory of ours, for people; "" where the kernel does not say.
+std::string lock_holder(JobContext& job, Directory& directory, const std::string& file);
+
 /// Takes the lock that shows that its run is dead, and looks again; nullptr when it lives after all. With `force` also
 /// where nobody can be asked, if the lock is to be had.
 std::unique_ptr<FileLock> take_from_dead_run(JobContext& job, const RunTrace& trace, bool force);

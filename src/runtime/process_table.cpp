@@ -56,7 +56,7 @@ public:
         const ProcessState found = state_of(root_, std::to_string(pid));
         return found.state != 0 && found.state != 'Z' && found.state != 'X' && found.start_ticks == start_ticks;
     }
-    std::optional<std::uint64_t> lock_holder(std::uint64_t device, std::uint64_t inode) const override {
+    std::optional<std::string> lock_holder(std::uint64_t device, std::uint64_t inode) const override {
         char wanted[64];
         std::snprintf(wanted, sizeof wanted, "%02x:%02x:%llu", major(device), minor(device),
                       static_cast<unsigned long long>(inode));
@@ -65,13 +65,24 @@ public:
             // "1: FLOCK  ADVISORY  READ 1234 fd:01:5678 0 EOF"
             std::istringstream words(line);
             std::string number, kind, mode, access, pid, file;
-            if (words >> number >> kind >> mode >> access >> pid >> file && file == wanted && pid.front() != '-')
-                return std::stoull(pid);
+            if (words >> number >> kind >> mode >> access >> pid >> file && file == wanted && pid.front() != '-' &&
+                pid != std::to_string(self_.pid))
+                return command_of(pid) + " (pid " + pid + ")";
         }
         return std::nullopt;
     }
 
 private:
+    /// "`sluice sort`": the program's name and its first word.
+    std::string command_of(const std::string& pid) const {
+        std::ifstream file(root_ + "/proc/" + pid + "/cmdline");
+        std::string program, verb;
+        std::getline(file, program, '\0');
+        std::getline(file, verb, '\0');
+        if (program.empty()) return "a process";
+        return "`" + program.substr(program.rfind('/') + 1) + (verb.empty() ? "" : " " + verb) + "`";
+    }
+
     std::string root_;
     ProcessIdentity self_;
 };

@@ -24,8 +24,9 @@ public:
     virtual ProcessIdentity self() const = 0;
     /// A process of this pid namespace with this number and start time is there, and no zombie.
     virtual bool lives(std::uint64_t pid, std::uint64_t start_ticks) const = 0;
-    /// A process that holds a lock on this file, as far as the kernel tells us; for messages.
-    virtual std::optional<std::uint64_t> lock_holder(std::uint64_t device, std::uint64_t inode) const = 0;
+    /// Another process that holds a lock on this file, as far as the kernel tells us: "`sluice sort` (pid 17)"; for
+    /// messages.
+    virtual std::optional<std::string> lock_holder(std::uint64_t device, std::uint64_t inode) const = 0;
 };
 
 /// @param root  prefix of /proc and /etc, for tests.

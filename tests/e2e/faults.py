@@ -393,7 +393,7 @@ def second_signal_is_immediate_and_one_rank_without_launcher_ends_too():
     with h.Workspace() as w:
         env = {**os.environ, "SLUICE_TEST_JOB": "single"}
         process = subprocess.Popen([h.BIN / "sluice", "gen", "--records", "100000000", *w.options], env=env, stderr=subprocess.PIPE, text=True)
-        while not list(w.path.glob("results/run-*/status-r00000.json")) or not w.inputs():
+        while not list(w.path.glob("results/run-*/status-r00000.json")) or not list(w.data.glob(".partial-*/data-*")):
             h.check(process.poll() is None, "gen ended")
             time.sleep(0.02)
         begin = time.monotonic()

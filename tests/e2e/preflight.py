@@ -176,7 +176,7 @@ def overwriting_counts_both_sets_unless_the_old_one_goes_first():
             h.must(h.sluice(["sort", *overwrite], ranks=2), "sort over the first output")
             with open(disk / "filler", "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - (4 << 20))
-            refused(w, 3, ["needed for logs and output", "20.0 MB of the old output that run.overwrite removes"], overwrite, ranks=2)
+            refused(w, 3, ["needed for logs and output", "20.0 MB of the old set that run.overwrite removes"], overwrite, ranks=2)
             h.must(h.sluice(["validate", config]), "validate the output that stayed")
         finally:
             h.run(["umount", disk])

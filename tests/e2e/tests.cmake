@@ -1,6 +1,9 @@
 # End-to-end tests: the programs, under mpirun, on a real disk. Each makes and removes a directory of its own in /var/tmp.
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
+  add_library(kill_before MODULE ${CMAKE_CURRENT_LIST_DIR}/kill_before.cpp)
+  target_link_libraries(kill_before PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(kill_before PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   set(names
     golden
     sort_ranks
@@ -22,6 +25,8 @@ if(Python3_FOUND)
     quickstart
     progress
     overflow
+    crashes
+    two_programs
   )
   foreach(name ${names})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)
@@ -31,6 +36,11 @@ if(Python3_FOUND)
   add_test(NAME e2e.faults_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/faults.py --full)
   set_tests_properties(e2e.faults_full PROPERTIES LABELS "full" TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
     "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
+  foreach(name crashes two_programs)
+    add_test(NAME e2e.${name}_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py --full)
+    set_tests_properties(e2e.${name}_full PROPERTIES LABELS "full" TIMEOUT 3600 RUN_SERIAL TRUE ENVIRONMENT
+      "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
+  endforeach()
   # 10,000,000 records in 512 MiB, as the sort's issue shows it.
   add_test(NAME e2e.sort_ranks_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/sort_ranks.py)
   set_tests_properties(e2e.sort_ranks_full PROPERTIES LABELS "full" TIMEOUT 1800 RUN_SERIAL TRUE ENVIRONMENT

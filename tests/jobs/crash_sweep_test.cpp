@@ -264,16 +264,20 @@ INSTANTIATE_TEST_SUITE_P(Clusters, CrashSweep,
 
 TEST_P(CrashSweep, SortedAgainByOneCommand) {
     sweep(sort, Overwrite::no, true, false, {{clean_dead_runs, Overwrite::no}, {sort, Overwrite::yes}}, "sort");
+    sweep(sort, Overwrite::no, true, false, {{sort, Overwrite::yes}}, "sort, then overwrite");
 }
 TEST_P(CrashSweep, SortedOverAnOldSetAgain) {
     sweep(sort, Overwrite::yes, true, true, {{clean_dead_runs, Overwrite::no}, {sort, Overwrite::yes}}, "overwrite");
     sweep(sort, Overwrite::first, true, true, {{clean_dead_runs, Overwrite::no}, {sort, Overwrite::first}}, "first");
+    sweep(sort, Overwrite::yes, true, true, {{sort, Overwrite::first}}, "overwrite, then first");
 }
 TEST_P(CrashSweep, GeneratedAgain) {
     sweep(generate, Overwrite::no, false, false,
           {{clean_dead_runs, Overwrite::no}, {generate, Overwrite::yes}, {sort, Overwrite::no}}, "gen");
     sweep(generate, Overwrite::yes, true, false,
           {{clean_dead_runs, Overwrite::no}, {generate, Overwrite::yes}, {sort, Overwrite::no}}, "gen over old");
+    sweep(generate, Overwrite::yes, true, false, {{generate, Overwrite::yes}, {sort, Overwrite::no}},
+          "gen over old, then overwrite");
 }
 TEST_P(CrashSweep, CleanedAgain) {
     sweep(clean, Overwrite::no, true, true, {{clean_dead_runs, Overwrite::no}, {sort, Overwrite::yes}}, "clean");
@@ -304,7 +308,7 @@ TEST_P(CrashSweep, ANewRunTakesWhatADeadOneLeftUnderTheNameWithoutBeingAsked) {
         // Code 2 where the dead run had come as far as its MANIFEST: then there is a valid set.
         const std::string where = "stopped at change " + std::to_string(at) + " after " + ended.last_change + ": ";
         ASSERT_TRUE(again.code == 0 || again.code == 2) << where << again.text;
-        if (again.said.find("was left half done by run") != std::string::npos) ++taken;
+        if (again.said.find("which is dead, had left") != std::string::npos) ++taken;
         const auto valid = here->run(validate, Overwrite::no);
         ASSERT_EQ(valid.code, 0) << where << valid.text << "; " << again.text;
     }

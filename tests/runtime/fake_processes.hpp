@@ -23,7 +23,7 @@ public:
     bool lives(std::uint64_t pid, std::uint64_t start_ticks) const override {
         return live.count({pid, start_ticks}) != 0 || (pid == self_.pid && start_ticks == self_.start_ticks);
     }
-    std::optional<std::uint64_t> lock_holder(std::uint64_t, std::uint64_t) const override { return std::nullopt; }
+    std::optional<std::string> lock_holder(std::uint64_t, std::uint64_t) const override { return std::nullopt; }
     std::set<std::pair<std::uint64_t, std::uint64_t>> live;
 
 private:

@@ -1,5 +1,6 @@
 #include "runtime/process_table.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -54,7 +55,23 @@ TEST(ProcessTable, NamesWhoHoldsALock) {
     const auto table = make_process_table("here");
     EXPECT_FALSE(table->lock_holder(s.st_dev, s.st_ino));
     ASSERT_EQ(::flock(fd, LOCK_SH), 0);
-    EXPECT_EQ(table->lock_holder(s.st_dev, s.st_ino), static_cast<std::uint64_t>(::getpid()));
+    EXPECT_FALSE(table->lock_holder(s.st_dev, s.st_ino)) << "nobody else";
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const std::string path = "/proc/self/fd/" + std::to_string(fd);
+        const int own = ::open(path.c_str(), O_RDONLY);
+        ::raise(own >= 0 && ::flock(own, LOCK_SH) == 0 ? SIGSTOP : SIGKILL);
+        ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, WUNTRACED), child);
+    ASSERT_TRUE(WIFSTOPPED(status));
+    const auto holder = table->lock_holder(s.st_dev, s.st_ino);
+    ASSERT_TRUE(holder);
+    EXPECT_NE(holder->find("(pid " + std::to_string(child) + ")"), std::string::npos) << *holder;
+    EXPECT_NE(holder->find("runtime_tests"), std::string::npos) << *holder;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
     std::fclose(file);
 }
 

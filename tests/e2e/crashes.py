@@ -1,0 +1,186 @@
+"""Programs killed at every change that they make to a disk, and at random moments: the input stays, nothing is half published,
+and one command leads out.
+
+  crashes.py [--full]     every point of every verb on 1 and 2 ranks, and 60 random kills; else a few of each
+"""
+
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+
+import harness as h
+
+FULL = "--full" in sys.argv
+RECORDS = 5000
+SMALL = ["--set", "memory.budget=16MiB", "--set", "partitions.count=3", "--set", "run.watchdog=10s"]
+OVERWRITE = ["--set", "run.overwrite=true"]
+FIRST = ["--set", "run.overwrite=first"]
+
+# name: (words, is there an input before?, an output?)
+VERBS = {
+    "gen": (["gen", "--records", RECORDS], False, False),
+    "gen over old": (["gen", "--records", RECORDS, *OVERWRITE], True, False),
+    "sort": (["sort", *SMALL], True, False),
+    "sort over old": (["sort", *SMALL, *OVERWRITE], True, True),
+    "sort, old first": (["sort", *SMALL, *FIRST], True, True),
+    "clean": (["clean", "--yes"], True, True),
+}
+
+
+class Lab(h.Workspace):
+    """Two disks, and what lies on them before each trial."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.data.rmdir()
+        self.data, self.second = self.path / "disks" / "a", self.path / "disks" / "b"
+        for disk in self.disks():
+            disk.mkdir(parents=True)
+        self.options = ["--set", f"disks.path={self.data}", "--set", f"disks.path={self.second}", "--set", f"results.dir={self.path}/results",
+                        "--set", "run.progress=none"]
+        self.saved = self.path / "saved"
+        h.must(self.sluice(["gen", "--records", RECORDS]), "gen")
+        self.save("input")
+        self.input = self.content("input")
+        h.must(self.sluice(["sort", *SMALL]), "sort")
+        self.save("both")
+        return self
+
+    def sluice(self, words, ranks=0, env=None):
+        return h.sluice([*map(str, words), *self.options], ranks=ranks, timeout=100, env=env)
+
+    def disks(self):
+        return [self.data, self.second]
+
+    def save(self, name):
+        for disk in self.disks():
+            shutil.copytree(disk, self.saved / name / disk.name)
+
+    def restore(self, name):
+        for disk in self.disks():
+            for entry in disk.iterdir():
+                shutil.rmtree(entry)
+            if name:
+                shutil.copytree(self.saved / name / disk.name, disk, dirs_exist_ok=True)
+
+    def content(self, name):
+        """The records of a data set, by disk and file, without their frame."""
+        return {str(p): h.sha_of_files([p]) for disk in self.disks() for p in sorted((disk / name).glob("*-[0-9]*"))}
+
+    def left(self):
+        return [str(p) for disk in self.disks() for p in disk.iterdir() if p.name not in ("input", "sorted")]
+
+
+def preload(lab, at):
+    counter = lab.path / "counter"
+    counter.write_bytes(struct.pack("<Q", 0))
+    library = h.BIN.parent / "lib" / "libkill_before.so"
+    h.check(library.exists(), f"{library} is not there")
+    return counter, {"LD_PRELOAD": str(library), "KILL_BEFORE_DIR": str(lab.path / "disks"), "KILL_BEFORE_COUNTER": str(counter), "KILL_BEFORE": str(at)}
+
+
+def check_way_out(lab, words, had_input, where, way):
+    """The input as it was, an output that is whole or none, and after one command all is well."""
+    generates = words[0] == "gen"
+    if had_input and not generates:
+        h.check(lab.content("input") == lab.input, f"{where}: the input changed")
+    code, out, err = lab.sluice(["validate"])
+    h.check(code in (0, 4, 10), f"{where}: validate ends with {code}: {out}{err}")
+    if words[0] == "clean":
+        h.must(lab.sluice(["clean", "--yes"]), f"{where}: clean again")
+        h.must(lab.sluice(["sort", *SMALL]), f"{where}: sort after clean")
+    elif way == "clean --run all":
+        h.must(lab.sluice(["clean", "--run", "all"]), f"{where}: clean --run all")
+        code, out, err = lab.sluice(words)
+        h.check(code == 0 or code == 2 and "is there already" in err, f"{where}: the same again ends with {code}: {out}{err}")
+    elif way == "overwrite":
+        h.must(lab.sluice([*words, *OVERWRITE]), f"{where}: the same with overwrite")
+    else:
+        code, out, err = lab.sluice(words)
+        h.check(code == 0 or code == 2 and "is there already" in err, f"{where}: the same again ends with {code}: {out}{err}")
+        h.check("sluice clean" not in err or code == 2, f"{where}: {err}")
+    if generates:
+        h.check(lab.content("input") == lab.input, f"{where}: generated otherwise")
+        h.must(lab.sluice(["sort", *SMALL, *OVERWRITE]), f"{where}: sort")
+    out = h.must(lab.sluice(["validate"]), f"{where}: validate at the end")
+    h.check(f"records={RECORDS}" in out and "VALID" in out, f"{where}: {out}")
+    h.check(lab.left() == [], f"{where}: left {lab.left()}")
+
+
+def before_every_change():
+    points = 0
+    with Lab() as lab:
+        for ranks in (0, 2):
+            for name, (words, had_input, had_output) in VERBS.items():
+                before = "both" if had_output else "input" if had_input else None
+                lab.restore(before)
+                counter, env = preload(lab, 0)
+                h.must(lab.sluice(words, ranks, env), name)
+                changes = struct.unpack("<Q", counter.read_bytes())[0]
+                h.check(changes > 5, f"{name}: only {changes} changes were seen")
+                chosen = range(1, changes + 1) if FULL else sorted(random.Random(ranks).sample(range(1, changes + 1), 3))
+                for at in chosen:
+                    lab.restore(before)
+                    counter, env = preload(lab, at)
+                    code, out, err = lab.sluice(words, ranks, env)
+                    fired = struct.unpack("<Q", counter.read_bytes())[0] >= at
+                    if not fired:  # another order of the ranks, fewer changes
+                        h.must((code, out, err), f"{name} without its kill")
+                        continue
+                    h.check(code != 0, f"{name} killed before change {at} of {changes} ends with 0")
+                    points += 1
+                    way = ("clean --run all", "overwrite", "again")[points % 3]
+                    check_way_out(lab, words, had_input, f"{name} on {ranks or 1} rank(s), killed before change {at} of {changes}", way)
+    print(f"{points} kills, 0 stuck")
+    h.check(points >= (200 if FULL else 30), f"only {points} kills fired")
+
+
+def at_random_moments():
+    """The whole job or one rank of it, at any time from its start to its end."""
+    rng = random.Random(20261)
+    kills = {0: 0, 2: 0}
+    with Lab() as lab:
+        trials = 80 if FULL else 6
+        for trial in range(trials):
+            ranks = (0, 2)[trial % 2]
+            name = rng.choice([name for name in VERBS if name != "clean"])
+            words, had_input, had_output = VERBS[name]
+            lab.restore("both" if had_output else "input" if had_input else None)
+            command = [str(h.BIN / "sluice"), *map(str, words), *lab.options]
+            if ranks:
+                command = [str(h.REPO / "scripts" / "launch.sh"), "-n", str(ranks), "--", *command]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True)
+            time.sleep(rng.uniform(0.0, 1.2 if ranks else 0.4))
+            victims = [process.pid] if not ranks else programs_of(process.pid)
+            for pid in victims if rng.random() < 0.5 else victims[:1]:
+                try:
+                    os.kill(pid, 9)
+                except ProcessLookupError:
+                    pass
+            code = process.wait(timeout=60)
+            kills[ranks] += code != 0
+            check_way_out(lab, words, had_input, f"random kill {trial} of {name} on {ranks or 1} rank(s)", ("clean --run all", "overwrite", "again")[trial % 3])
+    print(f"{sum(kills.values())} random kills, 0 stuck")
+    h.check(sum(kills.values()) >= (60 if FULL else 2), f"only {kills} runs were hit before their end")
+
+
+def programs_of(root):
+    """The sluice processes below a process."""
+    table = subprocess.run(["ps", "-eo", "pid,ppid,comm"], capture_output=True, text=True).stdout
+    rows = [(int(pid), int(parent), name) for pid, parent, name in re.findall(r"(\d+)\s+(\d+)\s+(\S+)", table)]
+    below, found = {root}, []
+    for _ in range(6):
+        below |= {pid for pid, parent, _ in rows if parent in below}
+    for pid, _, name in rows:
+        if pid in below and name == "sluice":
+            found.append(pid)
+    return found
+
+
+if __name__ == "__main__":
+    h.main([before_every_change, at_random_moments])
