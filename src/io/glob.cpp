@@ -12,6 +12,7 @@
 #include "io/data_set.hpp"
 #include "io/owner_record.hpp"
 #include "runtime/error.hpp"
+#include "runtime/step.hpp"
 
 namespace sluice {
 namespace {
@@ -57,6 +58,7 @@ private:
         std::vector<std::string> matches;
         errno = 0;
         while (const dirent* entry = ::readdir(listing.get())) {
+            tick_step();
             const std::string each = entry->d_name;
             const bool ours = each == kManifestName || each == kOwnerName;
             if (each != "." && each != ".." && !ours && ::fnmatch(name.c_str(), each.c_str(), FNM_PERIOD) == 0)
@@ -67,6 +69,7 @@ private:
         for (const std::string& match : matches) go_on(folder + "/" + match, depth);
     }
     void go_on(const std::string& path, std::size_t depth) {
+        tick_step();
         if (depth + 1 < names_.size()) {
             below(path, depth + 1);
             return;

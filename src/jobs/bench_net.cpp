@@ -177,10 +177,7 @@ private:
                 backoff.did_something();
                 continue;
             }
-            if (const auto failure = job_.communicator.poll_failure()) {
-                throw Error(static_cast<Errc>(failure->exit_code),
-                            "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
-            }
+            throw_if_aborted(job_.communicator);
             if (finished()) break;
             transport_->rings() == Rings::everything ? job_.doorbell.wait() : backoff.idle(job_.doorbell);
         }

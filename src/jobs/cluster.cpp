@@ -13,6 +13,10 @@
 
 namespace sluice {
 
+Step open_step(JobContext& job, const char* name) {
+    return Step(job.executor, name, [&job] { throw_if_aborted(job.communicator); });
+}
+
 RankPlace find_place(Communicator& communicator, const std::string& host_name) {
     const auto names = communicator.all_gather(host_name);
     RankPlace place;
@@ -153,10 +157,7 @@ std::uint64_t sum_over_ranks(Communicator& communicator, std::uint64_t mine) {
 void wait_until_touched(JobContext& job, Arena& arena) {
     arena.touch_rest();
     while (arena.touching()) {
-        if (const auto failure = job.communicator.poll_failure()) {
-            throw Error(static_cast<Errc>(failure->exit_code),
-                        "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
-        }
+        throw_if_aborted(job.communicator);
         this_worker().units.add(1);  // progress, as the watchdog sees it
         job.executor.sleep_for_ns(1'000'000);
     }

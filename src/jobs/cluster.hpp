@@ -9,8 +9,13 @@
 #include "jobs/job_context.hpp"
 #include "record/record_format.hpp"
 #include "record/record_sum.hpp"
+#include "runtime/step.hpp"
 
 namespace sluice {
+
+/// Long work of this rank's main thread begins: see Step. Other ranks are looked after meanwhile.
+/// @param name  "lists the input", a literal: the watchdog says that the main thread does it and gets nothing done
+Step open_step(JobContext& job, const char* name);
 
 /// Host names by rank -> where this rank stands. Collective.
 RankPlace find_place(Communicator& communicator, const std::string& host_name);

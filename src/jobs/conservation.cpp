@@ -38,6 +38,7 @@ void check_conservation(const SortResult& result, const InputSet& input) {
 }
 
 std::vector<PartFact> gather_parts(JobContext& job, const std::vector<PartFact>& mine) {
+    const Step step = open_step(job, "gathers what was written");
     std::vector<PartFact> parts;
     std::vector<std::string> problems;
     const std::vector<std::byte>* last = nullptr;
@@ -46,6 +47,7 @@ std::vector<PartFact> gather_parts(JobContext& job, const std::vector<PartFact>&
         for (PartFact& part : unpack<std::vector<PartFact>>(text)) parts.push_back(std::move(part));
     }
     for (const PartFact& part : parts) {
+        tick_step();
         if (last != nullptr && !part.first_key.empty() && part.first_key < *last) {
             problems.push_back("[6] part '" + part.name +
                                "' begins with a smaller key than the part before it ends with; nothing was published");

@@ -281,6 +281,7 @@ std::string FoundSet::describe(const DataFile& file) const {
 }
 
 FoundSet find_set(JobContext& job, DiskRole role, const std::string& name, SetKind kind, Problems& problems) {
+    const Step step = open_step(job, "looks for the data set");
     return Finder(job, role, name, kind, problems).find();
 }
 

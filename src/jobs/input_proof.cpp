@@ -36,7 +36,10 @@ std::map<Key, std::vector<Record>> meet(JobContext& job, const std::vector<Recor
     for (const auto& list : to_rank) texts.push_back(pack(list));
     std::map<Key, std::vector<Record>> met;
     for (const std::string& text : job.communicator.exchange(texts)) {
-        for (Record& record : unpack<std::vector<Record>>(text)) met[record.key].push_back(std::move(record));
+        for (Record& record : unpack<std::vector<Record>>(text)) {
+            tick_step();
+            met[record.key].push_back(std::move(record));
+        }
     }
     return met;
 }
@@ -114,6 +117,7 @@ std::string judge(const JobContext& job, const std::vector<Claim>& claims) {
 }  // namespace
 
 void prove_hosts(JobContext& job, Problems& problems) {
+    const Step step = open_step(job, "compares the hosts");
     std::vector<Sight> sights;
     const std::string boot = job.processes.self().boot;
     for (const std::string& path : named_paths(job)) {
@@ -151,11 +155,13 @@ void prove_hosts(JobContext& job, Problems& problems) {
 
 void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems& problems) {
     constexpr std::size_t kMostSaid = 10;
+    const Step step = open_step(job, "proves the set of input");
     const ProcessIdentity self = job.processes.self();
     const std::string machine = self.boot.empty() ? "host " + job.place.host : self.boot;
     std::map<std::uint64_t, MountInfo> mounts;
     std::vector<Claim> claims;
     for (const InputFile& file : files) {
+        tick_step();
         if (file.seen_by != SeenBy::one_rank && job.place.local_rank != 0) continue;  // one rank of a host speaks
         const FileIdentity& id = file.identity;
         if (mounts.count(id.device) == 0) mounts[id.device] = job.files.mount_of(file.path, id.device);
@@ -169,6 +175,7 @@ void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems&
     }
     std::size_t wrong = 0;
     for (const auto& [key, same] : meet(job, claims)) {
+        tick_step();
         const bool is_fine = same.size() == 1 && (same.front().seen_by != SeenBy::all_hosts || job.place.hosts == 1);
         std::string problem = is_fine ? "" : judge(job, same);
         if (!problem.empty() && ++wrong <= kMostSaid) problems.push_back(std::move(problem));

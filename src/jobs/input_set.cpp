@@ -20,6 +20,7 @@ using Problems = std::vector<std::string>;
 std::vector<InputFile> files_of_set(const FoundSet& found, bool (*is_wanted)(SeenBy)) {
     std::vector<InputFile> files;
     for (const DataFile& file : found.set.files) {
+        tick_step();
         const SetDirectory* directory = found.directory_of(file.disk);
         if (directory == nullptr || !is_wanted(directory->seen_by)) continue;
         InputFile each;
@@ -40,6 +41,8 @@ std::vector<InputFile> files_of_paths(JobContext& job, bool own, Problems& probl
         std::vector<std::string> paths;
         try {
             paths = job.files.glob(expand_path(pattern, job.place.host, job.rank()));
+        } catch (const AbortedError&) {
+            throw;
         } catch (const Error& error) {
             problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what() + ", on host " +
                                job.place.host);
@@ -48,6 +51,7 @@ std::vector<InputFile> files_of_paths(JobContext& job, bool own, Problems& probl
         if (paths.empty())
             problems.push_back("[4] input.paths: 0 input files match '" + pattern + "' on host " + job.place.host);
         for (const std::string& path : paths) {
+            tick_step();
             InputFile each;
             each.path = path;
             each.seen_by = is_own ? SeenBy::one_rank : seen_by_of_path(job, path);
@@ -89,6 +93,7 @@ void look_at_all(JobContext& job, std::vector<InputFile>& files, std::uint32_t r
     std::size_t wrong = 0;
     std::vector<InputFile> good;
     for (InputFile& file : files) {
+        tick_step();
         std::string problem = look_at(job, file, record_bytes, sizes_are_known);
         if (problem.empty()) {
             good.push_back(std::move(file));
@@ -124,6 +129,7 @@ std::vector<HostInput> list_by_host(JobContext& job, const std::vector<InputFile
     HostInput mine;
     mine.host = job.place.host;
     for (const InputFile& file : files) {
+        tick_step();
         const bool counts =
             file.seen_by == SeenBy::all_hosts ? job.rank() == 0 : is_own(file.seen_by) || job.place.local_rank == 0;
         if (counts) add_file(mine, file.path, file.identity.size_bytes);
@@ -153,6 +159,7 @@ InputSet find_by_manifest(JobContext& job, std::optional<FoundSet>& found, Probl
 }  // namespace
 
 InputSet find_input(JobContext& job, Problems& problems) {
+    const Step step = open_step(job, "lists the input");
     const bool by_paths = !job.config.input.paths.empty();
     InputSet input;
     std::optional<FoundSet> found;
@@ -196,6 +203,7 @@ std::vector<InputSlice> InputSet::slices_of(const RankPlace& place, std::uint32_
 }
 
 void check_input_unchanged(JobContext& job, const InputSet& input, const std::vector<InputSlice>& read) {
+    const Step step = open_step(job, "looks at the input once more");
     std::set<std::uint32_t> numbers;
     for (const InputSlice& slice : read) numbers.insert(slice.file);
     for (std::uint32_t number = 0; number < input.files.size(); ++number) {  // nobody reads those
@@ -203,6 +211,7 @@ void check_input_unchanged(JobContext& job, const InputSet& input, const std::ve
     }
     Problems problems, notes;
     for (const std::uint32_t number : numbers) {
+        tick_step();
         const InputFile& file = input.files[number];
         const std::string name = "input '" + file.path + "' on host " + job.place.host + ": ";
         std::optional<FileInfo> now;
@@ -227,6 +236,7 @@ void check_input_unchanged(JobContext& job, const InputSet& input, const std::ve
 
 void check_file_sums(JobContext& job, const InputSet& input, const std::vector<RecordSum>& sums) {
     if (!input.sums_are_known || !job.config.run.verify) return;
+    const Step step = open_step(job, "compares the sums of input files");
     // What ranks read of a file is added up by one of those who may have read it.
     struct FileSum {
         std::uint32_t file;
@@ -235,6 +245,7 @@ void check_file_sums(JobContext& job, const InputSet& input, const std::vector<R
     const std::vector<std::uint32_t>& here = job.place.ranks_here;
     std::vector<std::vector<FileSum>> to_rank(job.ranks());
     for (std::uint32_t number = 0; number < sums.size(); ++number) {
+        tick_step();
         if (sums[number].count == 0) continue;
         const SeenBy seen_by = input.files[number].seen_by;
         const std::uint32_t keeper = seen_by == SeenBy::all_hosts  ? number % job.ranks()
@@ -250,6 +261,7 @@ void check_file_sums(JobContext& job, const InputSet& input, const std::vector<R
     }
     Problems problems;
     for (const auto& [number, sum] : read) {
+        tick_step();
         const InputFile& file = input.files[number];
         if (sum == file.sum) continue;
         problems.push_back(

@@ -211,6 +211,7 @@ LeftoversWanted leftovers_of(const std::string& run_text, bool force) {
 }
 
 Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
+    const Step step = open_step(job, "removes what dead runs left");
     std::vector<RunTrace> traces = find_run_traces(job);
     const RunFacts facts = gather_facts(job, traces, wanted.target);
     std::vector<std::string> problems;
@@ -226,6 +227,7 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
     Leftovers left;
     Sweep sweep(job, traces, wanted.force);
     for (const auto& [run_id, fact] : facts) {
+        tick_step();
         const bool is_wanted = wanted.run_ids.empty() ? fact.is_in_the_way : wanted.run_ids.count(run_id) != 0;
         const bool may_go = fact.is_dead || (wanted.force && fact.can_be_forced);
         if (!is_wanted || !may_go || !fact.is_leftover()) continue;

@@ -25,6 +25,7 @@ struct OldSetFact {
 
 OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name)
     : job_(job), role_(role), name_(std::move(name)) {
+    const Step step = open_step(job, "looks at the data set that is there");
     for (const RoleDisk& disk : role_disks(job, role).disks) {
         Part part;
         if (disk.is_ours) part.parent = open_disk(job, disk.path);
@@ -64,6 +65,7 @@ void OldDataSet::list_files(Part& part) {
     const auto& record = part.trace ? part.trace->record : std::optional<OwnerRecord>{};
     if (manifest_) {
         for (const DataFile& file : manifest_->files) {
+            tick_step();
             const SetDisk& disk = manifest_->disks[file.disk];
             const bool is_here =
                 manifest_->is_legacy()
@@ -73,6 +75,7 @@ void OldDataSet::list_files(Part& part) {
         }
     }
     for (const std::string& file : directory->names()) {
+        tick_step();
         if (!owns(part, file)) {
             part.strangers.push_back(file);
         } else if (const auto info = directory->look(file); info && info->kind == EntryInfo::Kind::file) {
@@ -256,6 +259,7 @@ bool OldDataSet::is_on(const std::string& disk_path) const {
 }
 
 Removal OldDataSet::remove() {
+    const Step step = open_step(job_, "removes a data set");
     // The commit record first: from then on it is no set any more, on any host.
     for (Part& part : parts_) {
         const bool is_first = part.trace && part.trace->record && part.trace->record->disk == 0;

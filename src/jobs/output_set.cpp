@@ -59,6 +59,7 @@ std::string OutputSet::path_of(std::uint32_t used, const std::string& file) cons
 }
 
 void OutputSet::claim() {
+    const Step step = open_step(job_, "claims the name of the data set");
     host_by_rank_ = job_.communicator.all_gather(job_.place.host);
     Problems problems;
     settle_what_is_there(problems);
@@ -271,6 +272,7 @@ void OutputSet::write_manifest(const std::string& manifest) {
 }
 
 void OutputSet::publish(const std::string& manifest) {
+    const Step step = open_step(job_, "publishes the data set");
     job_.communicator.barrier_or_failure();  // nobody still looks at its files under their old names
     for (Place& place : places_) {
         if (place.disk.is_ours) take_name(place);
@@ -284,6 +286,7 @@ void OutputSet::publish(const std::string& manifest) {
 }
 
 std::vector<std::string> OutputSet::remove_replaced() noexcept {
+    const Step step = open_step(job_, "removes the data set that was there before");
     Problems notes;
     for (Place& place : places_) {
         if (!place.disk.is_ours) continue;

@@ -77,6 +77,7 @@ void check_input_directories(JobContext& job, const InputSet& input, Problems& p
                              std::vector<std::string>& cached_disks) {
     std::set<std::string> directories;
     for (const InputFile& file : input.files) {
+        tick_step();
         const auto info = look(job, file.path);
         if (!info || !info->is_regular) continue;  // said already
         const std::string directory = file.path.substr(0, file.path.rfind('/'));
@@ -188,6 +189,7 @@ void check_same_plan(JobContext& job, const SortPlan& plan) {
 }  // namespace
 
 PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
+    const Step step = open_step(job, "checks disks and makes the plan");
     PreparedSort prepared;
     Problems problems;
     check_disks(job, problems, prepared.cached_disks);

@@ -66,6 +66,7 @@ void check_output(JobContext& job, const InputSet& input, const std::string& dis
         }
     } else if (there) {  // only then can a file lie in it
         for (const InputFile& file : input.files) {
+            tick_step();
             if (!lies_in(job, file.path, output)) continue;
             problems.push_back("[2] output '" + output + "': the input file '" + file.path +
                                "' lies in it; choose another output.name");

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "io/data_set.hpp"
+#include "runtime/step.hpp"
 
 namespace sluice {
 namespace {
@@ -40,6 +41,7 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
     std::stable_partition(names.begin(), names.end(), goes_first);
     bool synced = false, record_left = false;
     for (const std::string& each : names) {
+        tick_step();
         const auto entry = directory->look(each);
         if (!entry) continue;
         const auto keep = [&](const char* why) {

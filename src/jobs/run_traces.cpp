@@ -123,6 +123,7 @@ std::string lock_holder(JobContext& job, Directory& directory, const std::string
 }
 
 std::vector<RunTrace> find_run_traces(JobContext& job) {
+    const Step step = open_step(job, "looks for what other runs left");
     std::map<std::string, std::shared_ptr<Directory>> disks;
     for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
         for (const RoleDisk& disk : role_disks(job, role).disks) {
@@ -133,6 +134,7 @@ std::vector<RunTrace> find_run_traces(JobContext& job) {
     std::vector<RunTrace> traces;
     for (const auto& [path, disk] : disks) {
         for (const std::string& name : disk->names()) {
+            tick_step();
             if (auto trace = trace_of(job, disk, name)) traces.push_back(std::move(*trace));
         }
     }

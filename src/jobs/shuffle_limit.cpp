@@ -298,10 +298,7 @@ void Steps::send_and_drop(Transport& transport, BufferPool& send, const std::vec
     std::size_t next = 0;
     bool finishing = false;
     while (!(finishing && transport.receiving_done() && transport.sending_done())) {
-        if (const auto failure = job_.communicator.poll_failure()) {
-            throw Error(static_cast<Errc>(failure->exit_code),
-                        "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
-        }
+        throw_if_aborted(job_.communicator);
         bool moved = false;
         for (std::size_t tried = 0; !finishing && tried < destinations.size(); ++tried) {
             if (!held.buffer) {

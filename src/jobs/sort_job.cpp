@@ -294,7 +294,9 @@ std::string make_manifest(JobContext& job, const PreparedSort& prepared, const O
     set.input_total = result.input;
     set.disks = output.set->set_disks();
     std::vector<std::uint32_t> partition_of_part;
+    const Step step = open_step(job, "makes the manifest");
     for (const PartFact& part : parts) {
+        tick_step();
         DataFile file{part.disk, part.name, part.sum.count * set.format.record_bytes, part.sum,
                       static_cast<std::int64_t>(set.files.size())};
         partition_of_part.push_back(part.partition);

@@ -146,6 +146,7 @@ void compare_parts(const FoundSet& found, const std::vector<RecordSum>& sums) {
 /// @param disorder_at  gets the part where order is wrong first
 SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::vector<Piece>& mine,
                            std::string& disorder_at) {
+    const Step step = open_step(job, "adds up what was checked");
     // Adjoining pieces of a part first become one, so that little is sent even of a large set.
     const DataSet& set = found.set;
     std::vector<CheckedRun> runs;
@@ -162,6 +163,7 @@ SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::ve
     std::vector<RecordSum> sums(set.files.size());
     for (const std::string& text : job.communicator.all_gather(pack(runs))) {
         for (CheckedRun& run : unpack<std::vector<CheckedRun>>(text)) {
+            tick_step();
             seen_bytes.at(run.part) += run.bytes;
             sums[run.part] += run.summary.sum;
             in_order[{run.part, run.offset}] = std::move(run.summary);
@@ -174,6 +176,7 @@ SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::ve
     }
     SortSummary total;
     for (const auto& [place, summary] : in_order) {
+        tick_step();
         append(total, summary, set.format);
         if (disorder_at.empty() && (total.unordered != 0 || total.unordered_ties != 0))
             disorder_at = "part " + found.describe(set.files[place.first]);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/error.hpp"
+
 namespace sluice {
 
 /// Collective calls are made by all ranks in the same order, from the rank's main thread only.
@@ -42,5 +44,18 @@ public:
     /// failure instead of coming. Waits without burning a core.
     virtual void barrier_or_failure() = 0;
 };
+
+/// What a rank ends with because another one, which has said so, failed.
+class AbortedError : public Error {
+public:
+    explicit AbortedError(const Communicator::Failure& failure)
+        : Error(static_cast<Errc>(failure.exit_code),
+                "aborted because of rank " + std::to_string(failure.rank) + ": " + failure.message) {}
+};
+
+/// A look at the other ranks: throws AbortedError when one has failed. Main thread only.
+inline void throw_if_aborted(Communicator& communicator) {
+    if (const auto failure = communicator.poll_failure()) throw AbortedError(*failure);
+}
 
 }  // namespace sluice

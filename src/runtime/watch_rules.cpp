@@ -35,6 +35,11 @@ std::string describe(const WatchedThread& thread) {
     }
 }
 
+/// The thread has been at one piece of work between both looks, and the processor at it.
+bool works_on(const StepNote::View& before, const StepNote::View& now) {
+    return now.name != nullptr && now.turn == before.turn && now.cpu_ns > before.cpu_ns;
+}
+
 }  // namespace
 
 std::string seconds_text(std::uint64_t ns) {
@@ -45,6 +50,7 @@ std::string seconds_text(std::uint64_t ns) {
 
 void WatchRules::listen_to(const std::vector<std::uint32_t>& peers, std::uint64_t now_ns) {
     for (const std::uint32_t peer : peers) peers_[peer].heard_ns = now_ns;
+    has_peers_ = has_peers_ || !peers.empty();
 }
 
 void WatchRules::heard(const Heartbeat& beat, std::uint64_t now_ns) {
@@ -86,26 +92,31 @@ void WatchRules::look(const std::vector<WatchedThread>& threads, std::uint64_t n
     std::map<std::string, Seen> now_seen;
     culprit_ = {};
     for (const WatchedThread& thread : threads) {
-        Seen seen{thread.progress, thread.wait.generation, now_ns};
+        Seen seen{thread.progress, thread.wait.generation, now_ns, thread.step};
         const auto before = seen_.find(thread.name);
-        if (before == seen_.end() || before->second.progress != thread.progress) {
+        const bool worked = before != seen_.end() && works_on(before->second.step, thread.step);
+        if (worked) last_pulse_ns_ = now_ns;
+        if (before == seen_.end() || worked || before->second.progress != thread.progress) {
             last_progress_ns_ = now_ns;
         } else if (before->second.generation == seen.generation) {
             seen.since_ns = before->second.since_ns;
         }
         now_seen[thread.name] = seen;
         // The main thread is the one that waits for the others, unless it is in a call to a disk.
-        if (&thread == &threads.front() && thread.wait.kind != WaitKind::disk && threads.size() > 1) continue;
+        const bool main = &thread == &threads.front(), idle = main && thread.step.name == nullptr;
+        if (idle && thread.wait.kind != WaitKind::disk && threads.size() > 1) continue;
         const int distance = distance_from_cause(thread.wait.kind), best = distance_from_cause(culprit_.kind);
         if (culprit_.found && (distance > best || (distance == best && seen.since_ns >= culprit_.since_ns))) continue;
-        const bool main = &thread == &threads.front();
-        culprit_ = {
-            thread.wait.kind, seen.since_ns,
-            main && thread.wait.kind == WaitKind::none ? "the main thread waits for other ranks" : describe(thread),
-            true};
-        if (main && thread.wait.kind == WaitKind::none) culprit_.kind = WaitKind::input;
+        const bool says_nothing = main && thread.wait.kind == WaitKind::none;
+        culprit_ = {thread.wait.kind, seen.since_ns, says_nothing ? describe_main(thread) : describe(thread), true};
+        if (says_nothing && idle) culprit_.kind = WaitKind::input;
     }
     seen_ = std::move(now_seen);
+}
+
+std::string WatchRules::describe_main(const WatchedThread& main) const {
+    if (main.step.name != nullptr) return "the main thread " + std::string(main.step.name) + " and gets nothing done";
+    return has_peers_ ? "the main thread waits for other ranks" : "the main thread gets nothing done in step " + step_;
 }
 
 std::optional<WatchVerdict> WatchRules::judge(const std::vector<WatchedThread>& threads, std::uint64_t now_ns,

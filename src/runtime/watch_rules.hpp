@@ -9,6 +9,7 @@
 
 #include "runtime/error.hpp"
 #include "runtime/metrics.hpp"
+#include "runtime/step.hpp"
 
 namespace sluice {
 
@@ -26,6 +27,7 @@ struct WatchedThread {
     std::string name;  ///< "writer-0"
     std::uint64_t progress = 0;
     WaitNote::View wait;
+    StepNote::View step = {};  ///< the main thread's
 };
 
 /// Why the job must end.
@@ -84,6 +86,7 @@ private:
     };
     struct Seen {
         std::uint64_t progress = 0, generation = 0, since_ns = 0;
+        StepNote::View step;
     };
     struct Culprit {
         WaitKind kind = WaitKind::input;
@@ -98,6 +101,7 @@ private:
     std::optional<WatchVerdict> silent_peer(std::uint64_t now_ns) const;
     std::optional<WatchVerdict> no_progress(std::uint64_t now_ns) const;
     void look(const std::vector<WatchedThread>& threads, std::uint64_t now_ns);
+    std::string describe_main(const WatchedThread& main) const;
 
     std::uint64_t limit_ns_;
     std::vector<std::string> hosts_;
@@ -105,6 +109,7 @@ private:
     std::map<std::string, Seen> seen_;
     std::uint64_t last_pulse_ns_ = 0, last_progress_ns_ = 0, step_since_ns_ = 0;
     bool pulse_required_ = false;
+    bool has_peers_ = false;
     std::string step_ = "start";
     Culprit culprit_;  // the thread of this rank that everything else here waits for, as of the last look
 };

@@ -61,7 +61,11 @@ thread_local Registration registration;
 }  // namespace
 
 Watchdog::Watchdog(std::uint64_t limit_ns)
-    : rules_(limit_ns), main_(this_worker()), clock_ns_(steady_ns()), last_tick_ns_(clock_ns_) {
+    : rules_(limit_ns),
+      main_(this_worker()),
+      main_step_(this_thread_step()),
+      clock_ns_(steady_ns()),
+      last_tick_ns_(clock_ns_) {
     install_signal_handlers();
     set_limit(limit_ns);
     rules_.progress(clock_ns_);
@@ -213,10 +217,12 @@ void Watchdog::tick() {
 
 std::vector<WatchedThread> Watchdog::threads() const {
     std::vector<WatchedThread> views;
-    views.push_back({"main", main_.progress(), main_.waiting.view()});
+    views.push_back({"main", main_.progress(), main_.waiting.view(), main_step_.view()});
     for (const Worker* worker : workers_) {
-        views.push_back({worker->stage + "-" + std::to_string(worker->index), worker->metrics->progress(),
-                         worker->metrics->waiting.view()});
+        views.push_back({worker->stage + "-" + std::to_string(worker->index),
+                         worker->metrics->progress(),
+                         worker->metrics->waiting.view(),
+                         {}});
     }
     return views;
 }

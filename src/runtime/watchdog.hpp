@@ -80,6 +80,7 @@ private:
     mutable std::mutex mutex_;
     WatchRules rules_;
     const WorkerMetrics& main_;
+    const StepNote& main_step_;
     std::string host_;
     std::function<std::string()> who_is_missing_;
     std::vector<const Worker*> workers_;

@@ -1,5 +1,7 @@
 #include "stages/network.hpp"
 
+#include "runtime/step.hpp"
+
 namespace sluice {
 Sender::Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks,
                std::size_t capacity)
@@ -63,6 +65,7 @@ bool Receiver::step() {
 }
 
 void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transport, Executor& executor) {
+    const StepPause pause;
     const auto ignore = [](ArrivedBuffer) {};
     std::uint64_t begin_ns = executor.now_ns();
     sender.metrics().start_ns.set(begin_ns);
@@ -95,6 +98,7 @@ void NetworkLoop::exchange(Sender& sender, Receiver& receiver, Transport& transp
 }
 
 void NetworkLoop::wait_for_workers() {
+    const StepPause pause;
     // The fabric brings heartbeats and failures only; workers that end ring.
     while (!failed() && !pipeline_.finished()) idle(rings_doorbell_ ? Rings::everything : Rings::messages);
     pipeline_.join();
@@ -103,9 +107,7 @@ void NetworkLoop::wait_for_workers() {
 bool NetworkLoop::failed() {
     if (pipeline_.failed()) return true;
     if (const auto failure = communicator_.poll_failure()) {
-        pipeline_.fail(std::make_exception_ptr(
-            Error(static_cast<Errc>(failure->exit_code),
-                  "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message)));
+        pipeline_.fail(std::make_exception_ptr(AbortedError(*failure)));
         return true;
     }
     return false;

@@ -13,7 +13,7 @@ constexpr std::uint64_t kSecond = 1'000'000'000, kLimit = 3 * kSecond;
 
 WatchedThread thread(std::string name, std::uint64_t progress, WaitKind kind = WaitKind::none, std::string text = "",
                      std::uint64_t generation = 1, std::uint64_t since_ns = 0) {
-    return {std::move(name), progress, {kind, generation, since_ns, std::move(text)}};
+    return {std::move(name), progress, {kind, generation, since_ns, std::move(text)}, {}};
 }
 
 /// A rank whose main thread is alive and whose one worker moves on at every look.
@@ -71,6 +71,48 @@ TEST(WatchRules, PeerThatOnlyAnswersIsNotSilentButMovesNothing) {
     }
     ASSERT_TRUE(verdict);
     EXPECT_THAT(verdict->message, HasSubstr("no rank has got anything done for 3."));
+}
+
+/// One rank alone, which has no workers yet; its main thread is at `step`, and gets the processor or does not.
+std::optional<WatchVerdict> alone(StepNote::View step, bool computes, bool new_turns = false) {
+    WatchRules rules(kLimit);
+    rules.set_step("start", 100 * kSecond);
+    rules.require_pulse(true, 100 * kSecond);
+    std::optional<WatchVerdict> verdict;
+    for (std::uint64_t now_ns = 100 * kSecond; now_ns < 120 * kSecond && !verdict; now_ns += kSecond / 10) {
+        if (computes) step.cpu_ns += kSecond / 20;
+        if (new_turns) ++step.turn;
+        WatchedThread main = thread("main", 0);
+        main.step = step;
+        verdict = rules.judge({main}, now_ns, now_ns);
+        if (step.name == nullptr) rules.main_pulse(now_ns);
+    }
+    return verdict;
+}
+
+TEST(WatchRules, ProcessorTimeIsLifeWithinOneTurnOfAStepOnly) {
+    EXPECT_FALSE(alone({"lists the input", 1, 0}, true));
+    EXPECT_TRUE(alone({nullptr, 1, 0}, true)) << "it polls";
+    EXPECT_TRUE(alone({"lists the input", 1, 0}, true, true)) << "it polls between";
+    EXPECT_TRUE(alone({"lists the input", 1, 0}, false)) << "it hangs in a call";
+}
+
+TEST(WatchRules, RankAloneWaitsForNoOthers) {
+    const auto idle = alone({nullptr, 1, 0}, true);
+    ASSERT_TRUE(idle);
+    EXPECT_THAT(idle->message, HasSubstr("here the main thread gets nothing done in step start"));
+    EXPECT_THAT(idle->message, ::testing::Not(HasSubstr("other ranks")));
+}
+
+TEST(WatchRules, StepThatHangsIsNamedEvenBesideWorkers) {
+    WatchRules rules(kLimit);
+    WatchedThread main = thread("main", 0);
+    main.step = {"lists the input", 1, 7};
+    std::optional<WatchVerdict> verdict;
+    for (std::uint64_t now_ns = 100 * kSecond; now_ns < 120 * kSecond && !verdict; now_ns += kSecond / 10)
+        verdict = rules.judge({main, thread("toucher-0", 0, WaitKind::input, "work")}, now_ns, now_ns);
+    ASSERT_TRUE(verdict);
+    EXPECT_THAT(verdict->message, HasSubstr("the main thread lists the input and gets nothing done"));
 }
 
 TEST(WatchRules, RankThatHearsNobodyBlamesItsOwnNetwork) {
