@@ -15,27 +15,77 @@
 # mpirun's hwloc, with its plugins installed, asks ten X servers on "localhost" for screens: HWLOC_COMPONENTS=-gl spares that, and
 # where neither /etc/hosts nor a name server knows localhost (a bare chroot) the 5 s that each question takes.
 # The exit code is sluice's own (docs/exit-codes.md), also where mpirun reports another: ranks leave theirs in a directory that
-# SLUICE_LAUNCH_STATUS names. SIGINT and SIGTERM are passed on; the run then ends with 8. mpirun lets a second go by before its
+# SLUICE_LAUNCH_STATUS names. Once the data set is durable they leave that there too: the code is then 0, with a WARNING where the
+# launcher says otherwise. SIGINT and SIGTERM are passed on; the run then ends with 8. mpirun lets a second go by before its
 # ranks hear of them, but not with SIGUSR1 and SIGUSR2, which stand for them once all ranks have left their mark there.
+# Bridges of containers and virtual machines (docker0) have the same address on every host, which leads nowhere: they are left out
+# of MPI's networks. Set OMPI_MCA_btl_tcp_if_include to choose yourself.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 ranks='' hostfile='' per_host='' timeout='' slurm='' dry=''
-[ -z "${SLURM_JOB_ID:-}" ] || slurm=1
+usage="scripts/launch.sh -n RANKS [--hostfile FILE] -- sluice VERB CONFIG ..."
+if [ -n "${SLURM_JOB_ID:-}" ]; then
+  slurm=environment
+fi
+value() { # OPTION COUNT VALUE
+  [ "$2" -ge 2 ] && [ "$3" != -- ] || die 2 "launch.sh: $1 needs a value; $usage"
+}
+number() { # OPTION VALUE
+  case $2 in ''|0|*[!0-9]*) die 2 "launch.sh: $1 '$2' is no number above 0; $usage" ;; esac
+}
 while [ $# -gt 0 ]; do
   case $1 in
-    -n) ranks=${2:?}; shift 2 ;;
-    --hostfile) hostfile=${2:?}; shift 2 ;;
-    --ranks-per-host) per_host=${2:?}; shift 2 ;;
-    --timeout) timeout=${2:?}; shift 2 ;;
-    --slurm) slurm=1; shift ;;
+    -n) value "$1" $# "${2:-}"; number "$1" "$2"; ranks=$2; shift 2 ;;
+    --hostfile) value "$1" $# "${2:-}"; hostfile=$2; shift 2 ;;
+    --ranks-per-host) value "$1" $# "${2:-}"; number "$1" "$2"; per_host=$2; shift 2 ;;
+    --timeout) value "$1" $# "${2:-}"; number "$1" "$2"; timeout=$2; shift 2 ;;
+    --slurm) slurm=asked; shift ;;
     --dry-run) dry=1; shift ;;
     --) shift; break ;;
     -h|--help) sed -n '2,/^set /p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
-    *) die 2 "launch.sh: '$1' unknown; scripts/launch.sh --help" ;;
+    -np|--np|-c|--ntasks|-ntasks) die 2 "launch.sh: $1 is a launcher's word; here it is -n RANKS: -n ${2:-2}" ;;
+    -n[0-9]*|-np=*|--np=*|--ntasks=*) die 2 "launch.sh: '$1' is a launcher's word; here it is -n RANKS, in two words: -n $(tr -cd 0-9 <<<"$1")" ;;
+    -machinefile|--machinefile|-hostfile|-f) die 2 "launch.sh: $1 is a launcher's word; here it is --hostfile FILE" ;;
+    -H|-host|--host|-hosts|--hosts|-w|--nodelist) die 2 "launch.sh: $1 is a launcher's word; here hosts are the lines of a file: --hostfile FILE (\"node01 slots=1\" a line)" ;;
+    -N|-npernode|--npernode|--ntasks-per-node|-ppn) die 2 "launch.sh: $1 is a launcher's word; here it is --ranks-per-host K" ;;
+    -x|--mca|-mca|--bind-to|--map-by) die 2 "launch.sh: $1 is mpirun's; SLUICE_ variables are handed on by themselves, and mpirun's parameters can be set in the environment (OMPI_MCA_NAME=VALUE)" ;;
+    -*) die 2 "launch.sh: option '$1' unknown; put -- before the program, and see scripts/launch.sh --help; $usage" ;;
+    *) die 2 "launch.sh: '$1' is no option; put -- before the program and its words: scripts/launch.sh -n ${ranks:-RANKS} ... -- $*" ;;
   esac
 done
-[ -n "$ranks" ] && [ $# -gt 0 ] || die 2 "usage: scripts/launch.sh -n RANKS [--hostfile FILE] -- sluice VERB CONFIG ..."
+[ -n "$ranks" ] || die 2 "launch.sh: -n RANKS is missing; $usage"
+[ $# -gt 0 ] || die 2 "launch.sh: the program is missing; $usage"
+if [ "$slurm" = environment ] && ! command -v srun >/dev/null; then
+  die 2 "launch.sh: SLURM_JOB_ID=$SLURM_JOB_ID is set, so that ranks would be started by srun, but there is none here: the variable is left from another shell, or this is a container inside of a job. Without Slurm: SLURM_JOB_ID= scripts/launch.sh ..., which starts them by mpirun"
+fi
 export SLUICE_LAUNCH_STAMP=${SLUICE_LAUNCH_STAMP:-$(date +%s%N)}   # elapsed_s counts from here
+
+hosts_of_file() { sed -n 's/#.*//; s/^[[:space:]]*\([^[:space:]]\{1,\}\).*/\1/p' "$hostfile"; }
+
+# Adds to `command` what keeps MPI off bridges of this host that lead to none of the others. Nothing where there are none, or
+# where somebody has chosen the networks.
+leave_out_bridges() {
+  local name out='' used=''
+  local -A reaches=()
+  ! env | grep -q '^OMPI_MCA_\(btl\|oob\)_tcp_if_\(in\|ex\)clude=' || return 0
+  command -v ip >/dev/null || return 0
+  for name in $(hosts_of_file | sort -u | head -n 64); do
+    used=$(ip -o route get "$(getent ahostsv4 "$name" | { read -r address _ && echo "$address"; } || true)" 2>/dev/null) || continue
+    reaches[$(sed -n 's/.* dev \([^ ]*\).*/\1/p' <<<"$used")]=1
+  done
+  while read -r _ name _; do
+    name=${name%%[:@]*}
+    case $name in
+      docker*|br-*|virbr*) ;;
+      *) [ -n "$(ip -o link show dev "$name" type bridge 2>/dev/null)" ] || continue ;;
+    esac
+    [ -z "${reaches[$name]:-}" ] || continue
+    out+=",$name"
+  done < <(ip -o -4 addr show up 2>/dev/null)
+  [ -n "$out" ] || return 0
+  echo "note: launch.sh leaves the bridges ${out#,} of this host out of MPI's networks, since they lead to no host of $hostfile; to choose others: OMPI_MCA_btl_tcp_if_include" >&2
+  command+=(--mca btl_tcp_if_exclude "127.0.0.1/8,sppp$out" --mca oob_tcp_if_exclude "lo$out")
+}
 
 if [ -n "$slurm" ]; then
   # Without PMIx each rank would take itself for the only one. srun hands the environment on.
@@ -44,6 +94,10 @@ if [ -n "$slurm" ]; then
   [ -z "$per_host" ] || command+=(--ntasks-per-node "$per_host")
   [ -z "$timeout" ] || command+=(--time "$(((timeout + 59) / 60))")
 else
+  if ! command -v srun >/dev/null; then
+    # Open MPI would take what is left of a Slurm job for one that is here.
+    for name in $(compgen -e SLURM_ || true); do unset "$name"; done
+  fi
   command=(mpirun -n "$ranks" --bind-to none --mca pml "${OMPI_MCA_pml:-ob1}" --mca mpi_yield_when_idle 1
            --mca oob_tcp_keepalive_time "${OMPI_MCA_oob_tcp_keepalive_time:-10}"
            --mca oob_tcp_keepalive_intvl "${OMPI_MCA_oob_tcp_keepalive_intvl:-2}"
@@ -51,6 +105,7 @@ else
   if [ -n "$hostfile" ]; then
     [ -r "$hostfile" ] || die 2 "launch.sh: cannot read the host file '$hostfile'"
     command+=(--hostfile "$hostfile")
+    leave_out_bridges
   else
     command+=(--oversubscribe)
   fi
@@ -66,7 +121,7 @@ if [ -n "$dry" ]; then
   exit 0
 fi
 
-status=$(mktemp -d "${TMPDIR:-/tmp}/sluice-launch.XXXXXX")
+status=$(mktemp -d "${TMPDIR:-/tmp}/sluice-launch.XXXXXX" 2>/dev/null) || die 3 "launch.sh: cannot make a directory in TMPDIR=${TMPDIR:-/tmp}; set TMPDIR to one that is there and can be written"
 trap 'rm -rf "$status"' EXIT
 signalled=''
 pass_on() { # SIGNAL; an interrupt from the terminal has reached the launcher already
@@ -107,6 +162,11 @@ plan_hosts() {
 our_code() {
   local code=$1 first said=''
   [ "$code" != 0 ] || { echo 0; return; }
+  if [ -s "$status/published" ]; then
+    echo "WARNING launch.sh: the launcher ended with code $code after the data set was published; it is there and valid: $(head -n 1 "$status/published")" >&2
+    echo 0
+    return
+  fi
   first=$(ls -tr "$status"/error-*.json 2>/dev/null | head -n 1) || true
   [ -z "$first" ] || said=$(sed -n 's/.*"exit_code": *\([0-9]*\).*/\1/p' "$first")
   if [ "${said:-8}" != 8 ]; then echo "$said"; return; fi
@@ -125,13 +185,30 @@ SLUICE_LAUNCH_STATUS=$status env --default-signal=INT,QUIT "${command[@]}" "$@" 
 child=$!
 trap 'pass_on INT' INT
 trap 'pass_on TERM' TERM
+# The launcher has children, and all of them are zombies.
+all_children_are_dead() {
+  local pid states=''
+  for pid in $(cat "/proc/$child/task/"*/children 2>/dev/null); do
+    states+=$(sed 's/.*) \(.\).*/\1/' "/proc/$pid/stat" 2>/dev/null)
+  done
+  case $states in ''|*[!Z]*) return 1 ;; esac
+}
 # A launcher that cannot reach one of its hosts to tell it of the end would wait for a quarter of an hour.
+# One that lost a rank in MPI_Init may wait for ever for ranks that are all dead (Open MPI 4.1): where all of them are its children.
 end_launcher_after_the_ranks() {
   trap '' INT TERM
+  local dead=0
   while ! ls "$status"/error-*.json >/dev/null 2>&1; do
     kill -0 $$ 2>/dev/null || return 0
+    if [ -z "$slurm$hostfile" ] && all_children_are_dead; then dead=$((dead + 1)); else dead=0; fi
+    if [ $dead -ge 10 ]; then break; fi   # for 5 s
     sleep 0.5
   done
+  if [ $dead -ge 10 ]; then
+    : >"$status/launcher-ended"
+    kill -KILL "$child" 2>/dev/null || true
+    return 0
+  fi
   sleep 4   # an end that reaches all hosts takes some two seconds
   [ -z "$slurm" ] || return 0   # its own daemons see to it
   kill -KILL "$child" 2>/dev/null || true   # the daemons of the other hosts end with it
@@ -145,4 +222,10 @@ while :; do
   kill -0 "$child" 2>/dev/null || break        # else a signal has only ended the wait
 done
 kill -KILL "$supervisor" 2>/dev/null || true
+if [ -e "$status/launcher-ended" ]; then
+  echo "note: launch.sh: all ranks had been dead for 5 s, and mpirun still waited for them: ended it" >&2
+fi
+if [ "$slurm" = environment ] && [ "$code" != 0 ] && [ -z "$signalled" ] && ! ls "$status"/started-r* >/dev/null 2>&1; then
+  echo "note: launch.sh has seen no rank start under SLURM_JOB_ID=$SLURM_JOB_ID; if that is left from another shell: SLURM_JOB_ID= scripts/launch.sh ..., which starts them by mpirun" >&2
+fi
 exit "$(our_code "$code")"

@@ -76,6 +76,16 @@ void refuse_tasks_without_mpi() {
             " tasks that are no ranks of one MPI program; start them with srun --mpi=pmix or scripts/launch.sh");
 }
 
+/// Open MPI speaks PMIx; it ends tasks of srun that have only PMI in MPI_Init, with a text of its own that names
+/// neither.
+void refuse_tasks_without_pmix() {
+    const bool by_pmi = std::getenv("PMI_RANK") != nullptr && std::getenv("PMIX_RANK") == nullptr &&
+                        std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr;
+    if (!by_pmi || std::getenv("SLURM_STEP_ID") == nullptr) return;
+    throw Error(Errc::config, std::string("srun started this task with PMI (--mpi=pmi2?), which Open MPI does not "
+                                          "speak; start with srun --mpi=pmix or scripts/launch.sh"));
+}
+
 }  // namespace
 
 std::string build_id() { return "sluice 0.1.0, built " __DATE__ " " __TIME__ ", g++ " __VERSION__ ", record format 1"; }
@@ -91,6 +101,9 @@ Application::Application(int argc, char** argv, CommandLine line)
     if (launched_by_mpi()) {
         const char* marks = std::getenv("SLUICE_LAUNCH_STATUS");
         const std::string directory = marks != nullptr ? marks : "";
+        refuse_tasks_without_pmix();
+        // A death in MPI_Init leaves word too; where the results lie is known only after it.
+        watchdog_.status().open("", directory, {job_name(), host_, line_.verb, launched.rank, launched.ranks});
         leave_start_mark(directory, launched.rank, host_);
         watchdog_.explain_start(
             [directory, launched, host = host_] { return who_never_started(directory, launched.ranks, host); });
@@ -161,7 +174,9 @@ void Application::choose_transport(const RankPlace& place) {
     const std::uint64_t needed_bytes = std::max(budget_bytes / 2, told_bytes * place.local_ranks);
     const bool room = files_->info(shm) && files_->free_bytes(shm) >= needed_bytes;
     values_.net.transport = communicator_->broadcast(  // what is free changes: one decides
-        chosen_transport(values_.net.transport, communicator_->size(), place.hosts > 1, room), 0);
+        chosen_transport(values_.net.transport, communicator_->size(), place.hosts > 1 || (mpi_ && !mpi_->one_host()),
+                         room),
+        0);
 }
 
 void Application::shake_hands(int argc, char** argv) {

@@ -17,6 +17,7 @@
 #include "jobs/report.hpp"
 #include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/launch_marks.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
 
@@ -140,6 +141,7 @@ int sort(Application& app) {
     report.system_json = describe_system_json();
     report.mpi_library = app.mpi_library();
     const std::string folder = write_results(app, report);
+    announce_published(result_line(report));
     print(tables(report) + "results: " + folder + "\n" + result_line(report) + "\n");
     return 0;
 }

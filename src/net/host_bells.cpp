@@ -5,6 +5,7 @@
 #include <new>
 
 #include "net/mpi_check.hpp"
+#include "net/shared_memory_proof.hpp"
 
 namespace sluice {
 namespace {
@@ -32,11 +33,12 @@ HostBells::HostBells(MPI_Comm comm) {
     MPI_Comm_set_errhandler(host, MPI_ERRORS_RETURN);
     MPI_Comm_size(host, &here);
     MPI_Comm_rank(host, &here_rank);
-    one_host_ = here == ranks;
+    const bool shared = here > 1 && prove_shared_memory(host);
+    one_host_ = here == ranks && shared;
     std::vector<int> ranks_here(static_cast<std::size_t>(here));
     check_mpi(MPI_Allgather(&rank, 1, MPI_INT, ranks_here.data(), 1, MPI_INT, host), "MPI_Allgather");
     // One decides for all: where there is no room, Open MPI fails on one rank and lets the others wait for it.
-    int room = here > 1 && here_rank == 0 && shared_memory_has_room(static_cast<std::uint64_t>(here)) ? 1 : 0;
+    int room = shared && here_rank == 0 && shared_memory_has_room(static_cast<std::uint64_t>(here)) ? 1 : 0;
     check_mpi(MPI_Bcast(&room, 1, MPI_INT, 0, host), "MPI_Bcast");
     std::byte* memory = nullptr;
     const bool made =

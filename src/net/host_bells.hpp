@@ -10,8 +10,8 @@
 
 namespace sluice {
 
-/// Made and closed by all ranks together. Where memory cannot be shared (no room in /dev/shm) there are no bells, and
-/// network threads look for messages by themselves.
+/// Made and closed by all ranks together. Where memory cannot be shared (no room in /dev/shm, or not the same for all)
+/// there are no bells, and network threads look for messages by themselves.
 class HostBells {
 public:
     explicit HostBells(MPI_Comm comm);
@@ -22,7 +22,7 @@ public:
     void ring(std::uint32_t rank) {
         if (!bells_.empty() && bells_[rank] != nullptr) sluice::ring(*bells_[rank]);
     }
-    bool one_host() const noexcept { return one_host_; }  ///< all ranks are here
+    bool one_host() const noexcept { return one_host_; }  ///< all ranks are here and share memory
     /// All ranks are here and have bells.
     bool reach_all() const noexcept { return one_host_ && !bells_.empty(); }
     /// Collective, when nobody rings any more.

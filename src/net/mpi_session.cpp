@@ -13,7 +13,10 @@
 #include "net/heartbeat.hpp"
 #include "net/host_bells.hpp"
 #include "net/mpi_check.hpp"
+#include "net/mpi_environment.hpp"
 #include "runtime/error.hpp"
+#include "runtime/launch_marks.hpp"
+#include "runtime/step.hpp"
 
 namespace sluice {
 
@@ -209,6 +212,7 @@ private:
         }
     }
     void wait(MPI_Request& request) {
+        const StepPause pause;  // processor time of waiting is no sign of life
         Patience patience;
         for (int done = 0;;) {
             check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
@@ -216,10 +220,7 @@ private:
                 if (watchdog_ != nullptr) watchdog_->progress();
                 return;
             }
-            if (const auto failure = poll_failure()) {
-                throw Error(static_cast<Errc>(failure->exit_code),
-                            "aborted because of rank " + std::to_string(failure->rank) + ": " + failure->message);
-            }
+            throw_if_aborted(*this);
             patience.rest();
         }
     }
@@ -243,15 +244,16 @@ bool launched_by_mpi() {
            std::getenv("PMI_RANK") != nullptr;
 }
 
-/// Open MPI's components, where the environment does not name others; read by MPI_Init.
-void choose_components() {
-    const auto set = [](const char* name, const char* value) { ::setenv(name, value, 0); };
-    // The search for other fabrics takes 0.2 s; who has one names it in the environment.
-    set("OMPI_MCA_pml", "ob1");
-    // Windows: "rdma" puts itself before "sm" and is several times slower on one host; over TCP it cannot run, and
-    // Debian's settings switch off "pt2pt", the only one that can.
-    set("OMPI_MCA_osc", "^ucx");
-    set("OMPI_MCA_osc_rdma_priority", "50");
+/// The launcher of this process says how many ranks there are; with an MPI that is not the launcher's each would find
+/// itself alone, and sort everything.
+void check_size(std::uint32_t ranks) {
+    const auto told = launcher_ranks();
+    if (!told || told->ranks == ranks) return;
+    throw Error(Errc::config, "the launcher started " + std::to_string(told->ranks) + " ranks (" + told->variable +
+                                  "), and MPI counts " + std::to_string(ranks) +
+                                  ": it is the launcher of another MPI, or " + told->variable +
+                                  " is left from another job; start with the mpirun of the MPI that sluice was built "
+                                  "with (sluice sysinfo names it), or scripts/launch.sh");
 }
 
 MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std::make_unique<State>()) {
@@ -260,7 +262,7 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
         watchdog->require_pulse(true);
         watchdog->enter("MPI_Init, which waits until all ranks of the job have started");
     }
-    choose_components();
+    prepare_mpi_environment();
     int provided = 0;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
         throw Error(Errc::environment, "MPI_Init_thread: this MPI cannot run beside threads; use Open MPI 4 or later");
@@ -270,6 +272,7 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
         MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
     }
     communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog);
+    check_size(communicator_->size());
     if (watchdog != nullptr) watchdog->enter("start");
     state_->bells = std::make_unique<HostBells>(state_->data);
     wire_ = make_mpi_wire(state_->data, watchdog, *state_->bells);
@@ -277,6 +280,8 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
 }
 
 MpiSession::~MpiSession() = default;
+
+bool MpiSession::one_host() const noexcept { return state_->bells->one_host(); }
 
 SharedBell* MpiSession::bell() noexcept { return state_->bells->mine(); }
 

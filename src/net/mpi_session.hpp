@@ -31,6 +31,8 @@ public:
     Rounds& rounds() noexcept { return *rounds_; }                    ///< data by collectives, on two more
     /// Collective. At least `bytes` of memory that the others can put into.
     std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
+    /// All ranks run on this host and share memory, as they have shown each other.
+    bool one_host() const noexcept;
     /// For this rank's Doorbell, until finish(); nullptr where other ranks cannot ring it.
     SharedBell* bell() noexcept;
     std::string library() const;  ///< "Open MPI v4.1.4, ..."

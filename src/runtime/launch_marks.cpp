@@ -11,10 +11,10 @@
 namespace sluice {
 namespace {
 
-std::uint32_t number_in(const char* variable, const char* other) {
+std::optional<std::uint32_t> number_in(const char* variable) {
     const char* text = std::getenv(variable);
-    if (text == nullptr) text = std::getenv(other);
-    return text == nullptr ? 0 : static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
+    if (text == nullptr || *text == '\0') return std::nullopt;
+    return static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
 }
 
 std::string mark_of(const std::string& directory, std::uint32_t rank) {
@@ -25,8 +25,36 @@ std::string mark_of(const std::string& directory, std::uint32_t rank) {
 
 }  // namespace
 
+std::optional<LauncherRanks> launcher_ranks() {
+    if (const auto ranks = number_in("OMPI_COMM_WORLD_SIZE")) return LauncherRanks{"OMPI_COMM_WORLD_SIZE", *ranks};
+    const auto ranks = number_in("PMI_SIZE");
+    if (ranks && number_in("PMI_RANK")) return LauncherRanks{"PMI_SIZE", *ranks};
+    return std::nullopt;
+}
+
 LaunchPlace launch_place() {
-    return {number_in("OMPI_COMM_WORLD_RANK", "SLURM_PROCID"), number_in("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS")};
+    LaunchPlace place;
+    for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
+        const auto rank = number_in(variable);
+        if (!rank) continue;
+        place.rank = *rank;
+        // srun with PMIx tells a task how many there are by its own variable only.
+        const auto ranks = launcher_ranks();
+        place.ranks = ranks ? ranks->ranks : number_in("SLURM_STEP_NUM_TASKS").value_or(0);
+        break;
+    }
+    return place;
+}
+
+void announce_published(const std::string& result_line) noexcept {
+    try {
+        const char* directory = std::getenv("SLUICE_LAUNCH_STATUS");
+        if (directory == nullptr || *directory == '\0' || ::access(directory, W_OK) != 0) return;
+        const std::string path = std::string(directory) + "/published", temporary = path + ".tmp";
+        if (std::ofstream(temporary) << result_line << '\n' << std::flush)
+            ::rename(temporary.c_str(), path.c_str());  // whole, or not there
+    } catch (const std::exception&) {                   // the exit code says it as well, where the launcher hands it on
+    }
 }
 
 void leave_start_mark(const std::string& directory, std::uint32_t rank, const std::string& host) {
@@ -53,7 +81,13 @@ std::string who_never_started(const std::string& directory, std::uint32_t ranks,
         missing += (missing.empty() ? "rank " : ", rank ") + std::to_string(rank) +
                    (where != planned.end() ? " on " + where->second : "");
     }
-    if (missing.empty()) return "; all ranks have started: one of them does not get through MPI_Init";
+    if (missing.empty()) {
+        return std::string("; all ranks have started: one of them does not get through MPI_Init") +
+               (others_seen
+                    ? "; where hosts have interfaces with one address that lead nowhere (docker0), name the right "
+                      "network: OMPI_MCA_btl_tcp_if_include=10.0.0.0/24"
+                    : "");
+    }
     if (others_planned && !others_seen)
         return "; no start mark here of " + missing + ", but only ranks of this host seem to leave theirs in " +
                directory;

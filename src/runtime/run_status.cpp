@@ -48,7 +48,7 @@ bool write_file(const std::string& path, const std::string& text, bool durable) 
 }  // namespace
 
 std::string job_name() {
-    if (const char* slurm = std::getenv("SLURM_JOB_ID")) {
+    if (const char* slurm = std::getenv("SLURM_JOB_ID"); slurm != nullptr && *slurm != '\0') {
         const char* step = std::getenv("SLURM_STEP_ID");
         return std::string("slurm-") + slurm + (step != nullptr ? std::string(".") + step : "");
     }
@@ -76,11 +76,12 @@ RunStatus::~RunStatus() {
 void RunStatus::open(std::string results_directory, std::string copy_directory, Identity identity) {
     const std::lock_guard lock(mutex_);
     identity_ = std::move(identity);
-    directory_ = std::move(results_directory) + "/run-" + identity_.job;
+    directory_ = results_directory.empty() ? "" : std::move(results_directory) + "/run-" + identity_.job;
     copy_directory_ = std::move(copy_directory);
     open_ = true;
     ++wanted_;
-    thread_ = std::thread([this] { run(); });
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    changed_.notify_all();
 }
 
 void RunStatus::change(std::string state, std::string step, std::string run_id) {
@@ -183,13 +184,18 @@ void RunStatus::run() {
         }
         const std::uint64_t version = wanted_;
         const bool removing = removing_;
-        const std::string status = status_text(state_), error = error_;
+        const std::string status = status_text(state_), error = error_, directory = directory_, copy = copy_directory_,
+                          name = rank_text(identity_.rank) + ".json";
         lock.unlock();
         if (removing) {
-            ::unlink((directory_ + "/status-" + rank_text(identity_.rank) + ".json").c_str());
-            ::rmdir(directory_.c_str());  // the last rank's succeeds
+            if (!directory.empty()) {
+                ::unlink((directory + "/status-" + name).c_str());
+                ::rmdir(directory.c_str());  // the last rank's succeeds
+            }
         } else {
-            write(status, error);
+            if (!directory.empty()) write(directory, name, status, error);
+            if (!error.empty() && !copy.empty() && ::access(copy.c_str(), W_OK) == 0)
+                write_file(copy + "/error-" + name, error, false);
         }
         lock.lock();
         done_ = version;
@@ -221,15 +227,11 @@ void RunStatus::beat() {
     }
 }
 
-void RunStatus::write(const std::string& status, const std::string& error) const {
-    const std::string name = rank_text(identity_.rank) + ".json";
-    make_directories(directory_);
-    if (!error.empty()) {
-        write_file(directory_ + "/error-" + name, error, true);
-        if (!copy_directory_.empty() && ::access(copy_directory_.c_str(), W_OK) == 0)
-            write_file(copy_directory_ + "/error-" + name, error, false);
-    }
-    write_file(directory_ + "/status-" + name, status, !error.empty());
+void RunStatus::write(const std::string& directory, const std::string& name, const std::string& status,
+                      const std::string& error) {
+    make_directories(directory);
+    if (!error.empty()) write_file(directory + "/error-" + name, error, true);
+    write_file(directory + "/status-" + name, status, !error.empty());
 }
 
 }  // namespace sluice

@@ -28,7 +28,9 @@ public:
     ~RunStatus();
     RunStatus(const RunStatus&) = delete;
 
-    /// From here on changes are written. @param copy_directory  also gets error.json when it exists; "": none.
+    /// From here on changes are written. Called again when more is known, from one thread.
+    /// @param results_directory  "": not known yet, only the copy of error.json is written
+    /// @param copy_directory     also gets error.json when it exists; "": none
     void open(std::string results_directory, std::string copy_directory, Identity identity);
     /// @param state  running | interrupted | failed | aborted | done; aborted: because of another rank.
     void change(std::string state, std::string step, std::string run_id = "");
@@ -50,7 +52,8 @@ public:
 private:
     void run();
     void beat();
-    void write(const std::string& status, const std::string& error) const;
+    static void write(const std::string& directory, const std::string& name, const std::string& status,
+                      const std::string& error);
     std::string status_text(const std::string& state) const;
 
     mutable std::mutex mutex_;

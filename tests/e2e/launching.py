@@ -127,6 +127,87 @@ def nobody_looks_for_screens_or_asks_name_servers_at_the_start():
             print("note: this mpirun has no hwloc plugin that looks for screens")
 
 
+def wrong_words_are_answered_with_the_right_ones():
+    cases = [
+        (["-np", "2", "--", "true"], "-n RANKS: -n 2"), (["-n2", "--", "true"], "in two words: -n 2"),
+        (["-n", "2", "sluice", "sort", "x.toml"], "put -- before the program and its words: scripts/launch.sh -n 2 ... -- sluice sort x.toml"),
+        (["-n", "2"], "the program is missing"), (["-n", "--", "true"], "-n needs a value"), (["-n", "two", "--", "true"], "'two' is no number"),
+        (["--", "true"], "-n RANKS is missing"), (["-n", "2", "--host", "a,b", "--", "true"], "--hostfile FILE"),
+        (["-n", "2", "--mca", "pml", "ob1", "--", "true"], "OMPI_MCA_NAME=VALUE"), (["--fast", "-n", "2", "--", "true"], "'--fast' unknown"),
+    ]
+    for words, answer in cases:
+        code, out, err = h.run([LAUNCH, *words], env={"SLURM_JOB_ID": ""})
+        h.check(code == 2 and answer in err and len(err.splitlines()) == 1, f"{words}: {code}: {out}{err}")
+    code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env={"SLURM_JOB_ID": "", "TMPDIR": "/nowhere/at/all"})
+    h.check(code == 3 and "TMPDIR=/nowhere/at/all" in err, f"{code}: {out}{err}")
+
+
+def slurm_job_that_is_left_over_is_named():
+    with h.Workspace() as w:
+        if shutil.which("srun") is None:
+            code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env={"SLURM_JOB_ID": "4711"})
+            h.check(code == 2 and "SLURM_JOB_ID=4711" in err and "SLURM_JOB_ID= scripts/launch.sh" in err, f"{code}: {out}{err}")
+            out = h.must(h.run([LAUNCH, "-n", "2", "--", "env"], env={**fake_launcher(w, 'env\n'), "SLURM_JOB_ID": "", "SLURM_NTASKS": "64"}), "mpirun")
+            h.check("SLURM_" not in out, f"mpirun still sees Slurm's variables: {out}")
+        fake = w.path / "srun"
+        fake.write_text("#!/bin/sh\necho 'srun: error: Unable to confirm allocation for job 4711' >&2\nexit 1\n")
+        fake.chmod(0o755)
+        code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env={"SLURM_JOB_ID": "4711", "PATH": f"{w.path}:{os.environ['PATH']}"})
+        h.check(code == 1 and "SLURM_JOB_ID=4711; if that is left from another shell" in err, f"{code}: {out}{err}")
+
+
+def published_set_is_no_failure_whatever_ends_the_launcher():
+    publish = "echo 'RESULT status=VALID records=1' >\"$SLUICE_LAUNCH_STATUS/published\"\n"
+    with h.Workspace() as w:
+        for body, code in ((publish + "exit 137", 137), (leave_error(7) + publish + "exit 7", 7)):
+            got, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env=fake_launcher(w, body))
+            h.check(got == 0 and f"WARNING launch.sh: the launcher ended with code {code}" in err and "RESULT status=VALID records=1" in err, f"{got}: {err}")
+        got, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env=fake_launcher(w, publish + "exit 0"))
+        h.check(got == 0 and "WARNING" not in err, err)
+        # The program itself: a launcher that hides what the ranks end with.
+        h.must(h.sluice(["gen", *w.options, "--records", 40000]), "gen")
+        env = fake_launcher(w, f"export PATH={os.environ['PATH']}\nmpirun \"$@\"; exit 99\n")
+        got, out, err = h.run([LAUNCH, "-n", "2", "--", h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=64MiB"], env=env, timeout=90)
+        h.check(got == 0 and h.result_line(out)["status"] == "VALID" and "ended with code 99" in err, f"{got}: {out}{err}")
+
+
+def launcher_whose_ranks_are_all_dead_is_ended():
+    with h.Workspace() as w:
+        begin = time.monotonic()
+        code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env=fake_launcher(w, "true &\ntrue &\nexec sleep 60\n"), timeout=50)
+        took_s = time.monotonic() - begin
+        h.check(code == 7 and "all ranks had been dead" in err and 4 < took_s < 20, f"{code} after {took_s:.1f} s: {out}{err}")
+        hosts = w.path / "hosts"
+        hosts.write_text("10.99.99.1 slots=2\n")   # there its children are ssh: nothing can be told from them
+        code, out, err = h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env=fake_launcher(w, "true &\nexec sleep 8\n"), timeout=50)
+        h.check(code == 0 and "dead" not in err, f"{code}: {out}{err}")
+
+
+def bridges_that_lead_nowhere_are_left_out_and_named():
+    with h.Workspace() as w:
+        env = fake_launcher(w, "exit 0\n")
+        (w.path / "bin" / "ip").write_text("""#!/bin/sh
+case "$*" in
+  *'addr show'*) for i in lo eth0 docker0 br-1234 virbr0 lan storage; do echo "1: $i    inet 10.0.0.1/24"; done ;;
+  *'link show dev lan type bridge'|*'link show dev storage type bridge'*) echo bridge ;;
+  *'route get 10.1.0.1') echo '10.1.0.1 dev lan src 10.1.0.9' ;;
+  *'route get 10.1.0.2') echo '10.1.0.2 dev virbr0 src 10.2.0.9' ;;
+esac
+""")
+        (w.path / "bin" / "ip").chmod(0o755)
+        hosts = w.path / "hosts"
+        hosts.write_text("# two hosts\n10.1.0.1 slots=1\n10.1.0.2 slots=1\n")
+        code, out, err = h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--dry-run", "--", "true"], env=env)
+        h.check(code == 0 and "btl_tcp_if_exclude 127.0.0.1/8\\,sppp\\,docker0\\,br-1234\\,storage " in out and "oob_tcp_if_exclude lo\\,docker0" in out,
+                f"{out}{err}")
+        h.check("note: launch.sh leaves the bridges docker0,br-1234,storage" in err, err)
+        for name in ("OMPI_MCA_btl_tcp_if_include", "OMPI_MCA_oob_tcp_if_exclude"):
+            code, out, err = h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--dry-run", "--", "true"], env={**env, name: "10.1.0.0/16"})
+            h.check(code == 0 and "exclude" not in out and err == "", f"{name}: {out}{err}")
+
+
 h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
         badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
-        nobody_looks_for_screens_or_asks_name_servers_at_the_start])
+        nobody_looks_for_screens_or_asks_name_servers_at_the_start, wrong_words_are_answered_with_the_right_ones,
+        slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,
+        bridges_that_lead_nowhere_are_left_out_and_named])

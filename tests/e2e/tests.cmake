@@ -3,7 +3,9 @@ find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
   add_library(kill_before MODULE ${CMAKE_CURRENT_LIST_DIR}/kill_before.cpp)
   target_link_libraries(kill_before PRIVATE ${CMAKE_DL_LIBS})
-  set_target_properties(kill_before PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+  add_library(kill_in_init MODULE ${CMAKE_CURRENT_LIST_DIR}/kill_in_init.cpp)
+  target_link_libraries(kill_in_init PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(kill_before kill_in_init PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   set(names
     golden
     sort_ranks
@@ -27,6 +29,7 @@ if(Python3_FOUND)
     overflow
     crashes
     two_programs
+    start
   )
   foreach(name ${names})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)
@@ -36,7 +39,7 @@ if(Python3_FOUND)
   add_test(NAME e2e.faults_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/faults.py --full)
   set_tests_properties(e2e.faults_full PROPERTIES LABELS "full" TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
     "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
-  foreach(name crashes two_programs)
+  foreach(name crashes two_programs start)
     add_test(NAME e2e.${name}_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py --full)
     set_tests_properties(e2e.${name}_full PROPERTIES LABELS "full" TIMEOUT 3600 RUN_SERIAL TRUE ENVIRONMENT
       "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <string>
 
 namespace sluice {
 namespace {
@@ -43,8 +47,10 @@ TEST_F(LaunchMarks, DirectoryThatOtherHostsDoNotShareAccusesNobody) {
 TEST_F(LaunchMarks, WithAllMarksNobodyIsMissing) {
     leave_start_mark(directory_, 0, "h1");
     leave_start_mark(directory_, 1, "h2");
-    EXPECT_EQ(who_never_started(directory_, 2, "h1"),
-              "; all ranks have started: one of them does not get through MPI_Init");
+    EXPECT_EQ(
+        who_never_started(directory_, 2, "h1"),
+        "; all ranks have started: one of them does not get through MPI_Init; where hosts have interfaces with one "
+        "address that lead nowhere (docker0), name the right network: OMPI_MCA_btl_tcp_if_include=10.0.0.0/24");
 }
 
 TEST_F(LaunchMarks, WithoutADirectoryNothingIsSaid) {
@@ -52,6 +58,67 @@ TEST_F(LaunchMarks, WithoutADirectoryNothingIsSaid) {
     EXPECT_EQ(who_never_started(directory_ + "/gone", 2, "h1"), "");
     leave_start_mark(directory_ + "/gone", 0, "h1");
     EXPECT_FALSE(std::filesystem::exists(directory_ + "/gone"));
+}
+
+/// The launchers' variables as a test wants them; what was there comes back.
+class LauncherEnvironment : public ::testing::Test {
+protected:
+    LauncherEnvironment() {
+        for (const char* name : kNames) {
+            if (const char* value = std::getenv(name)) before_[name] = value;
+            ::unsetenv(name);
+        }
+    }
+    ~LauncherEnvironment() override {
+        for (const char* name : kNames) ::unsetenv(name);
+        for (const auto& [name, value] : before_) ::setenv(name.c_str(), value.c_str(), 1);
+    }
+    static constexpr std::array kNames = {"OMPI_COMM_WORLD_SIZE",
+                                          "OMPI_COMM_WORLD_RANK",
+                                          "PMI_SIZE",
+                                          "PMI_RANK",
+                                          "PMIX_RANK",
+                                          "SLURM_NTASKS",
+                                          "SLURM_PROCID",
+                                          "SLURM_STEP_NUM_TASKS",
+                                          "SLUICE_LAUNCH_STATUS"};
+    std::map<std::string, std::string> before_;
+};
+
+TEST_F(LauncherEnvironment, OnlyTheLauncherOfThisProcessIsEvidence) {
+    ::setenv("SLURM_NTASKS", "64", 1);
+    ::setenv("SLURM_STEP_NUM_TASKS", "64", 1);
+    ::setenv("PMI_SIZE", "8", 1);
+    EXPECT_FALSE(launcher_ranks()) << "a size without a rank is left over";
+    EXPECT_EQ(launch_place().ranks, 0u);
+    ::setenv("PMI_RANK", "3", 1);
+    ASSERT_TRUE(launcher_ranks());
+    EXPECT_EQ(launcher_ranks()->variable, "PMI_SIZE");
+    EXPECT_EQ(launcher_ranks()->ranks, 8u);
+    EXPECT_EQ(launch_place().rank, 3u);
+    ::setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+    ::setenv("OMPI_COMM_WORLD_RANK", "1", 1);
+    EXPECT_EQ(launcher_ranks()->ranks, 2u);
+    EXPECT_EQ(launch_place().rank, 1u);
+}
+
+TEST_F(LauncherEnvironment, TaskOfSrunWithPmixHasItsPlaceFromIt) {
+    ::setenv("PMIX_RANK", "5", 1);
+    ::setenv("SLURM_STEP_NUM_TASKS", "6", 1);
+    EXPECT_FALSE(launcher_ranks());
+    EXPECT_EQ(launch_place().rank, 5u);
+    EXPECT_EQ(launch_place().ranks, 6u);
+}
+
+TEST_F(LaunchMarks, PublishedSetLeavesItsResultLine) {
+    ::setenv("SLUICE_LAUNCH_STATUS", directory_.c_str(), 1);
+    announce_published("RESULT status=VALID");
+    ::unsetenv("SLUICE_LAUNCH_STATUS");
+    std::string line;
+    std::ifstream file(directory_ + "/published");
+    ASSERT_TRUE(std::getline(file, line));
+    EXPECT_EQ(line, "RESULT status=VALID");
+    EXPECT_FALSE(std::filesystem::exists(directory_ + "/published.tmp"));
 }
 
 }  // namespace

@@ -1,0 +1,90 @@
+"""Starts: a rank that is killed in MPI_Init never leaves a hang, ranks in namespaces of their own sort, and a launcher that counts
+other ranks than MPI is refused.
+
+    start.py          a few kills
+    start.py --full   100 kills
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import harness as h
+
+KILL = h.BIN.parent / "lib" / "libkill_in_init.so"
+FULL = "--full" in sys.argv
+LIMIT_S = 5
+
+
+def two_ranks(words, env=None, timeout=60, wrapper=()):
+    begin = time.monotonic()
+    code, out, err = h.run([h.REPO / "scripts" / "launch.sh", "-n", "2", "--", *wrapper, h.BIN / "sluice", *words],
+                           env={"SLUICE_RUN_WATCHDOG": f"{LIMIT_S}s", **(env or {})}, timeout=timeout)
+    return code, out, err, time.monotonic() - begin
+
+
+def rank_killed_in_mpi_init_never_leaves_a_hang():
+    count = 100 if FULL else 6
+    with h.Workspace() as w:
+        mark = w.path / "mark"
+        took_s = min(two_ranks(["config", "show"])[3] for _ in range(2))
+        rng = random.Random(7)
+        killed, slowest_s = 0, 0.0
+        for start in range(count):
+            mark.unlink(missing_ok=True)
+            delay_us = 0 if start == 0 else int(rng.uniform(0, took_s) * 1e6)
+            code, out, err, lasted_s = two_ranks(
+                ["config", "show"], {"LD_PRELOAD": str(KILL), "KILL_IN_INIT_RANK": str(start % 2), "KILL_IN_INIT_US": str(delay_us),
+                                     "KILL_IN_INIT_MARK": str(mark)})
+            fired = mark.exists() and mark.read_text() == "killed"
+            killed += fired
+            slowest_s = max(slowest_s, lasted_s)
+            h.check(lasted_s < LIMIT_S + 15, f"start {start}, killed after {delay_us} us: took {lasted_s:.1f} s\n{out}\n{err}")
+            h.check(not fired or code == 7, f"start {start}, killed after {delay_us} us: exit code {code} instead of 7\n{out}\n{err}")
+        h.check(killed >= count / 3, f"only {killed} of {count} ranks were killed in MPI_Init")
+        print(f"{killed} of {count} starts had a rank killed in MPI_Init: 0 hangs, the slowest ended after {slowest_s:.1f} s")
+
+
+def sort_with(w, wrapper, transport, env=None):
+    code, out, err, _ = two_ranks(["sort", *w.options, "--set", "memory.budget=128MiB", "--set", f"net.transport={transport}",
+                                   "--set", "run.overwrite=true", "--set", "run.watchdog=10s"], env, 90, wrapper)
+    h.check(code == 0, f"{wrapper}, {transport}: exit code {code}\n{out}\n{err}")
+    h.check("Read -1" not in err and "not permitted" not in err, f"{transport}: noise of Open MPI\n{err}")
+    h.check(h.sha_of_files(w.parts()) == h.sorted_oracle_sha(w.inputs()), f"{transport}: the output is wrong")
+
+
+def ranks_in_namespaces_of_their_own_sort():
+    if os.geteuid() != 0 or shutil.which("unshare") is None or h.run(["unshare", "--user", "--map-root-user", "true"])[0] != 0:
+        print("skipped: needs root and user namespaces")
+        return
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", "--records", "200000", *w.options]), "gen")
+        own_shm = w.path / "own_shm"
+        own_shm.write_text("#!/bin/sh\nmount -t tmpfs tmpfs /dev/shm && exec \"$@\"\n")
+        own_shm.chmod(0o755)
+        for transport in ("auto", "p2p", "alltoallv", "rma"):
+            sort_with(w, ("unshare", "--user", "--map-root-user"), transport)
+        for transport in ("auto", "p2p"):
+            sort_with(w, ("unshare", "--mount", own_shm), transport)
+        one = w.path / "one"
+        one.write_text(f"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 1 ] || exec \"$@\"\nexec unshare --mount {own_shm} \"$@\"\n")
+        one.chmod(0o755)
+        sort_with(w, (one,), "auto")
+
+
+def launcher_that_counts_other_ranks_is_refused():
+    """As mpiexec of another MPI starts ranks: each would find itself alone, and sort everything."""
+    with h.Workspace() as w:
+        code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options], env={"PMI_RANK": "1", "PMI_SIZE": "2"}, timeout=60)
+        h.check(code == 2 and "PMI_SIZE" in err and "2 ranks" in err and "MPI counts 1" in err, f"exit code {code}: {out}{err}")
+        stale = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "64", "SLURM_NNODES": "32", "SLURM_PROCID": "0", "PMI_SIZE": "9"}
+        h.must(h.run([h.BIN / "sluice", "config", "show", *w.options], env=stale, timeout=60), "with what a shell of a Slurm job has")
+        code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options],
+                               env={"PMI_RANK": "0", "PMI_SIZE": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}, timeout=60)
+        h.check(code == 2 and "--mpi=pmix" in err, f"srun --mpi=pmi2: exit code {code}: {out}{err}")
+
+
+h.main([launcher_that_counts_other_ranks_is_refused, ranks_in_namespaces_of_their_own_sort, rank_killed_in_mpi_init_never_leaves_a_hang])

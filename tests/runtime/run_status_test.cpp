@@ -1,0 +1,55 @@
+#include "runtime/run_status.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class RunStatusFiles : public ::testing::Test {
+protected:
+    RunStatusFiles() {
+        char name[] = "/tmp/sluice-status.XXXXXX";
+        directory_ = ::mkdtemp(name);
+        fs::create_directory(directory_ + "/launch");
+    }
+    ~RunStatusFiles() override { fs::remove_all(directory_); }
+    std::string text(const std::string& name) const {
+        std::stringstream text;
+        text << std::ifstream(directory_ + name).rdbuf();
+        return text.str();
+    }
+    std::string directory_;
+};
+
+TEST_F(RunStatusFiles, DeathBeforeTheResultsFolderIsKnownLeavesItsErrorWithTheLauncher) {
+    RunStatus status;
+    status.open("", directory_ + "/launch", {"job", "h1", "sort", 3, 4});
+    status.change("running", "MPI_Init");
+    status.fail("failed", {7, "peer", "MPI_Init", "rank 1 never started"});
+    ASSERT_TRUE(status.flush(5000));
+    EXPECT_THAT(text("/launch/error-r00003.json"), HasSubstr("rank 1 never started"));
+    EXPECT_EQ(std::distance(fs::directory_iterator(directory_), {}), 1) << "nothing but the launcher's directory";
+}
+
+TEST_F(RunStatusFiles, SecondOpenNamesTheFolderAndRemoveTakesItAway) {
+    RunStatus status;
+    status.open("", directory_ + "/launch", {"job", "h1", "sort", 0, 1});
+    status.open(directory_ + "/results", directory_ + "/launch", {"job", "h1", "sort", 0, 1});
+    ASSERT_TRUE(status.flush(5000));
+    EXPECT_THAT(text("/results/run-job/status-r00000.json"), HasSubstr("running"));
+    status.remove();
+    EXPECT_FALSE(fs::exists(directory_ + "/results/run-job"));
+    EXPECT_TRUE(fs::is_empty(directory_ + "/launch"));
+}
+
+}  // namespace
+}  // namespace sluice
