@@ -15,6 +15,7 @@
 
 #include "io/file_status.hpp"
 #include "io/glob.hpp"
+#include "io/plain_rename.hpp"
 #include "io/posix_directory.hpp"
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
@@ -93,10 +94,12 @@ public:
     }
     void rename_no_replace(const std::string& from, const std::string& to) override {
         if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
-        if (errno == EEXIST)
+        const int error = refuses_rename_flags(errno) ? rename_plainly(from, to) : errno;
+        if (error == 0) return;
+        if (error == EEXIST)
             throw Error(Errc::config, "rename '" + from + "' to '" + to +
                                           "': that name exists; remove it or set run.overwrite = true");
-        throw Error::from_errno(errno, "rename", from + "' to '" + to);
+        throw Error::from_errno(error, "rename", from + "' to '" + to);
     }
     void sync_directory(const std::string& path) override { Descriptor(path, O_RDONLY | O_DIRECTORY).sync(); }
     void write_durably(const std::string& path, const std::string& text) override {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "io/plain_rename.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
@@ -321,7 +322,7 @@ private:
         if (::renameat2(directory_.get(), checked(from), directory_.get(), checked(to), flags) == 0)
             return Renamed::done;
         if (errno == EEXIST || errno == ENOTEMPTY) return Renamed::exists;
-        if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) return Renamed::unsupported;
+        if (refuses_rename_flags(errno)) return Renamed::unsupported;
         throw failed("rename", from + "' to '" + to);
     }
 
