@@ -36,7 +36,7 @@ public:
         }
         for (std::uint32_t disk = 0; disk < input.output_disks; ++disk) {
             written_.push_back(
-                std::make_unique<WorkQueue<WrittenPart>>(job.executor, partitions + 1, plan.disk_workers));
+                std::make_unique<WorkQueue<WrittenPart>>(job.executor, kWaitingParts, plan.disk_workers));
         }
         create_stages(arena, sort, ranges);
         connect();
@@ -109,8 +109,11 @@ private:
             writers_.push_back(std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *sorted_[writer],
                                                             *written_[writer % written_.size()]));
         }
-        for (auto& written : written_)
-            finishers_.push_back(std::make_unique<PartFinisher>(job_.config.io.fsync, *written));
+        const std::uint64_t parts_of_a_disk = ceil_div(partitions_, input_.output_disks);
+        for (unsigned i = 0; i < std::clamp<std::uint64_t>(parts_of_a_disk, 1, kFinishers); ++i) {
+            for (auto& written : written_)
+                finishers_.push_back(std::make_unique<PartFinisher>(job_.config.io.fsync, *written));
+        }
     }
 
     /// Parts of a disk go round its writers: the disk's own number, and so many disks on for each further writer.

@@ -27,7 +27,6 @@ constexpr double kLeastSpans = 12, kWantedSpans = 64, kShareForSpans = 0.0035;
 constexpr double kMostShareForSpans = 0.00098, kSmallForSpans = 10e9;
 constexpr double kMostSamples = 1000;          // more does not pay
 constexpr std::uint64_t kLeastCap = 4 * kMiB;  // a little input may be read twice
-constexpr unsigned kDepth = 32;                // small reads need many in flight
 // Of one gathering, outside the budget: a sixteenth of rank 0's memory, but no more.
 constexpr std::uint64_t kMostRoundBytes = 8 * kMiB, kRoundDivisor = 16;
 
@@ -89,7 +88,7 @@ public:
             for (const SampleSpan& span : spans.back()) sample_bytes_ += span.bytes;
         }
         records_ = arena.take(round_up(sample_bytes_, kDirectIoAlign), kDirectIoAlign, "sample").first(sample_bytes_);
-        depth_ = job.config.io.depth != 0 ? job.config.io.depth : kDepth;
+        depth_ = sample_depth(job.config);
         std::size_t at = 0;
         for (std::size_t reader = 0; reader < spans.size(); ++reader) {
             std::size_t bytes = 0;
@@ -182,6 +181,11 @@ std::span<std::byte> gather_sample(JobContext& job, Arena& arena, std::span<cons
 }
 
 }  // namespace
+
+unsigned sample_depth(const Config& config) {
+    constexpr unsigned kDepth = 32;  // small reads need many in flight
+    return config.io.depth != 0 ? config.io.depth : kDepth;
+}
 
 SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::vector<std::uint64_t>& input_bytes,
                        const std::vector<std::uint64_t>& memory_bytes, std::size_t targets) {

@@ -28,6 +28,9 @@ struct SamplePlan {
 SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::vector<std::uint64_t>& input_bytes,
                        const std::vector<std::uint64_t>& memory_bytes, std::size_t targets);
 
+/// Reads of a reader in flight; as many files may be open.
+unsigned sample_depth(const Config& config);
+
 struct PhaseZeroResult {
     std::unique_ptr<Partitioner> partitioner;
     std::uint64_t samples = 0;  ///< records, over all ranks

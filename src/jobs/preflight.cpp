@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "jobs/descriptors.hpp"
 #include "jobs/disk_space.hpp"
 #include "jobs/old_data_set.hpp"
 #include "jobs/preflight.hpp"
@@ -12,6 +13,7 @@
 #include "jobs/role_disks.hpp"
 #include "record/chunk_layout.hpp"
 #include "runtime/machine.hpp"
+#include "runtime/process_limits.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -124,13 +126,9 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
                            " of fs.aio-max-nr " + std::to_string(limits.aio_max) +
                            "; `sysctl fs.aio-max-nr=1048576` or lower io.depth");
     }
-    const std::uint64_t descriptors = 64 + mine.input_disks * 16 + mine.intermediate_disks +
-                                      (plan.two.sorters + 8) * mine.output_disks + 4 * job.ranks();
-    if (descriptors > limits.open_files) {
-        problems.push_back("[3] host " + job.place.host + ": " + std::to_string(descriptors) +
-                           " open files planned, the limit is " + std::to_string(limits.open_files) +
-                           "; raise it with `ulimit -n`");
-    }
+    const OpenFiles files = open_files_of(job.config, plan, mine, job.ranks() - job.place.local_ranks);
+    const std::string files_problem = open_files_problem(files, count_open_files(), limits.open_files, job.place.host);
+    if (!files_problem.empty()) problems.push_back(files_problem);
 }
 
 }  // namespace

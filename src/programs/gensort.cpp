@@ -1,3 +1,7 @@
 #include "cli/gensort_command.hpp"
+#include "runtime/process_limits.hpp"
 
-int main(int argc, char** argv) { return sluice::gensort_main(argc, argv); }
+int main(int argc, char** argv) {
+    sluice::take_process_limits();
+    return sluice::gensort_main(argc, argv);
+}

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cli/verbs.hpp"
+#include "runtime/process_limits.hpp"
 
 namespace {
 
@@ -43,6 +44,7 @@ namespace {
 }  // namespace
 
 int main(int argc, char** argv) {
+    sluice::take_process_limits();
     std::unique_ptr<sluice::Application> application;
     try {
         const sluice::CommandLine line = sluice::parse_command_line(argc, argv);

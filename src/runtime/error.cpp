@@ -37,7 +37,13 @@ std::string_view to_string(Errc code) noexcept {
 
 Error Error::from_errno(int err, std::string_view call, std::string_view object, Errc code) {
     if (code == Errc::device && (err == ENOSPC || err == EDQUOT)) code = Errc::space;
-    return {code, std::string(call) + " '" + std::string(object) + "': " + std::generic_category().message(err)};
+    std::string advice;
+    if (err == EMFILE || err == ENFILE) {
+        code = Errc::environment;
+        advice = err == EMFILE ? "; raise `ulimit -n`" : "; the host has no more open files, raise sysctl fs.file-max";
+    }
+    return {code,
+            std::string(call) + " '" + std::string(object) + "': " + std::generic_category().message(err) + advice};
 }
 
 void check_failed(const char* expression, const char* file, int line) {

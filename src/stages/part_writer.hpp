@@ -52,15 +52,21 @@ private:
     std::function<std::string(std::uint32_t)> path_of_part_;
     WorkQueue<SortedPiece>& input_;
     WorkQueue<WrittenPart>& output_;
-    std::vector<Part> parts_;  // under way: a few more than there are sorters
+    std::vector<Part> parts_;  // under way: one a request and a sorter at most
     std::vector<Request> requests_;
     std::vector<std::size_t> free_requests_;
     std::vector<IoCompletion> done_;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 
-/// One worker per instance and disk. Cuts, syncs and closes written parts: calls that wait for the file system, on a
-/// thread where the disk's queue need not wait for them. A part that left here is durable but for its name.
+/// Written parts of a disk that may wait for its finishers, and how many of these it has: both bound the files that are
+/// open. Where parts are small the file system commits several syncs together.
+inline constexpr std::size_t kWaitingParts = 16;
+inline constexpr unsigned kFinishers = 4;
+
+/// One worker per instance, kFinishers of them a disk. Cuts, syncs and closes written parts: calls that wait for the
+/// file system, on threads where the disk's queue need not wait for them. A part that left here is durable but for its
+/// name.
 class PartFinisher {
 public:
     PartFinisher(bool sync, WorkQueue<WrittenPart>& input) : sync_(sync), input_(input) {}

@@ -26,7 +26,6 @@ Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth
       pool_(pool),
       output_(output),
       slots_(depth),
-      files_(ranges_.size()),
       queue_(backend.make_queue(depth)) {
     for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
     done_.reserve(depth);
@@ -46,6 +45,8 @@ bool Reader::submit_next() {
     while (range_ < ranges_.size() && position_ == ranges_[range_].bytes) {
         ++range_;
         position_ = 0;
+        const bool same = range_ < ranges_.size() && ranges_[range_].path == ranges_[range_ - 1].path;
+        if (!same) file_.reset();  // closed when the last read of it has come
     }
     if (range_ == ranges_.size()) return false;
     const ReadRange& range = ranges_[range_];
@@ -57,17 +58,14 @@ bool Reader::submit_next() {
     } else {
         return false;  // completions will free memory downstream; wait for one of those instead
     }
-    if (!files_[range_]) {
-        const bool same = range_ > 0 && files_[range_ - 1] && ranges_[range_ - 1].path == range.path;
-        files_[range_] = same ? files_[range_ - 1] : open_range(backend_, range);
-    }
+    if (!file_) file_ = open_range(backend_, range);
     const std::uint64_t from = range.offset + position_, head_bytes = from % kDirectIoAlign;
     const std::uint64_t bytes =
         std::min(round_down(buffer.capacity() - head_bytes, record_bytes_), range.bytes - position_);
     const std::size_t slot = free_slots_.back();
     free_slots_.pop_back();
-    slots_[slot] = {std::move(buffer), head_bytes, bytes, range_};
-    queue_->read(*files_[range_], from - head_bytes,
+    slots_[slot] = {std::move(buffer), file_, head_bytes, bytes, range_};
+    queue_->read(*file_, from - head_bytes,
                  slots_[slot].buffer.storage().first(round_up(head_bytes + bytes, kDirectIoAlign)), slot);
     if (first_read_ns_ == 0) first_read_ns_ = pool_.executor().now_ns();
     position_ += bytes;
@@ -86,6 +84,7 @@ void Reader::collect() {
                             std::to_string(wanted_bytes - completion.bytes) +
                             " bytes early; it changed while it was read, sort again when nobody writes to it");
         }
+        slot.file.reset();
         slot.buffer.set_window(slot.head_bytes, slot.expected_bytes);
         slot.buffer.set_source(ranges_[slot.range].file);
         this_worker().output_bytes.add(slot.expected_bytes);

@@ -24,7 +24,8 @@ struct ReadRange {
 std::unique_ptr<IoFile> open_range(IoBackend& backend, const ReadRange& range);
 
 /// One worker per instance. Output: buffers of whole records, in no particular order; each read is one buffer.
-/// Keeps `depth` reads in flight while buffers are free. Throws Error(input) when a file ends before its range does.
+/// Keeps `depth` reads in flight while buffers are free, and so at most depth + 1 files open. Throws Error(input) when
+/// a file ends before its range does.
 class Reader {
 public:
     /// @param pool  buffers of a multiple of lcm(record, kDirectIoAlign) bytes, so that every read holds whole records;
@@ -50,14 +51,14 @@ private:
     WorkQueue<Buffer>& output_;
     struct Slot {
         Buffer buffer;
+        std::shared_ptr<IoFile> file;
         std::uint64_t head_bytes = 0, expected_bytes = 0;  // in front of the records; of the records
         std::size_t range = 0;
     };
     std::vector<Slot> slots_;
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
-    // By range; opened when the first read of the range is submitted, once for neighbours in the same file.
-    std::vector<std::shared_ptr<IoFile>> files_;
+    std::shared_ptr<IoFile> file_;  // of the range being read: opened with its first read, once for neighbours in it
     std::size_t range_ = 0;
     std::uint64_t first_read_ns_ = 0;
     std::uint64_t position_ = 0;      // within the range

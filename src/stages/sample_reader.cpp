@@ -73,7 +73,6 @@ SampleReader::SampleReader(IoBackend& backend, const std::vector<ReadRange>& ran
       buffer_bytes_(buffer_bytes),
       output_(output),
       slots_(depth),
-      files_(ranges.size()),
       queue_(backend.make_queue(depth)) {
     SLUICE_CHECK(buffers.size() >= depth * buffer_bytes);
     for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
@@ -89,17 +88,14 @@ void SampleReader::run() {
 }
 
 void SampleReader::submit(const SampleSpan& span) {
-    auto& file = files_[span.range];
-    if (!file) {
-        const bool same = files_[last_range_] && ranges_[last_range_].path == ranges_[span.range].path;
-        file = same ? files_[last_range_] : open_range(backend_, ranges_[span.range]);
-    }
+    if (!file_ || ranges_[last_range_].path != ranges_[span.range].path)
+        file_ = open_range(backend_, ranges_[span.range]);
     last_range_ = span.range;
     const std::size_t slot = free_slots_.back();
     free_slots_.pop_back();
-    slots_[slot] = span;
+    slots_[slot] = {span, file_};
     const std::uint64_t from = round_down(span.offset, kDirectIoAlign);
-    queue_->read(*file, from,
+    queue_->read(*file_, from,
                  buffers_.subspan(slot * buffer_bytes_, round_up(span.offset + span.bytes, kDirectIoAlign) - from),
                  slot);
 }
@@ -108,7 +104,7 @@ void SampleReader::collect() {
     done_.clear();
     queue_->wait(1, done_);
     for (const IoCompletion& completion : done_) {
-        const SampleSpan& span = slots_[completion.token];
+        const SampleSpan& span = slots_[completion.token].span;
         const std::uint64_t skip = span.offset % kDirectIoAlign;
         if (completion.bytes < skip + span.bytes) {
             throw Error(Errc::input, "read '" + ranges_[span.range].path + "': the file ended before offset " +
@@ -121,6 +117,7 @@ void SampleReader::collect() {
         this_worker().input_bytes.add(completion.bytes);
         this_worker().output_bytes.add(span.bytes);
         this_worker().units.add(1);
+        slots_[completion.token].file.reset();
         free_slots_.push_back(completion.token);
     }
 }

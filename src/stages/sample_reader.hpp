@@ -29,7 +29,8 @@ std::vector<SampleSpan> plan_sample_spans(const std::vector<ReadRange>& ranges, 
 std::uint64_t largest_span_read_bytes(const std::vector<SampleSpan>& spans);
 
 /// One worker per instance and input disk. Reads its spans with `depth` requests in flight and copies their records, in
-/// the order they come, to `output`. Waits only for the disk. Throws Error(input) when a file ends too early.
+/// the order they come, to `output`; has at most depth + 1 files open. Waits only for the disk. Throws Error(input)
+/// when a file ends too early.
 class SampleReader {
 public:
     /// @param spans    as planned for these ranges.
@@ -51,11 +52,15 @@ private:
     std::uint64_t buffer_bytes_;
     std::span<std::byte> output_;
     std::size_t filled_bytes_ = 0;
-    std::vector<SampleSpan> slots_;  // by request token
+    struct Slot {
+        SampleSpan span;
+        std::shared_ptr<IoFile> file;
+    };
+    std::vector<Slot> slots_;  // by request token
     std::vector<std::size_t> free_slots_;
     std::vector<IoCompletion> done_;
-    std::vector<std::shared_ptr<IoFile>> files_;  // by range; once for neighbours in the same file
-    std::uint32_t last_range_ = 0;                // the one read from last
+    std::shared_ptr<IoFile> file_;  // of the range read from last: once for neighbours in the same file
+    std::uint32_t last_range_ = 0;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };
 

@@ -1,0 +1,121 @@
+// Readers close each file behind its last read: so few are open at a time, however many there are.
+#include "stages/reader.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <thread>
+
+#include "runtime/executor.hpp"
+#include "stages/sample_reader.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kFileBytes = 8192;
+
+/// Files of zeros that count how many of them are open; reads complete when they are waited for.
+class CountingBackend final : public IoBackend {
+public:
+    std::unique_ptr<IoFile> open_for_read(const std::string& path) override {
+        return std::make_unique<File>(*this, path);
+    }
+    std::unique_ptr<IoFile> create(const std::string&) override { return nullptr; }
+    std::unique_ptr<IoFile> open_for_update(const std::string&) override { return nullptr; }
+    std::unique_ptr<IoQueue> make_queue(unsigned depth) override { return std::make_unique<Queue>(depth); }
+    const char* name() const override { return "counting"; }
+
+    unsigned open = 0, most_open = 0, opened = 0;
+
+private:
+    class File final : public IoFile {
+    public:
+        File(CountingBackend& backend, std::string path) : backend_(backend), path_(std::move(path)) {
+            ++backend_.opened;
+            backend_.most_open = std::max(backend_.most_open, ++backend_.open);
+        }
+        ~File() override { --backend_.open; }
+        const std::string& path() const override { return path_; }
+        std::uint64_t size_bytes() const override { return kFileBytes; }
+        FileIdentity identity() const override { return {}; }
+        void preallocate(std::uint64_t) override {}
+        void truncate(std::uint64_t) override {}
+        void sync_data() override {}
+        void close_checked() override {}
+        bool is_direct() const override { return true; }
+
+    private:
+        CountingBackend& backend_;
+        std::string path_;
+    };
+    class Queue final : public IoQueue {
+    public:
+        explicit Queue(unsigned depth) : depth_(depth) {}
+        void read(IoFile&, std::uint64_t, std::span<std::byte> memory, std::uint64_t token) override {
+            done_.push_back({token, memory.size()});
+        }
+        void write(IoFile&, std::uint64_t, std::span<const std::span<const std::byte>>, std::uint64_t) override {}
+        void sync(IoFile&, std::uint64_t) override {}
+        void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
+            const auto end = done_.begin() + minimum;
+            done.insert(done.end(), done_.begin(), end);
+            done_.erase(done_.begin(), end);
+        }
+        unsigned in_flight() const override { return static_cast<unsigned>(done_.size()); }
+        unsigned depth() const override { return depth_; }
+        IoCounters counters() const override { return {}; }
+
+    private:
+        unsigned depth_;
+        std::vector<IoCompletion> done_;
+    };
+};
+
+std::vector<ReadRange> many_files(unsigned count) {
+    std::vector<ReadRange> ranges;
+    for (unsigned i = 0; i < count; ++i) {
+        // Two ranges a file: they share it.
+        ranges.push_back({"f" + std::to_string(i), 0, kFileBytes / 2, i});
+        ranges.push_back({"f" + std::to_string(i), kFileBytes / 2, kFileBytes / 2, i});
+    }
+    return ranges;
+}
+
+TEST(Reader, HasNoMoreFilesOpenThanReadsInFlight) {
+    ThreadExecutor executor;
+    CountingBackend backend;
+    std::vector<std::byte> memory(8 * kFileBytes + 4096);
+    std::byte* const begin = memory.data();
+    BufferPool pool(executor, "read", std::span(begin, 8 * kFileBytes), kFileBytes, 8);
+    WorkQueue<Buffer> output(executor, 8, 1);
+    Reader reader(backend, many_files(1000), 3, pool, output, 128);
+    std::uint64_t bytes = 0;
+    std::thread consumer([&] {
+        while (auto buffer = output.pop()) bytes += buffer->size();
+    });
+    reader.run();
+    consumer.join();
+    EXPECT_EQ(bytes, 1000 * kFileBytes);
+    EXPECT_EQ(backend.opened, 1000u) << "neighbours in one file share it";
+    EXPECT_LE(backend.most_open, 4u);
+    EXPECT_EQ(backend.open, 0u);
+}
+
+TEST(SampleReader, HasNoMoreFilesOpenThanReadsInFlight) {
+    CountingBackend backend;
+    const auto ranges = many_files(1000);
+    Rng rng(1);
+    auto spans = plan_sample_spans(ranges, 128, 0, rng);
+    std::uint64_t total = 0;
+    for (const SampleSpan& span : spans) total += span.bytes;
+    const std::uint64_t buffer_bytes = largest_span_read_bytes(spans);
+    std::vector<std::byte> buffers(5 * buffer_bytes), output(total);
+    SampleReader reader(backend, ranges, std::move(spans), 5, buffers, buffer_bytes, output);
+    reader.run();
+    EXPECT_EQ(backend.opened, 1000u);
+    EXPECT_LE(backend.most_open, 6u);
+}
+
+}  // namespace
+}  // namespace sluice
