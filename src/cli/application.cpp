@@ -22,6 +22,7 @@
 #include "runtime/launch_marks.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/option_table.hpp"
+#include "runtime/printable.hpp"
 
 extern char** environ;
 
@@ -158,7 +159,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         return watchdog_.status().keep_beating(std::move(beat));
     };
     job_->say = [this](const std::string& text) {
-        if (rank_ == 0) std::fprintf(stderr, "%s\n", text.c_str());
+        if (rank_ == 0) std::fprintf(stderr, "%s\n", printable_lines(text).c_str());
     };
 }
 

@@ -9,13 +9,14 @@
 
 #include "jobs/clean_job.hpp"
 #include "jobs/cluster.hpp"
+#include "runtime/printable.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
 namespace {
 
 void print(const std::string& text) {
-    std::fputs(text.c_str(), stdout);
+    std::fputs(printable_lines(text).c_str(), stdout);
     std::fflush(stdout);
 }
 

@@ -10,6 +10,7 @@
 
 #include "record/uint128_text.hpp"
 #include "runtime/error.hpp"
+#include "runtime/printable.hpp"
 
 namespace sluice {
 namespace {
@@ -48,7 +49,7 @@ public:
     DataFile file_at(const std::string& host, const std::string& path) {
         const std::size_t slash = path.rfind('/');
         if (slash == std::string::npos || slash == 0 || path.front() != '/')
-            throw Error(Errc::integrity, "'" + path + "' is no path of a file of a data set");
+            throw Error(Errc::integrity, "'" + printable(path) + "' is no path of a file of a data set");
         const std::string directory = path.substr(0, slash);
         const auto [found, fresh] = numbers_.emplace(std::pair(host, directory), disks_.size());
         if (fresh) disks_.push_back({host, directory});
@@ -75,7 +76,7 @@ SetKind kind_from(const std::string& text) {
     for (const SetKind kind : {SetKind::input, SetKind::sorted}) {
         if (text == to_string(kind)) return kind;
     }
-    throw Error(Errc::integrity, "its kind is '" + text + "'");
+    throw Error(Errc::integrity, "its kind is '" + printable(text) + "'");
 }
 
 DataSet from_body(const Json& body, bool legacy) {
@@ -107,13 +108,21 @@ DataSet from_body(const Json& body, bool legacy) {
     return set;
 }
 
+/// Shown to people: what holds control characters was not written by us.
+void check_plain(const char* what, const std::string& text) {
+    if (printable(text) != text)
+        throw Error(Errc::integrity, std::string(what) + " '" + printable(text) + "' holds control characters");
+}
+
 /// A checksum over the text shows that it is what was written, not that what was written can be.
 void check_consistent(const DataSet& set) {
     RecordSum total;
     std::set<std::pair<std::uint32_t, std::string>> names;
     std::int64_t expected_partition = 0;
+    for (const SetDisk& disk : set.disks) check_plain("host", disk.host);
+    for (const std::string& text : {set.run_id, set.created, set.origin}) check_plain("text", text);
     for (const DataFile& file : set.files) {
-        const std::string name = "file '" + file.name + "' ";
+        const std::string name = "file '" + printable(file.name) + "' ";
         if (!is_bare_name(file.name)) throw Error(Errc::integrity, name + "is no name of a file in its directory");
         if (file.disk >= set.disks.size()) throw Error(Errc::integrity, name + "is on a disk that is not listed");
         if (!names.emplace(file.disk, file.name).second) throw Error(Errc::integrity, name + "is listed twice");
@@ -139,7 +148,7 @@ const char* to_string(SetKind kind) { return kind == SetKind::input ? "input" : 
 
 bool is_bare_name(const std::string& name) {
     return !name.empty() && name.size() <= 255 && name != "." && name != ".." && name.find('/') == std::string::npos &&
-           name.find('\0') == std::string::npos;
+           printable(name) == name;
 }
 
 std::string DataSet::to_text() const {

@@ -54,7 +54,8 @@ struct DataSet {
     bool is_legacy() const { return !disks.empty() && !disks.front().directory.empty(); }
 };
 
-/// A name that stands for a file in the directory at hand, and for nothing else: no '/', not "." nor "..".
+/// A name that stands for a file in the directory at hand, and for nothing else: no '/', not "." nor "..", and without
+/// control characters, which no name of ours has.
 bool is_bare_name(const std::string& name);
 
 }  // namespace sluice

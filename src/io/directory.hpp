@@ -16,6 +16,7 @@ struct EntryInfo {
     enum class Kind : std::uint8_t { file, directory, link, other } kind = Kind::other;
     std::uint64_t size_bytes = 0, device = 0, inode = 0;
     std::uint32_t owner = 0, mode = 0;  ///< user number; permission bits with sticky bit
+    bool is_mount_point = false;        ///< as far as the kernel tells (Linux 5.8)
     bool same_file(const EntryInfo& other) const noexcept { return device == other.device && inode == other.inode; }
 };
 
@@ -77,9 +78,10 @@ public:
     /// As write_durably for a file that is not there yet, and with a shared lock on it from before anybody can see it.
     /// Without a lock (LockAttempt::no_locks) the file is written all the same.
     virtual LockAttempt write_locked(const std::string& name, std::string_view text) = 0;
-    /// The whole of a regular file. Error(input) where it is none, cannot be read or is larger.
+    /// The whole of a regular file; what is none is not even opened. Error(input) where it is none, cannot be read or
+    /// is larger.
     virtual std::string read_text(const std::string& name, std::uint64_t most_bytes) = 0;
-    /// Never waits. The file found under the name afterwards is the one that was locked.
+    /// Never waits, and opens regular files only. The file found under the name afterwards is the one that was locked.
     virtual LockAttempt lock(const std::string& name, LockMode mode) = 0;
 };
 

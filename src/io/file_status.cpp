@@ -6,6 +6,10 @@
 
 #include <cerrno>
 
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x2000  // headers before Linux 5.8
+#endif
+
 namespace sluice {
 namespace {
 
@@ -21,6 +25,7 @@ bool read_status(int directory, const char* path, int flags, FileStatus& status)
                            nanoseconds(extended.stx_ctime.tv_sec, extended.stx_ctime.tv_nsec)};
         status.mode = extended.stx_mode;
         status.owner = extended.stx_uid;
+        status.is_mount_point = (extended.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
         return true;
     }
     if (errno != ENOSYS && errno != EPERM) return false;

@@ -11,6 +11,7 @@ struct FileStatus {
     FileIdentity identity;
     std::uint32_t mode = 0;  ///< with the type, as st_mode
     std::uint32_t owner = 0;
+    bool is_mount_point = false;  ///< false also where the kernel does not say
 };
 
 /// As fstatat(2): false with errno set. By statx(2) where that is allowed: libraries that change what time it is for a

@@ -7,6 +7,7 @@
 
 #include "record/crc32c.hpp"
 #include "runtime/error.hpp"
+#include "runtime/printable.hpp"
 
 namespace sluice {
 namespace {
@@ -20,6 +21,9 @@ constexpr std::array kStates{OwnerState::claiming, OwnerState::writing, OwnerSta
                              OwnerState::removing};
 
 std::uint32_t crc_of(const std::string& text) { return crc32c(std::as_bytes(std::span(text))); }
+
+/// Shown to people, and compared with names: what holds control characters was not written by us.
+bool is_plain(const std::string& text) { return printable(text) == text; }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -191,6 +195,9 @@ std::optional<OwnerRecord> parse_owner(const std::string& block) {
         std::string state = document.at("state");
         state.erase(state.find_last_not_of(' ') + 1);
         const auto known = state_from(state);
+        for (const std::string& text : {record.verb, record.target, record.process.host, record.manifest_host}) {
+            if (!is_plain(text)) return std::nullopt;
+        }
         if (!known || !is_run_id(record.run_id) || record.disk >= record.disks) return std::nullopt;
         record.state = *known;
         record.counter = std::stoull(document.at("counter").get<std::string>(), nullptr, 16);

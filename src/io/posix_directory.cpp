@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "io/file_status.hpp"
 #include "io/plain_rename.hpp"
 #include "runtime/error.hpp"
 
@@ -67,18 +68,25 @@ int open_beneath(int directory, const char* name, int flags, mode_t mode) {
     return fd;
 }
 
-EntryInfo entry_of(const struct stat& s) {
+EntryInfo entry_of(const FileStatus& status) {
     EntryInfo entry;
-    entry.kind = S_ISREG(s.st_mode)   ? EntryInfo::Kind::file
-                 : S_ISDIR(s.st_mode) ? EntryInfo::Kind::directory
-                 : S_ISLNK(s.st_mode) ? EntryInfo::Kind::link
-                                      : EntryInfo::Kind::other;
-    entry.size_bytes = static_cast<std::uint64_t>(s.st_size);
-    entry.device = s.st_dev;
-    entry.inode = s.st_ino;
-    entry.owner = s.st_uid;
-    entry.mode = s.st_mode & 07777;
+    entry.kind = S_ISREG(status.mode)   ? EntryInfo::Kind::file
+                 : S_ISDIR(status.mode) ? EntryInfo::Kind::directory
+                 : S_ISLNK(status.mode) ? EntryInfo::Kind::link
+                                        : EntryInfo::Kind::other;
+    entry.size_bytes = status.identity.size_bytes;
+    entry.device = status.identity.device;
+    entry.inode = status.identity.inode;
+    entry.owner = status.owner;
+    entry.mode = status.mode & 07777;
+    entry.is_mount_point = status.is_mount_point;
     return entry;
+}
+
+EntryInfo entry_of(int fd, const std::string& path) {
+    FileStatus status;
+    if (!read_status(fd, "", AT_EMPTY_PATH, status)) throw Error::from_errno(errno, "stat", path);
+    return entry_of(status);
 }
 
 Errc code_of(int error) {
@@ -125,11 +133,7 @@ public:
         }
         if (::fdatasync(file_.get()) != 0) throw Error::from_errno(errno, "fdatasync", path_);
     }
-    EntryInfo info() override {
-        struct stat s {};
-        if (::fstat(file_.get(), &s) != 0) throw Error::from_errno(errno, "fstat", path_);
-        return entry_of(s);
-    }
+    EntryInfo info() override { return entry_of(file_.get(), path_); }
 
 private:
     Descriptor file_;
@@ -142,14 +146,10 @@ public:
     PosixDirectory(Descriptor directory, std::string path) : directory_(std::move(directory)), path_(std::move(path)) {}
 
     const std::string& path() const noexcept override { return path_; }
-    EntryInfo info() override {
-        struct stat s {};
-        if (::fstat(directory_.get(), &s) != 0) throw Error::from_errno(errno, "fstat", path_);
-        return entry_of(s);
-    }
+    EntryInfo info() override { return entry_of(directory_.get(), path_); }
     std::optional<EntryInfo> look(const std::string& name) override {
-        struct stat s {};
-        if (::fstatat(directory_.get(), checked(name), &s, AT_SYMLINK_NOFOLLOW) == 0) return entry_of(s);
+        FileStatus status;
+        if (read_status(directory_.get(), checked(name), AT_SYMLINK_NOFOLLOW, status)) return entry_of(status);
         if (errno == ENOENT) return std::nullopt;
         throw failed("stat", name);
     }
@@ -226,6 +226,8 @@ public:
         return attempt;
     }
     std::string read_text(const std::string& name, std::uint64_t most_bytes) override {
+        // Opening a device or a pipe does something to it, so what is none of ours is not opened to find that out.
+        if (is_no_file(name)) throw Error(Errc::input, "read '" + path_ + "/" + name + "': is no regular file");
         const Descriptor file(open_beneath(directory_.get(), checked(name), O_RDONLY | O_NONBLOCK, 0));
         if (!file) throw Error::from_errno(errno, "open", path_ + "/" + name, Errc::input);
         struct stat s {};
@@ -247,6 +249,7 @@ public:
     }
     LockAttempt lock(const std::string& name, LockMode mode) override {
         for (int tries = 0;; ++tries) {
+            if (is_no_file(name)) return {LockAttempt::Outcome::absent, nullptr, ""};
             bool writable = true;
             int fd = open_beneath(directory_.get(), checked(name), O_RDWR | O_NONBLOCK, 0);
             if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
@@ -272,6 +275,10 @@ public:
     }
 
 private:
+    bool is_no_file(const std::string& name) {
+        const auto entry = look(name);
+        return entry && entry->kind != EntryInfo::Kind::file;
+    }
     Error failed(const char* call, const std::string& name) const {
         const int error = errno;
         return Error::from_errno(error, call, path_ + "/" + name, code_of(error));

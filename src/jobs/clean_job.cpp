@@ -23,6 +23,10 @@ std::vector<std::string> leftover_lines(JobContext& job, std::vector<std::string
     std::vector<std::string> lines;
     for (const RunTrace& trace : find_run_traces(job)) {
         if (!trace.kind && !trace.is_half_set()) continue;
+        if (!trace.not_ours.empty()) {
+            stays.push_back("note: stays: '" + trace.path() + "' on host " + job.place.host + ": " + trace.not_ours);
+            continue;
+        }
         const std::string what = "'" + trace.path() + "' on host " + job.place.host +
                                  (trace.record ? ", " + describe_owner(*trace.record) : std::string());
         if (trace.life.dead) {
@@ -42,6 +46,7 @@ CleanResult run_clean(JobContext& job, const CleanOptions& options) {
     if (options.with_input) sets.emplace_back(job, DiskRole::input, job.config.input.name);
     std::vector<std::string> stays, problems, lines = leftover_lines(job, stays);
     for (OldDataSet& set : sets) {
+        for (const std::string& line : set.strangers()) stays.push_back(line);
         if (!set.is_there()) continue;
         for (const std::string& line : set.lines()) lines.push_back(line);
         if (!options.dry_run) set.lock(problems);

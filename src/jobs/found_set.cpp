@@ -127,6 +127,7 @@ private:
                                 set_.set.run_id + "; put the right directory there, or remove this one");
             return;
         }
+        if (!are_files(candidate, record->disk)) return;
         LockAttempt attempt = candidate.directory->lock(kOwnerName, LockMode::shared);
         for (int tries = 0; attempt.outcome == LockAttempt::Outcome::held; ++tries) {
             const std::string who = who_replaces(candidate);
@@ -154,6 +155,21 @@ private:
                              std::shared_ptr<FileLock>(std::move(attempt.lock))});
     }
 
+    /// Under the names that the manifest lists lie files, and nothing that leads elsewhere.
+    bool are_files(const Candidate& candidate, std::uint32_t disk) {
+        for (const DataFile& file : set_.set.files) {
+            if (file.disk != disk) continue;
+            const auto entry = candidate.directory->look(file.name);
+            if (!entry || entry->kind == EntryInfo::Kind::file) continue;  // what is missing is said where it is opened
+            const bool is_link = entry->kind == EntryInfo::Kind::link;
+            problems_.push_back("[4] data set file " + here(candidate.directory->path() + "/" + file.name) + ": is " +
+                                (is_link ? "a link, which is never followed" : "no regular file") +
+                                "; it was changed after it was made: make the data set again");
+            return false;
+        }
+        return true;
+    }
+
     /// A run that has, or is to have, a set of this name, as far as its records here tell.
     std::string who_replaces(const Candidate& candidate) const {
         for (const std::string& each : candidate.parent->names()) {
@@ -170,7 +186,8 @@ private:
         const std::string& path = candidate.directory->path();
         for (std::uint32_t disk = 0; disk < set_.set.disks.size(); ++disk) {
             const SetDisk& each = set_.set.disks[disk];
-            if (each.directory == path && (each.host == job_.place.host || each.host == "*"))
+            const bool is_here = each.directory == path && (each.host == job_.place.host || each.host == "*");
+            if (is_here && are_files(candidate, disk))
                 set_.here.push_back({disk, path, candidate.disk.seen_by, candidate.directory->names(), nullptr});
         }
         for (const SetDisk& each : set_.set.disks) {

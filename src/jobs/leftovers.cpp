@@ -68,7 +68,9 @@ RunFact fact_of(const RunTrace& trace, const std::string& target) {
 /// Over all ranks, on all ranks.
 RunFacts gather_facts(JobContext& job, const std::vector<RunTrace>& traces, const std::string& target) {
     RunFacts mine, all;
-    for (const RunTrace& trace : traces) merge(mine, fact_of(trace, target));
+    for (const RunTrace& trace : traces) {
+        if (trace.not_ours.empty()) merge(mine, fact_of(trace, target));
+    }
     std::vector<RunFact> list;
     for (const auto& [run_id, fact] : mine) list.push_back(fact);
     for (const std::string& text : job.communicator.all_gather(pack(list))) {
@@ -84,7 +86,7 @@ public:
 
     void of_run(const RunFact& fact, Leftovers& left) {
         for (RunTrace& trace : traces_) {
-            if (trace.run_id != fact.run_id || !trace.is_displaced_set()) continue;
+            if (trace.run_id != fact.run_id || !trace.is_displaced_set() || !trace.not_ours.empty()) continue;
             if (fact.is_published) {
                 remove(trace, left);
             } else {
@@ -92,7 +94,7 @@ public:
             }
         }
         for (RunTrace& trace : traces_) {
-            if (trace.run_id != fact.run_id || trace.is_displaced_set()) continue;
+            if (trace.run_id != fact.run_id || trace.is_displaced_set() || !trace.not_ours.empty()) continue;
             if (trace.kind || (trace.is_half_set() && !fact.is_published)) remove(trace, left);
         }
     }
@@ -206,6 +208,7 @@ LeftoversWanted leftovers_of(const std::string& run_text, bool force) {
     }
     LeftoversWanted wanted;
     wanted.force = force;
+    wanted.say_strangers = true;
     if (run_text != "all") wanted.run_ids = {run_text};
     return wanted;
 }
@@ -233,6 +236,12 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
         if (!is_wanted || !may_go || !fact.is_leftover()) continue;
         left.runs.push_back(record_text(fact));
         sweep.of_run(fact, left);
+    }
+    for (const RunTrace& trace : traces) {
+        const bool is_named =
+            wanted.say_strangers && trace.kind && (wanted.run_ids.empty() || wanted.run_ids.count(trace.run_id) != 0);
+        if (is_named && !trace.not_ours.empty())
+            left.removal.kept.push_back("'" + trace.path() + "': " + trace.not_ours + "; stays");
     }
     left.removal.files = sum_over_ranks(job.communicator, left.removal.files);
     left.removal.bytes = sum_over_ranks(job.communicator, left.removal.bytes);

@@ -21,6 +21,8 @@ struct Leftovers {
 struct LeftoversWanted {
     std::set<std::string> run_ids;  ///< empty: of all dead runs
     std::string target;  ///< of them only who was to give this name to a data set, and logs; "": whatever it was
+    bool say_strangers =
+        false;           ///< in Removal::kept: what has the name of a run's directory and is none of this user's
     bool force = false;  ///< also of runs that cannot be asked whether they live, if nobody holds their locks
 };
 

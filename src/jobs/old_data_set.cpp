@@ -6,6 +6,7 @@
 #include "jobs/cluster.hpp"
 #include "jobs/set_names.hpp"
 #include "runtime/packing.hpp"
+#include "runtime/printable.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -41,13 +42,15 @@ OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name)
 
 void OldDataSet::look_at(Part& part) {
     part.entry = part.parent->look(name_);
-    if (part.entry && part.entry->kind == EntryInfo::Kind::directory) part.trace = trace_of(job_, part.parent, name_);
-    if (part.entry && !part.trace) part.holder = whose_placeholder(job_, part.parent, name_);
+    if (!part.entry) return;
+    part.trace = trace_of(job_, part.parent, name_);
+    part.not_ours = part.trace ? part.trace->not_ours : why_not_ours(*part.parent, name_);
+    if (!part.trace && part.not_ours.empty()) part.holder = whose_placeholder(job_, part.parent, name_);
 }
 
 void OldDataSet::read_manifest() {
     for (Part& part : parts_) {
-        const auto directory = part.entry ? part.parent->open(name_) : nullptr;
+        const auto directory = part.entry && part.not_ours.empty() ? part.parent->open(name_) : nullptr;
         if (!directory || !directory->look(kManifestName)) continue;
         const std::string path = directory->path() + "/" + kManifestName;
         try {
@@ -60,7 +63,7 @@ void OldDataSet::read_manifest() {
 }
 
 void OldDataSet::list_files(Part& part) {
-    const auto directory = part.entry ? part.parent->open(name_) : nullptr;
+    const auto directory = part.entry && part.not_ours.empty() ? part.parent->open(name_) : nullptr;
     if (!directory) return;
     const auto& record = part.trace ? part.trace->record : std::optional<OwnerRecord>{};
     if (manifest_) {
@@ -145,10 +148,7 @@ std::vector<std::string> OldDataSet::problems(bool overwrite) const {
                                                           part.trace->run_id + " --force"
                                                     : "; wait for it"));
         } else if (!part.is_ours()) {
-            found.push_back("[2] " + here +
-                            (part.entry->kind == EntryInfo::Kind::directory ? ", without an owner record of sluice's"
-                             : part.entry->kind == EntryInfo::Kind::link    ? " and is a link"
-                                                                            : " and no directory") +
+            found.push_back("[2] " + here + stranger_text(part) +
                             "; nothing that is not ours is ever removed: look, remove it yourself, or choose another " +
                             choose);
         } else if (!overwrite) {
@@ -159,13 +159,27 @@ std::vector<std::string> OldDataSet::problems(bool overwrite) const {
                             "; run.overwrite cannot tell from it what to remove: remove the data set yourself, or by "
                             "`sluice clean`");
         } else if (!part.strangers.empty()) {
-            found.push_back("[2] " + what + where(part) + ": holds '" + part.strangers.front() +
+            found.push_back("[2] " + what + where(part) + ": holds '" + printable(part.strangers.front()) +
                             "', which its MANIFEST does not list; run.overwrite removes only what a MANIFEST lists: "
                             "look, remove it yourself, or choose another " +
                             choose);
         }
     }
     return found;
+}
+
+std::string OldDataSet::stranger_text(const Part& part) {
+    return part.not_ours.empty() ? ", without an owner record of sluice's" : " and " + part.not_ours;
+}
+
+std::vector<std::string> OldDataSet::strangers() const {
+    std::vector<std::string> lines;
+    for (const Part& part : parts_) {
+        if (part.entry && !part.is_ours() && !part.holder)
+            lines.push_back("note: stays: " + std::string(name_of(role_)) + " " + where(part) + ": " +
+                            (part.not_ours.empty() ? "has no owner record of sluice's" : part.not_ours));
+    }
+    return lines;
 }
 
 std::vector<std::pair<RoleDisk, std::uint64_t>> OldDataSet::bytes_by_disk() const {
@@ -184,7 +198,7 @@ std::vector<std::string> OldDataSet::lines() const {
                         " files, " + human_bytes(static_cast<double>(part.bytes)) +
                         (part.trace ? ", of run " + part.trace->run_id : ", of an older version") +
                         (part.strangers.empty() ? ""
-                                                : "; '" + part.strangers.front() + "'" +
+                                                : "; '" + printable(part.strangers.front()) + "'" +
                                                       (part.strangers.size() > 1 ? " and others stay" : " stays") +
                                                       ", which it does not list"));
     }

@@ -35,6 +35,10 @@ public:
     /// A line each, for people: directory, files, bytes, run.
     std::vector<std::string> lines() const;
 
+    /// What has the name on a disk and is no directory that this user's runs made, a line each; nothing of it is
+    /// touched.
+    std::vector<std::string> strangers() const;
+
     /// Nobody may read it any more, nor remove it, until this object is gone. Adds a problem naming who uses it.
     void lock(std::vector<std::string>& problems);
     bool is_on(const std::string& disk_path) const;
@@ -48,6 +52,7 @@ private:
         RoleDisk disk;
         std::shared_ptr<Directory> parent;
         std::optional<EntryInfo> entry;
+        std::string not_ours;            ///< as RunTrace::not_ours
         std::optional<RunTrace> trace;   ///< with an owner record
         std::optional<RunTrace> holder;  ///< the run that holds the name by an empty directory
         bool is_legacy = false;
@@ -55,7 +60,7 @@ private:
         std::vector<std::string> strangers;  ///< names that neither manifest nor record know
         std::uint64_t files = 0, bytes = 0;
         std::unique_ptr<FileLock> lock;
-        bool is_ours() const { return trace.has_value() || is_legacy; }
+        bool is_ours() const { return not_ours.empty() && (trace.has_value() || is_legacy); }
         std::string path(const std::string& name) const { return parent->path() + "/" + name; }
     };
     void look_at(Part& part);
@@ -70,6 +75,7 @@ private:
     std::string who_uses(const Part& part) const;
     bool is_still_there(const Part& part) const;
     std::string lock_problem(Part& part);
+    static std::string stranger_text(const Part& part);
     static const char* record_of(const Part& part) { return part.is_legacy ? kManifestName : kOwnerName; }
     bool is_half(const Part& part) const { return !published_ && part.trace && part.trace->is_half_set(); }
 

@@ -157,11 +157,12 @@ std::string OutputSet::other_claim(Place& place, bool& wait) {
         wait = trace->record->state == OwnerState::claiming && options_.run_id < trace->run_id;
         return "'" + place.disk.path + "/" + options_.name + "' on host " + job_.place.host + " is being made by " +
                describe_owner(*trace->record) +
-               (trace->could_lock ? ", which may live (" + trace->life.why +
-                                        "); if you know that it has ended: sluice "
-                                        "clean --run " +
-                                        trace->run_id + " --force"
-                                  : "; wait for it, or choose another name");
+               (!trace->not_ours.empty() ? ", which " + trace->not_ours + "; wait for it, or choose another name"
+                : trace->could_lock      ? ", which may live (" + trace->life.why +
+                                          "); if you know that it has ended: sluice "
+                                          "clean --run " +
+                                          trace->run_id + " --force"
+                                    : "; wait for it, or choose another name");
     }
     return "";
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "io/data_set.hpp"
+#include "runtime/printable.hpp"
 #include "runtime/step.hpp"
 
 namespace sluice {
@@ -45,7 +46,7 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
         const auto entry = directory->look(each);
         if (!entry) continue;
         const auto keep = [&](const char* why) {
-            removal.kept.push_back("'" + directory->path() + "/" + each + "': " + why);
+            removal.kept.push_back("'" + directory->path() + "/" + printable(each) + "': " + why);
         };
         if (each == kOwnerName) {
             record_left = true;
@@ -55,6 +56,8 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
             directory->remove_directory(each);
         } else if (entry->kind != EntryInfo::Kind::file) {
             keep(entry->kind == EntryInfo::Kind::link ? "is a link" : "is no regular file");
+        } else if (entry->is_mount_point) {
+            keep("is a mount point");
         } else if (entry->owner != owner) {
             keep("belongs to another user");
         } else {

@@ -1,5 +1,7 @@
 #include "jobs/run_traces.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -7,11 +9,13 @@
 #include "io/data_set.hpp"
 #include "jobs/cluster.hpp"
 #include "jobs/role_disks.hpp"
+#include "runtime/printable.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::uint64_t kObservedBeats = 3;
+constexpr const char* kMountPoint = "is a mount point";  // not even opened: that may mount something
 
 bool is_unfinished_record(const std::string& name) {
     return name == kOwnerName || name.rfind(std::string(kOwnerName) + ".tmp-", 0) == 0;
@@ -29,6 +33,47 @@ void look_at_unfinished(Directory& directory, RunTrace& trace) {
             trace.could_lock = false;
     }
     trace.life = trace.could_lock ? Life{true, "it has no owner record"} : Life{false, "somebody holds its record"};
+}
+
+/// Of what this process would make there. Where it can make nothing it can remove nothing either.
+std::uint32_t owner_here(Directory& disk) {
+    try {
+        return disk.owner_of_new_files();
+    } catch (const Error&) {
+        return ::geteuid();
+    }
+}
+
+/// Directories of other users may be closed to us, and are none of our business then.
+std::unique_ptr<Directory> open_if_allowed(Directory& disk, const std::string& name) {
+    try {
+        return disk.open(name);
+    } catch (const Error& error) {
+        if (error.code() != Errc::environment) throw;
+        return nullptr;
+    }
+}
+
+std::optional<EntryInfo> look_if_allowed(Directory& directory, const std::string& name) {
+    try {
+        return directory.look(name);
+    } catch (const Error& error) {
+        if (error.code() != Errc::environment) throw;
+        return std::nullopt;
+    }
+}
+
+/// Another user's run may be at work on the name that ours wants: that much is looked at, and nothing is touched.
+std::optional<RunTrace> of_somebody_else(JobContext& job, Directory& directory, RunTrace trace) {
+    LockAttempt attempt = directory.lock(kOwnerName, LockMode::shared);
+    trace.could_lock = attempt.outcome != LockAttempt::Outcome::held;
+    attempt.lock.reset();
+    trace.record = read_owner(directory);
+    if (!trace.record && !trace.kind) return std::nullopt;
+    if (!trace.kind) trace.run_id = trace.record->run_id;
+    trace.life = trace.record ? judge_life(*trace.record, trace.could_lock, job.processes) : Life{false, ""};
+    trace.life.why = trace.not_ours;
+    return trace;
 }
 
 /// With run.locks = "record": who does not beat for so long is dead.
@@ -59,18 +104,21 @@ void observe_beats(JobContext& job, std::vector<RunTrace>& traces) {
 
 }  // namespace
 
+std::string RunTrace::path() const { return disk->path() + "/" + printable(name); }
+
 bool RunTrace::is_half_set() const {
-    return !kind && record && !(has_manifest && record->disk == 0) && record->state != OwnerState::published;
+    return !kind && not_ours.empty() && record && !(has_manifest && record->disk == 0) &&
+           record->state != OwnerState::published;
 }
 
 bool RunTrace::may_hold_name(const std::string& target) const {
-    if (!record || record->target != target) return false;
+    if (!not_ours.empty() || !record || record->target != target) return false;
     return is_displaced_set() || (kind == RunDirectoryKind::partial && record->state == OwnerState::publishing);
 }
 
 std::optional<RunTrace> whose_placeholder(JobContext& job, const std::shared_ptr<Directory>& disk,
                                           const std::string& name) {
-    const auto directory = disk->open(name);
+    const auto directory = why_not_ours(*disk, name).empty() ? open_if_allowed(*disk, name) : nullptr;
     if (!directory || !directory->names().empty()) return std::nullopt;
     for (const std::string& other : disk->names()) {
         if (!parse_run_directory(other)) continue;
@@ -80,11 +128,18 @@ std::optional<RunTrace> whose_placeholder(JobContext& job, const std::shared_ptr
     return std::nullopt;
 }
 
+std::string why_not_ours(Directory& disk, const std::string& name) {
+    const auto entry = disk.look(name);
+    if (!entry) return "";
+    if (entry->kind == EntryInfo::Kind::link) return "is a link";
+    if (entry->kind != EntryInfo::Kind::directory) return "is no directory";
+    if (entry->is_mount_point || entry->device != disk.info().device) return kMountPoint;
+    if (entry->owner != owner_here(disk)) return "belongs to user " + std::to_string(entry->owner);
+    return "";
+}
+
 std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Directory>& disk, const std::string& name) {
     const auto parsed = parse_run_directory(name);
-    const auto directory = disk->open(name);
-    if (!directory) return std::nullopt;
-    if (!parsed && !directory->look(kOwnerName)) return std::nullopt;
     RunTrace trace;
     trace.disk = disk;
     trace.name = name;
@@ -92,6 +147,19 @@ std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Director
         trace.kind = parsed->kind;
         trace.run_id = parsed->run_id;
     }
+    if (!disk->look(name)) return std::nullopt;
+    trace.not_ours = why_not_ours(*disk, name);
+    const auto directory = trace.not_ours == kMountPoint ? nullptr : open_if_allowed(*disk, name);
+    if (!directory) {
+        if (trace.not_ours.empty()) trace.not_ours = "cannot be opened by this user";
+        trace.life = {false, trace.not_ours};
+        return parsed ? std::optional(trace) : std::nullopt;
+    }
+    const auto record_file = look_if_allowed(*directory, kOwnerName);
+    if (!parsed && !record_file) return std::nullopt;
+    if (record_file && trace.not_ours.empty() && record_file->owner != directory->info().owner)
+        trace.not_ours = "has an owner record of user " + std::to_string(record_file->owner);
+    if (!trace.not_ours.empty()) return of_somebody_else(job, *directory, std::move(trace));
     trace.has_manifest = directory->look(kManifestName).has_value();
     LockAttempt attempt = directory->lock(kOwnerName, LockMode::exclusive);
     trace.could_lock = attempt.outcome == LockAttempt::Outcome::taken;
@@ -143,7 +211,7 @@ std::vector<RunTrace> find_run_traces(JobContext& job) {
 }
 
 std::unique_ptr<FileLock> take_from_dead_run(JobContext& job, const RunTrace& trace, bool force) {
-    const auto directory = trace.disk->open(trace.name);
+    const auto directory = trace.not_ours.empty() ? trace.disk->open(trace.name) : nullptr;
     if (!directory) return nullptr;
     LockAttempt attempt = directory->lock(kOwnerName, LockMode::exclusive);
     const bool by_record = job.config.run.locks == Locks::record && attempt.outcome == LockAttempt::Outcome::no_locks;

@@ -22,7 +22,10 @@ struct RunTrace {
     bool is_empty = false;  ///< but for what is left of a record that was being made
     Life life;
     bool could_lock = false;  ///< alive or not: nobody whom this kernel knows holds it
-    std::string path() const { return disk->path() + "/" + name; }
+    /// "": a directory of the user that new files here belong to. Else what it is ("is a link", "belongs to user 17"):
+    /// nothing of it is ever touched, whatever a record in it says.
+    std::string not_ours;
+    std::string path() const;  ///< for people
     /// The set whose place the run's was to take, moved aside.
     bool is_displaced_set() const { return kind && record && record->run_id != run_id; }
     /// It has the name of a data set, and the run had not come to its end when this was last written. Whether the set
@@ -36,7 +39,10 @@ struct RunTrace {
 /// Local; with run.locks = "record" it takes three beats of the slowest run. Disks that are not there have none.
 std::vector<RunTrace> find_run_traces(JobContext& job);
 
-/// One directory as find_run_traces sees it; nullopt when it is none of a run's.
+/// Why a directory of that name is none that a run of this user made there; "" where it is one, or nothing.
+std::string why_not_ours(Directory& disk, const std::string& name);
+
+/// One name as find_run_traces sees it; nullopt when it is none of a run's.
 std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Directory>& disk, const std::string& name);
 
 /// An empty directory of that name holds the name for a run that could not take it in one step: the trace of that run.

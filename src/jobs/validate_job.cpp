@@ -8,6 +8,7 @@
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/packing.hpp"
+#include "runtime/printable.hpp"
 #include "runtime/units.hpp"
 #include "stages/network.hpp"
 
@@ -197,7 +198,7 @@ std::vector<std::string> stray_parts(const JobContext& job, const FoundSet& foun
         std::sort(listed.begin(), listed.end());
         for (const std::string& name : directory.names) {
             if (name.rfind("part-", 0) == 0 && !std::binary_search(listed.begin(), listed.end(), name))
-                stray.push_back("WARNING '" + directory.path + "/" + name + "' on host " + job.place.host +
+                stray.push_back("WARNING '" + directory.path + "/" + printable(name) + "' on host " + job.place.host +
                                 ": lies among the parts, but is none: the MANIFEST does not list it");
         }
     }

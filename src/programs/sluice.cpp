@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cli/verbs.hpp"
+#include "runtime/printable.hpp"
 #include "runtime/process_limits.hpp"
 
 namespace {
@@ -16,7 +17,7 @@ namespace {
 /// One line (or one per problem) that says who failed and why; never through MPI_Finalize, where this rank would wait
 /// for the others.
 [[noreturn]] void leave(sluice::Application* application, const sluice::Error& error) {
-    const std::string text = error.what();
+    const std::string text = sluice::printable_lines(error.what());
     // Rank 0 speaks for all when all found the same; the others let it finish first, since the launcher ends the job at
     // the first exit.
     const bool collective = dynamic_cast<const sluice::CollectiveError*>(&error) != nullptr;

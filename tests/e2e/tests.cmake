@@ -31,6 +31,7 @@ if(Python3_FOUND)
     two_programs
     start
     limits
+    hostile
   )
   foreach(name ${names})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)
@@ -40,7 +41,7 @@ if(Python3_FOUND)
   add_test(NAME e2e.faults_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/faults.py --full)
   set_tests_properties(e2e.faults_full PROPERTIES LABELS "full" TIMEOUT 900 RUN_SERIAL TRUE ENVIRONMENT
     "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
-  foreach(name crashes two_programs start limits)
+  foreach(name crashes two_programs start limits hostile)
     add_test(NAME e2e.${name}_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py --full)
     set_tests_properties(e2e.${name}_full PROPERTIES LABELS "full" TIMEOUT 3600 RUN_SERIAL TRUE ENVIRONMENT
       "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
