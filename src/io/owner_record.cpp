@@ -43,9 +43,15 @@ bool matches_pattern(const std::string& name, const std::string& pattern) {
 }
 
 Json process_json(const ProcessIdentity& process) {
-    return {{"host", process.host}, {"machine", process.machine},
-            {"boot", process.boot}, {"pid_namespace", process.pid_namespace},
-            {"pid", process.pid},   {"start_ticks", process.start_ticks}};
+    Json segments = Json::object();
+    for (const SharedSegment& segment : process.segments) segments[segment.name] = segment.inode;
+    return {{"segments", segments},
+            {"host", process.host},
+            {"machine", process.machine},
+            {"boot", process.boot},
+            {"pid_namespace", process.pid_namespace},
+            {"pid", process.pid},
+            {"start_ticks", process.start_ticks}};
 }
 
 ProcessIdentity process_from(const Json& json) {
@@ -56,6 +62,9 @@ ProcessIdentity process_from(const Json& json) {
     process.pid_namespace = json.at("pid_namespace");
     process.pid = json.at("pid");
     process.start_ticks = json.at("start_ticks");
+    if (json.contains("segments")) {
+        for (const auto& [name, inode] : json.at("segments").items()) process.segments.push_back({name, inode});
+    }
     return process;
 }
 
@@ -168,6 +177,11 @@ std::string to_block(const OwnerRecord& record) {
     // Blanks between the values of a JSON document mean nothing: they keep the places.
     std::string block = "{\"sluice_owner\":" + std::to_string(kVersion) + ",\n\"owner\":" + text +
                         ",\n\"crc32c\":" + std::to_string(crc_of(text)) + ",\n";
+    if (block.size() > kPatchOffset && !record.process.segments.empty()) {  // so many ranks on one host
+        OwnerRecord shorter = record;
+        shorter.process.segments.resize(record.process.segments.size() / 2);
+        return to_block(shorter);
+    }
     SLUICE_CHECK(block.size() <= kPatchOffset);
     block.resize(kPatchOffset, ' ');
     block += kBeforeState;

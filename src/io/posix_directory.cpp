@@ -233,6 +233,11 @@ public:
         struct stat s {};
         if (::fstat(file.get(), &s) != 0) throw Error::from_errno(errno, "fstat", path_ + "/" + name);
         if (!S_ISREG(s.st_mode)) throw Error(Errc::input, "read '" + path_ + "/" + name + "': is no regular file");
+        const auto too_large = [&] {
+            return Error(Errc::input, "read '" + path_ + "/" + name + "': is larger than the " +
+                                          std::to_string(most_bytes) + " bytes that such a file can have");
+        };
+        if (static_cast<std::uint64_t>(s.st_size) > most_bytes) throw too_large();  // it may be a terabyte of holes
         std::string text;
         for (char block[16384];;) {
             const ssize_t got = ::read(file.get(), block, sizeof block);
@@ -241,10 +246,7 @@ public:
                 throw Error::from_errno(errno, "read", path_ + "/" + name, errno == EIO ? Errc::device : Errc::input);
             if (got == 0) return text;
             text.append(block, static_cast<std::size_t>(got));
-            if (text.size() > most_bytes) {
-                throw Error(Errc::input, "read '" + path_ + "/" + name + "': is larger than the " +
-                                             std::to_string(most_bytes) + " bytes that such a file can have");
-            }
+            if (text.size() > most_bytes) throw too_large();
         }
     }
     LockAttempt lock(const std::string& name, LockMode mode) override {

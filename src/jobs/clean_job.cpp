@@ -29,7 +29,11 @@ std::vector<std::string> leftover_lines(JobContext& job, std::vector<std::string
         }
         const std::string what = "'" + trace.path() + "' on host " + job.place.host +
                                  (trace.record ? ", " + describe_owner(*trace.record) : std::string());
-        if (trace.life.dead) {
+        const std::size_t segments = trace.record ? trace.record->process.segments.size() : 0;
+        if (trace.life.dead && segments != 0) {
+            lines.push_back("left by a dead run: " + what + ", with " + std::to_string(segments) +
+                            " segments of shared memory, as far as they are still there");
+        } else if (trace.life.dead) {
             lines.push_back("left by a dead run: " + what);
         } else {
             stays.push_back("note: stays: " + what + ": " + trace.life.why);

@@ -152,6 +152,7 @@ private:
             return;
         }
         set_.here.push_back({record->disk, path, candidate.disk.seen_by, candidate.directory->names(),
+                             attempt.outcome == LockAttempt::Outcome::taken,
                              std::shared_ptr<FileLock>(std::move(attempt.lock))});
     }
 
@@ -160,10 +161,13 @@ private:
         for (const DataFile& file : set_.set.files) {
             if (file.disk != disk) continue;
             const auto entry = candidate.directory->look(file.name);
-            if (!entry || entry->kind == EntryInfo::Kind::file) continue;  // what is missing is said where it is opened
+            const bool is_file = entry && entry->kind == EntryInfo::Kind::file && !entry->is_mount_point;
+            if (!entry || is_file) continue;  // what is missing is said where it is opened
             const bool is_link = entry->kind == EntryInfo::Kind::link;
             problems_.push_back("[4] data set file " + here(candidate.directory->path() + "/" + file.name) + ": is " +
-                                (is_link ? "a link, which is never followed" : "no regular file") +
+                                (is_link                 ? "a link, which is never followed"
+                                 : entry->is_mount_point ? "a mount point"
+                                                         : "no regular file") +
                                 "; it was changed after it was made: make the data set again");
             return false;
         }
@@ -188,7 +192,7 @@ private:
             const SetDisk& each = set_.set.disks[disk];
             const bool is_here = each.directory == path && (each.host == job_.place.host || each.host == "*");
             if (is_here && are_files(candidate, disk))
-                set_.here.push_back({disk, path, candidate.disk.seen_by, candidate.directory->names(), nullptr});
+                set_.here.push_back({disk, path, candidate.disk.seen_by, candidate.directory->names(), true, nullptr});
         }
         for (const SetDisk& each : set_.set.disks) {
             const bool is_a_disk = std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& known) {

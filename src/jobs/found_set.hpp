@@ -19,6 +19,7 @@ struct SetDirectory {
     std::string path;
     SeenBy seen_by = SeenBy::one_host;
     std::vector<std::string> names;  ///< what lies in it
+    bool is_locked = true;           ///< false: its file system has no locks, and run.locks = "record"
     std::shared_ptr<FileLock> lock;  ///< shared: nobody removes it meanwhile; nullptr for sets without owner records
 };
 

@@ -7,6 +7,7 @@
 #include "jobs/cluster.hpp"
 #include "jobs/set_names.hpp"
 #include "runtime/packing.hpp"
+#include "runtime/printable.hpp"
 
 namespace sluice {
 namespace {
@@ -119,8 +120,30 @@ private:
             trace.name = aside;
         const OwnerPatch patch = owner_state_patch(OwnerState::removing);
         lock->write_at(patch.offset, patch.bytes);
+        remove_segments(*trace.record, left);
         left.removal += remove_directory_of_ours(
             *trace.disk, trace.name, [&trace](const std::string& file) { return trace.record->matches(file); });
+    }
+    /// What its ranks shared on this host in this boot; another run may use the names by now, not the same files.
+    void remove_segments(const OwnerRecord& record, Leftovers& left) {
+        const ProcessIdentity here = job_.processes.self();
+        const ProcessIdentity& process = record.process;
+        if (process.segments.empty() || process.boot != here.boot || process.host != here.host) return;
+        const auto directory = open_disk(job_, kSharedMemoryDirectory);
+        if (!directory) return;
+        for (const SharedSegment& segment : process.segments) {
+            if (!is_segment_name(segment.name)) continue;
+            const auto entry = directory->look(segment.name);
+            if (!entry || entry->kind != EntryInfo::Kind::file || entry->inode != segment.inode) continue;
+            if (entry->owner != directory->owner_of_new_files() || job_.processes.is_mapped(segment)) {
+                left.removal.kept.push_back("'" + directory->path() + "/" + printable(segment.name) +
+                                            "': is in use, or belongs to another user");
+                continue;
+            }
+            directory->remove_file(segment.name);
+            ++left.removal.files;
+            left.removal.bytes += entry->size_bytes;
+        }
     }
     /// A record that was never finished, and the directory that it was to be for. Its run may be about to finish it:
     /// whoever holds it keeps it, and a directory that is not empty any more stays.

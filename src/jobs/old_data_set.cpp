@@ -22,6 +22,12 @@ struct OldSetFact {
     static constexpr auto fields = std::tuple{&OldSetFact::there, &OldSetFact::published, &OldSetFact::half_runs};
 };
 
+/// A live run that reads the data set of run `set`.
+struct Reader {
+    std::string set, who;
+    static constexpr auto fields = std::tuple{&Reader::set, &Reader::who};
+};
+
 }  // namespace
 
 OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name)
@@ -35,8 +41,10 @@ OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name)
         look_at(part);
         parts_.push_back(std::move(part));
     }
+    observe();
     read_manifest();
     share();
+    if (there_) find_readers();
     for (Part& part : parts_) list_files(part);
 }
 
@@ -46,6 +54,29 @@ void OldDataSet::look_at(Part& part) {
     part.trace = trace_of(job_, part.parent, name_);
     part.not_ours = part.trace ? part.trace->not_ours : why_not_ours(*part.parent, name_);
     if (!part.trace && part.not_ours.empty()) part.holder = whose_placeholder(job_, part.parent, name_);
+}
+
+void OldDataSet::observe() {
+    if (job_.config.run.locks != Locks::record) return;
+    std::vector<RunTrace*> traces;
+    for (Part& part : parts_) {
+        for (auto* trace : {&part.trace, &part.holder}) {
+            if (*trace) traces.push_back(&**trace);
+        }
+    }
+    observe_beats(job_, traces);
+}
+
+/// A lock says who reads only where it reaches all hosts; the records of live runs say it everywhere.
+void OldDataSet::find_readers() {
+    std::vector<Reader> mine;
+    for (const RunTrace& trace : find_run_traces(job_)) {
+        if (!trace.kind || !trace.record || trace.life.dead || trace.is_displaced_set()) continue;
+        for (const std::string& read : trace.record->reads) mine.push_back({read, describe_owner(*trace.record)});
+    }
+    for (const std::string& text : job_.communicator.all_gather(pack(mine))) {
+        for (const Reader& reader : unpack<std::vector<Reader>>(text)) readers_[reader.set] = reader.who;
+    }
 }
 
 void OldDataSet::read_manifest() {
@@ -79,9 +110,13 @@ void OldDataSet::list_files(Part& part) {
     }
     for (const std::string& file : directory->names()) {
         tick_step();
-        if (!owns(part, file)) {
+        const auto info = directory->look(file);
+        if (!info) continue;
+        const bool is_ours =
+            info->kind == EntryInfo::Kind::file && !info->is_mount_point && info->owner == part.entry->owner;
+        if (!owns(part, file) || !is_ours) {
             part.strangers.push_back(file);
-        } else if (const auto info = directory->look(file); info && info->kind == EntryInfo::Kind::file) {
+        } else {
             ++part.files;
             part.bytes += info->size_bytes;
         }
@@ -159,10 +194,11 @@ std::vector<std::string> OldDataSet::problems(bool overwrite) const {
                             "; run.overwrite cannot tell from it what to remove: remove the data set yourself, or by "
                             "`sluice clean`");
         } else if (!part.strangers.empty()) {
-            found.push_back("[2] " + what + where(part) + ": holds '" + printable(part.strangers.front()) +
-                            "', which its MANIFEST does not list; run.overwrite removes only what a MANIFEST lists: "
-                            "look, remove it yourself, or choose another " +
-                            choose);
+            found.push_back(
+                "[2] " + what + where(part) + ": holds '" + printable(part.strangers.front()) +
+                "', which is no file that its MANIFEST lists, or not this user's; run.overwrite removes only such: "
+                "look, remove it yourself, or choose another " +
+                choose);
         }
     }
     return found;
@@ -200,7 +236,7 @@ std::vector<std::string> OldDataSet::lines() const {
                         (part.strangers.empty() ? ""
                                                 : "; '" + printable(part.strangers.front()) + "'" +
                                                       (part.strangers.size() > 1 ? " and others stay" : " stays") +
-                                                      ", which it does not list"));
+                                                      ", which is none of its files"));
     }
     return lines;
 }
@@ -240,6 +276,11 @@ std::string OldDataSet::lock_problem(Part& part) {
             return "[3] data set " + where(part) + ": cannot be locked (" + attempt.why +
                    "), so that nobody knows whether it is read; use a file system with locks, or run.locks "
                    "= \"record\"";
+        }
+        const auto reader = part.trace ? readers_.find(part.trace->run_id) : readers_.end();
+        if (reader != readers_.end()) {
+            user = reader->second;
+            break;
         }
         part.lock = std::move(attempt.lock);
         if (attempt.outcome != LockAttempt::Outcome::held) {

@@ -3,6 +3,7 @@
 /// dead run left half done, or something that is none of our business.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -64,6 +65,7 @@ private:
         std::string path(const std::string& name) const { return parent->path() + "/" + name; }
     };
     void look_at(Part& part);
+    void observe();
     void read_manifest();
     void list_files(Part& part);
     void share();
@@ -73,6 +75,7 @@ private:
     bool lists_files_in(const Part& part) const;
     std::string where(const Part& part) const;
     std::string who_uses(const Part& part) const;
+    void find_readers();
     bool is_still_there(const Part& part) const;
     std::string lock_problem(Part& part);
     static std::string stranger_text(const Part& part);
@@ -87,6 +90,7 @@ private:
     std::string manifest_problem_;
     bool there_ = false, published_ = false;
     std::set<std::string> dead_runs_;
+    std::map<std::string, std::string> readers_;  ///< by run id of what they read: live runs, on whatever host
 };
 
 }  // namespace sluice

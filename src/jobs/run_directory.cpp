@@ -88,6 +88,7 @@ RunDirectory::~RunDirectory() = default;
 
 void RunDirectory::make(OwnerRecord record) {
     record.process = job_.processes.self();
+    record.process.segments = job_.processes.segments();
     if (job_.config.run.locks == Locks::record) record.beat_ms = kOwnerBeatMs;
     for (int tries = 0;; ++tries) {
         try {
@@ -134,7 +135,7 @@ void RunDirectory::hold(LockAttempt attempt) {
     if (attempt.outcome == Outcome::no_locks && record_.beat_ms == 0) throw_no_locks(path(), attempt.why);
     lock_ = std::move(attempt.lock);
     if (made_ && record_.beat_ms != 0 && job_.keep_beating && lock_) {
-        beats_ = job_.keep_beating([lock = lock_, state = OwnerState::writing, count = std::uint64_t{0}]() mutable {
+        beats_ = job_.keep_beating([lock = lock_, count = std::uint64_t{0}]() mutable {
             const OwnerPatch patch = owner_counter_patch(++count);
             lock->write_at(patch.offset, patch.bytes);
         });

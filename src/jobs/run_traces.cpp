@@ -9,12 +9,13 @@
 #include "io/data_set.hpp"
 #include "jobs/cluster.hpp"
 #include "jobs/role_disks.hpp"
+#include "jobs/run_directory.hpp"
 #include "runtime/printable.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr std::uint64_t kObservedBeats = 3;
+constexpr std::uint64_t kObservedBeats = 3, kLongestBeatMs = 10 * kOwnerBeatMs;
 constexpr const char* kMountPoint = "is a mount point";  // not even opened: that may mount something
 
 bool is_unfinished_record(const std::string& name) {
@@ -28,9 +29,10 @@ void look_at_unfinished(Directory& directory, RunTrace& trace) {
     trace.is_empty = std::all_of(names.begin(), names.end(), is_unfinished_record);
     trace.could_lock = true;
     for (const std::string& name : names) {
-        if (is_unfinished_record(name) &&
-            directory.lock(name, LockMode::exclusive).outcome == LockAttempt::Outcome::held)
-            trace.could_lock = false;
+        if (!is_unfinished_record(name)) continue;
+        const LockAttempt attempt = directory.lock(name, LockMode::exclusive);
+        if (attempt.outcome == LockAttempt::Outcome::held) trace.could_lock = false;
+        if (attempt.outcome == LockAttempt::Outcome::no_locks) trace.no_locks = attempt.why;
     }
     trace.life = trace.could_lock ? Life{true, "it has no owner record"} : Life{false, "somebody holds its record"};
 }
@@ -76,33 +78,55 @@ std::optional<RunTrace> of_somebody_else(JobContext& job, Directory& directory, 
     return trace;
 }
 
-/// With run.locks = "record": who does not beat for so long is dead.
-void observe_beats(JobContext& job, std::vector<RunTrace>& traces) {
-    std::map<std::size_t, std::uint64_t> counts;
+/// Its record's counter tells whether its run is at work.
+bool has_to_beat(const RunTrace& trace, const std::vector<RunTrace*>& traces) {
+    if (!trace.not_ours.empty() || !trace.record || trace.record->beat_ms == 0 || trace.is_displaced_set())
+        return false;
+    // A published set's stands still for ever, and nobody asks, unless its run has yet to remove the older one.
+    return trace.kind || trace.is_half_set() || std::any_of(traces.begin(), traces.end(), [&](const RunTrace* other) {
+               return other->is_displaced_set() && other->run_id == trace.run_id;
+           });
+}
+
+/// Whoever moved a set aside works on the same disk, and beats there.
+void judge_displaced(RunTrace& trace, const std::vector<RunTrace*>& traces) {
+    trace.life = {true, "nobody is at work on it"};
+    trace.could_lock = true;
+    for (const RunTrace* other : traces) {
+        if (other->disk != trace.disk || other->run_id != trace.run_id || other->is_displaced_set()) continue;
+        trace.life = other->life;
+        trace.could_lock = other->could_lock;
+    }
+}
+
+}  // namespace
+
+void observe_beats(JobContext& job, const std::vector<RunTrace*>& traces) {
+    std::vector<RunTrace*> watched;
     std::uint64_t longest_ms = 0;
-    for (std::size_t i = 0; i < traces.size(); ++i) {
-        const auto& record = traces[i].record;
-        if (!record || record->beat_ms == 0 || traces[i].has_manifest || traces[i].is_displaced_set()) continue;
-        counts[i] = record->counter;
-        longest_ms = std::max(longest_ms, record->beat_ms);
+    for (RunTrace* trace : traces) {
+        if (!has_to_beat(*trace, traces)) continue;
+        watched.push_back(trace);
+        longest_ms = std::max(longest_ms, std::min(trace->record->beat_ms, kLongestBeatMs));
     }
     for (std::uint64_t waited_ms = 0; waited_ms < kObservedBeats * longest_ms; waited_ms += 50) {
         this_worker().units.add(1);  // progress, as the watchdog sees it
         job.executor.sleep_for_ns(50'000'000);
     }
-    for (const auto& [i, count] : counts) {
-        RunTrace& trace = traces[i];
-        const auto directory = trace.disk->open(trace.name);
+    for (RunTrace* trace : watched) {
+        if (trace->no_locks.empty() && !trace->could_lock) continue;
+        const auto directory = trace->disk->open(trace->name);
         const auto now = directory ? read_owner(*directory) : std::nullopt;
-        const bool beats = now && now->counter != count;
-        trace.could_lock = !beats;
-        trace.life = {!beats, beats ? "its record's counter moves"
-                                    : "its record's counter has stood still for " +
-                                          std::to_string(kObservedBeats * longest_ms) + " ms"};
+        const bool beats = !now || now->counter != trace->record->counter;  // gone: somebody is at work
+        trace->could_lock = !beats;
+        trace->life = {!beats, beats ? "its record's counter moves"
+                                     : "its record's counter has stood still for " +
+                                           std::to_string(kObservedBeats * longest_ms) + " ms"};
+    }
+    for (RunTrace* trace : traces) {
+        if (trace->is_displaced_set() && !trace->no_locks.empty()) judge_displaced(*trace, traces);
     }
 }
-
-}  // namespace
 
 std::string RunTrace::path() const { return disk->path() + "/" + printable(name); }
 
@@ -163,6 +187,7 @@ std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Director
     trace.has_manifest = directory->look(kManifestName).has_value();
     LockAttempt attempt = directory->lock(kOwnerName, LockMode::exclusive);
     trace.could_lock = attempt.outcome == LockAttempt::Outcome::taken;
+    if (attempt.outcome == LockAttempt::Outcome::no_locks) trace.no_locks = attempt.why;
     attempt.lock.reset();
     trace.record = read_owner(*directory);
     if (!trace.record) {
@@ -171,7 +196,7 @@ std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Director
         return trace;
     }
     if (!parsed) trace.run_id = trace.record->run_id;
-    if (attempt.outcome == LockAttempt::Outcome::no_locks) {
+    if (!trace.no_locks.empty()) {
         trace.life = {false, "whether it lives cannot be told without locks (" + attempt.why + ")"};
     } else if (trace.record->state == OwnerState::removing && trace.could_lock) {
         trace.life = {true, "whoever removed it has not come to the end"};
@@ -206,7 +231,14 @@ std::vector<RunTrace> find_run_traces(JobContext& job) {
             if (auto trace = trace_of(job, disk, name)) traces.push_back(std::move(*trace));
         }
     }
-    if (job.config.run.locks == Locks::record) observe_beats(job, traces);
+    std::vector<RunTrace*> all;
+    for (RunTrace& trace : traces) {
+        const bool matters = (trace.kind || trace.is_half_set()) && trace.not_ours.empty();
+        if (matters && !trace.no_locks.empty() && job.config.run.locks == Locks::flock)
+            throw_no_locks(trace.path(), trace.no_locks);
+        all.push_back(&trace);
+    }
+    if (job.config.run.locks == Locks::record) observe_beats(job, all);
     return traces;
 }
 
@@ -214,15 +246,18 @@ std::unique_ptr<FileLock> take_from_dead_run(JobContext& job, const RunTrace& tr
     const auto directory = trace.not_ours.empty() ? trace.disk->open(trace.name) : nullptr;
     if (!directory) return nullptr;
     LockAttempt attempt = directory->lock(kOwnerName, LockMode::exclusive);
-    const bool by_record = job.config.run.locks == Locks::record && attempt.outcome == LockAttempt::Outcome::no_locks;
     if (attempt.outcome == LockAttempt::Outcome::held || !attempt.lock) return nullptr;
+    const bool by_record = job.config.run.locks == Locks::record;
     if (attempt.outcome != LockAttempt::Outcome::taken && !by_record && !force) return nullptr;
     const auto record = parse_owner(attempt.lock->read(kOwnerBytes));
     if (!record) return trace.record ? nullptr : std::move(attempt.lock);
-    const bool same = trace.record && record->run_id == trace.record->run_id;
-    const bool gone = record->state == OwnerState::removing || by_record || trace.is_displaced_set() ||
-                      judge_life(*record, true, job.processes).dead;
-    return same && (gone || force) ? std::move(attempt.lock) : nullptr;
+    if (!trace.record || record->run_id != trace.record->run_id) return nullptr;
+    const bool stands_still = trace.life.dead && record->counter == trace.record->counter;
+    const bool is_dead = by_record && record->beat_ms != 0
+                             ? stands_still
+                             : judge_life(*record, attempt.outcome == LockAttempt::Outcome::taken, job.processes).dead;
+    const bool gone = force || is_dead || record->state == OwnerState::removing || trace.is_displaced_set();
+    return gone ? std::move(attempt.lock) : nullptr;
 }
 
 }  // namespace sluice

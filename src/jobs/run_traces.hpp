@@ -22,6 +22,7 @@ struct RunTrace {
     bool is_empty = false;  ///< but for what is left of a record that was being made
     Life life;
     bool could_lock = false;  ///< alive or not: nobody whom this kernel knows holds it
+    std::string no_locks;     ///< why its record could not be locked at all; "": it could
     /// "": a directory of the user that new files here belong to. Else what it is ("is a link", "belongs to user 17"):
     /// nothing of it is ever touched, whatever a record in it says.
     std::string not_ours;
@@ -36,11 +37,16 @@ struct RunTrace {
 };
 
 /// The directories on these disks, each disk once, that this rank makes for whoever sees them (RoleDisk::is_ours).
-/// Local; with run.locks = "record" it takes three beats of the slowest run. Disks that are not there have none.
+/// Local; with run.locks = "record" it takes three beats of the slowest run. Disks that are not there have none. Throws
+/// Error(environment) where run.locks = "flock" and a run's record cannot be locked: nobody could tell dead from alive.
 std::vector<RunTrace> find_run_traces(JobContext& job);
 
 /// Why a directory of that name is none that a run of this user made there; "" where it is one, or nothing.
 std::string why_not_ours(Directory& disk, const std::string& name);
+
+/// With run.locks = "record": waits three beats of the slowest run among them, and judges each by whether its counter
+/// has moved. A lock that is held is life all the same.
+void observe_beats(JobContext& job, const std::vector<RunTrace*>& traces);
 
 /// One name as find_run_traces sees it; nullopt when it is none of a run's.
 std::optional<RunTrace> trace_of(JobContext& job, const std::shared_ptr<Directory>& disk, const std::string& name);

@@ -205,6 +205,17 @@ std::vector<std::string> stray_parts(const JobContext& job, const FoundSet& foun
     return stray;
 }
 
+/// Where there are no locks nobody sees that the set is being read: a sort says so in its record, this verb has none.
+std::vector<std::string> unlocked(const JobContext& job, const FoundSet& found) {
+    std::vector<std::string> notes;
+    for (const SetDirectory& directory : found.here) {
+        if (!directory.is_locked)
+            notes.push_back("WARNING '" + directory.path + "' on host " + job.place.host +
+                            ": its file system has no locks, so who removes it meanwhile does not see that it is read");
+    }
+    return notes;
+}
+
 /// What the parts are to add up to: by the input's manifest where there is one, else as the sort read it.
 void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, std::vector<std::string>& problems) {
     result.expected = set.input_total;
@@ -262,6 +273,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     refuse_if_any(job, problems);
     const auto stray = stray_parts(job, found);
     say_notes(job, stray);
+    say_notes(job, unlocked(job, found));
     result.stray_parts = sum_over_ranks(job.communicator, job.place.local_rank == 0 ? stray.size() : 0);
 
     std::vector<Piece> mine = pieces_of_rank(job, found);

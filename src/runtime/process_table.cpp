@@ -52,6 +52,8 @@ public:
         self_.start_ticks = state_of(root_, "self").start_ticks;
     }
     ProcessIdentity self() const override { return self_; }
+    std::vector<SharedSegment> segments() const override { return mapped_segments(root_); }
+    bool is_mapped(const SharedSegment& segment) const override { return is_mapped_by_anyone(segment, root_); }
     bool lives(std::uint64_t pid, std::uint64_t start_ticks) const override {
         const ProcessState found = state_of(root_, std::to_string(pid));
         return found.state != 0 && found.state != 'Z' && found.state != 'X' && found.start_ticks == start_ticks;

@@ -5,6 +5,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "runtime/shared_segments.hpp"
 
 namespace sluice {
 
@@ -14,7 +17,8 @@ struct ProcessIdentity {
     std::string machine, boot;        ///< /etc/machine-id, /proc/sys/kernel/random/boot_id
     std::uint64_t pid_namespace = 0;  ///< inode of /proc/self/ns/pid
     std::uint64_t pid = 0;
-    std::uint64_t start_ticks = 0;  ///< since boot, in clock ticks: field 22 of /proc/PID/stat
+    std::uint64_t start_ticks = 0;             ///< since boot, in clock ticks: field 22 of /proc/PID/stat
+    std::vector<SharedSegment> segments = {};  ///< that its host's ranks share; as ProcessTable::segments()
 };
 
 /// The processes of this host. Thread-safe.
@@ -22,6 +26,10 @@ class ProcessTable {
 public:
     virtual ~ProcessTable() = default;
     virtual ProcessIdentity self() const = 0;
+    /// In /dev/shm, that this process has mapped: those of all ranks of its host, once MPI has started.
+    virtual std::vector<SharedSegment> segments() const = 0;
+    /// A process that this user may look into has it mapped.
+    virtual bool is_mapped(const SharedSegment& segment) const = 0;
     /// A process of this pid namespace with this number and start time is there, and no zombie.
     virtual bool lives(std::uint64_t pid, std::uint64_t start_ticks) const = 0;
     /// Another process that holds a lock on this file, as far as the kernel tells us: "`sluice sort` (pid 17)"; for

@@ -171,14 +171,21 @@ std::string RunStatus::status_text(const std::string& state) const {
 
 void RunStatus::run() {
     std::unique_lock lock(mutex_);
+    auto next_beat = std::chrono::steady_clock::now() + kBeat;
     while (!stop_ || done_ < wanted_) {
+        // By the clock: changes of step, however often, hold no beat up.
+        if (has_beats_ && std::chrono::steady_clock::now() >= next_beat) {
+            lock.unlock();
+            beat();
+            lock.lock();
+            next_beat = std::chrono::steady_clock::now() + kBeat;
+            continue;
+        }
         if (done_ == wanted_) {
-            if (!has_beats_) {
+            if (has_beats_) {
+                changed_.wait_until(lock, next_beat);
+            } else {
                 changed_.wait(lock);
-            } else if (changed_.wait_for(lock, kBeat) == std::cv_status::timeout) {
-                lock.unlock();
-                beat();
-                lock.lock();
             }
             continue;
         }

@@ -47,7 +47,7 @@ def output_that_is_there_is_never_touched():
         stranger = w.data / "sorted" / "notes.txt"
         stranger.write_text("not ours")
         overwrite = [*w.options, "--set", "memory.budget=32MiB", "--set", "run.overwrite=true"]
-        refused(w, 2, ["holds 'notes.txt'", "MANIFEST does not list", "output.name"], overwrite, 2)
+        refused(w, 2, ["holds 'notes.txt'", "no file that its MANIFEST lists", "output.name"], overwrite, 2)
         stranger.unlink()
         manifest = w.data / "sorted" / "MANIFEST.json"
         kept = manifest.read_text()

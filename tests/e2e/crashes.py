@@ -5,6 +5,7 @@ and one command leads out.
 """
 
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -173,13 +174,78 @@ def at_random_moments():
                     os.kill(pid, 9)
                 except ProcessLookupError:
                     pass
-            code = process.wait(timeout=60)
+            try:
+                code = process.wait(timeout=100)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                stuck.append(f"random kill {trial} of {name} on {ranks or 1} rank(s): the job did not end")
+                continue
             kills += code != 0
             try:
                 check_way_out(lab, words, had_input, f"random kill {trial} of {name} on {ranks or 1} rank(s), {WAYS[trial % 3]}", WAYS[trial % 3])
             except h.Failed as failure:
                 stuck.append(str(failure))
     report(kills, "kills at random moments", stuck, 60 if FULL else 2)
+
+
+def segments():
+    return {p.name: p.stat().st_ino for p in pathlib.Path("/dev/shm").glob("vader_segment.*")}
+
+
+def shared_memory_of_a_killed_run_goes_and_a_live_runs_stays():
+    """Killed together with their launcher, ranks leave the files in /dev/shm by which they talk to each other."""
+    if not pathlib.Path("/dev/shm").is_dir():
+        print("      skipped: no /dev/shm")
+        return
+    with Lab() as lab:
+        lab.restore("input")
+        at = struct.unpack("<Q", preload_count(lab))[0] // 2
+        before = segments()
+        counter, env = preload(lab, at)
+        process = subprocess.Popen([str(h.REPO / "scripts" / "launch.sh"), "-n", "2", "--", str(h.BIN / "sluice"), *map(str, ["sort", *SMALL]), *lab.options],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
+                                   env={**os.environ, **env, "KILL_BEFORE_STOPS": "1"})
+        deadline = time.monotonic() + 60
+        while struct.unpack("<Q", counter.read_bytes())[0] < at and time.monotonic() < deadline:
+            time.sleep(0.01)
+        h.check(struct.unpack("<Q", counter.read_bytes())[0] >= at, "the run did not come so far")
+        mine = {name: inode for name, inode in segments().items() if name not in before}
+        h.check(len(mine) >= 2, f"two ranks share {sorted(mine)}; is this another MPI?")
+        h.must(lab.sluice(["clean", "--run", "all"]), "clean --run all beside it")
+        h.check(all(segments().get(name) == inode for name, inode in mine.items()), "a live run's shared memory is gone")
+        os.killpg(process.pid, 9)
+        process.wait()
+        for pid in programs_with(str(lab.path)):
+            os.kill(pid, 9)
+        h.check(all(segments().get(name) == inode for name, inode in mine.items()), "nothing was left, so nothing is shown here")
+        stranger = pathlib.Path("/dev/shm") / f"vader_segment.stranger.{os.getpid()}"
+        stranger.write_bytes(b"x")
+        try:
+            h.must(lab.sluice(["clean", "--run", "all"]), "clean --run all after the kill")
+            h.check(not any(segments().get(name) == inode for name, inode in mine.items()), f"{sorted(mine)} are still there")
+            h.check(stranger.exists(), "a stranger's went too")
+        finally:
+            stranger.unlink(missing_ok=True)
+
+
+def programs_with(word):
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and word.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            pass
+    return found
+
+
+def preload_count(lab):
+    """How many changes a sort on two ranks makes."""
+    counter, env = preload(lab, 0)
+    h.must(lab.sluice(["sort", *SMALL], 2, env), "sort")
+    changes = counter.read_bytes()
+    lab.restore("input")
+    return changes
 
 
 def programs_of(root):
@@ -196,4 +262,4 @@ def programs_of(root):
 
 
 if __name__ == "__main__":
-    h.main([before_every_change, at_random_moments])
+    h.main([before_every_change, at_random_moments, shared_memory_of_a_killed_run_goes_and_a_live_runs_stays])

@@ -180,7 +180,7 @@ def what_stays_is_said(lair):
     for name in THINGS:
         if not re.search(r"link as|another user's|no directory|mount point|link_as_log|sorted_set_of_theirs", name) or PATTERN not in name:
             continue
-        for verb in ("clean", "clean --run all"):
+        for verb in ("clean, input too", "clean --run all"):
             lair.restore()
             names = THINGS[name](lair)
             dead = "c" * 32
@@ -190,7 +190,7 @@ def what_stays_is_said(lair):
             code, out, err = lair.run(VERBS[verb])
             h.check(code == 0, f"{name} / {verb} ends with {code}: {out}{err}")
             h.check(not (lair.data / f".partial-{dead}").exists(), f"{name} / {verb}: the dead run's directory did not go: {out}{err}")
-            touched_by_verb = verb == "clean" or any(each.startswith((".", "sluice-", "log-")) for each in names)
+            touched_by_verb = verb == "clean, input too" or any(each.startswith((".", "sluice-", "log-")) for each in names)
             if touched_by_verb:
                 h.check(any(each in out + err for each in names), f"{name} / {verb}: does not say what stays, {names}: {out}{err}")
 

@@ -321,7 +321,7 @@ def sorted_set_of_theirs_with_our_file(lair):
     path = sorted((theirs(lair.data / "sorted")).glob("part-*"))[0]
     os.link(lair.canary / "notes", replace(path))
     lair.guarded.append(lair.data / "sorted")
-    return ["sorted'"]
+    return ["sorted'", path.name]
 
 
 @thing

@@ -3,7 +3,8 @@
 //
 //   KILL_BEFORE_DIR=DIR KILL_BEFORE_COUNTER=FILE KILL_BEFORE=N LD_PRELOAD=libkill_before.so PROGRAM
 //
-// FILE holds the count, 8 bytes, and is 0 before a run. N = 0 only counts.
+// FILE holds the count, 8 bytes, and is 0 before a run. N = 0 only counts. With KILL_BEFORE_STOPS the process is
+// stopped there instead.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <libaio.h>
@@ -53,7 +54,8 @@ void change(const std::string& path) {
         return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
     }();
     if (counter() == nullptr || path.compare(0, below.size(), below) != 0) return;
-    if (counter()->fetch_add(1) + 1 == at) ::kill(::getpid(), SIGKILL);
+    static const int how = std::getenv("KILL_BEFORE_STOPS") == nullptr ? SIGKILL : SIGSTOP;
+    if (counter()->fetch_add(1) + 1 == at) ::kill(::getpid(), how);
 }
 void change(int fd) { change(path_of(fd, nullptr)); }
 

@@ -1,6 +1,7 @@
 // A library to preload: below a directory locks do not work, or are another host's. For tests/e2e/locks.py.
 //
-//   OTHER_LOCKS_DIR=DIR OTHER_LOCKS_COUNTER=FILE [OTHER_LOCKS_TABLE=DIR] [OTHER_LOCKS_HOLD_MS=N] LD_PRELOAD=libother_locks.so PROGRAM
+//   OTHER_LOCKS_DIR=DIR OTHER_LOCKS_COUNTER=FILE [OTHER_LOCKS_TABLE=DIR] [OTHER_LOCKS_HOLD_MS=N]
+//   LD_PRELOAD=libother_locks.so PROGRAM
 //
 // Without a table flock(2) fails with ENOLCK, as on an NFS without a lock manager. With one, locks are held on files in
 // that table instead, so that programs with different tables do not see each other's: flock that is local to a host.
@@ -13,11 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <dlfcn.h>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
-#include <dlfcn.h>
 #include <map>
 #include <mutex>
 #include <string>

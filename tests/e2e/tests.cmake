@@ -6,6 +6,9 @@ if(Python3_FOUND)
   add_library(kill_in_init MODULE ${CMAKE_CURRENT_LIST_DIR}/kill_in_init.cpp)
   target_link_libraries(kill_in_init PRIVATE ${CMAKE_DL_LIBS})
   set_target_properties(kill_before kill_in_init PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+  add_library(other_locks MODULE ${CMAKE_CURRENT_LIST_DIR}/other_locks.cpp)
+  target_link_libraries(other_locks PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(other_locks PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   set(names
     golden
     sort_ranks
@@ -32,6 +35,7 @@ if(Python3_FOUND)
     start
     limits
     hostile
+    locks
   )
   foreach(name ${names})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "jobs/one_rank_job.hpp"
 #include "jobs/output_set.hpp"
@@ -106,8 +111,87 @@ TEST_F(LeftoversOnDisk, ALinkWithTheNameOfARunsDirectoryIsNoneOfOurs) {
     here.put("elsewhere/part-000001");
     fs::create_symlink(here.path("elsewhere"), here.path(".partial-" + run));
     fs::create_symlink(here.path("elsewhere"), here.path("sluice-" + run + "-logs"));
-    remove("all");
+    const Leftovers left = remove("all");
     EXPECT_TRUE(here.there("elsewhere/part-000001") && here.there(".partial-" + run));
+    EXPECT_EQ(left.removal.kept.size(), 2u) << "each is said";
+    EXPECT_NE(left.removal.kept.front().find("is a link"), std::string::npos) << left.removal.kept.front();
+}
+
+/// Counts in a record, as the status thread of a live run does.
+class Beating {
+public:
+    explicit Beating(std::string record)
+        : thread_([this, record = std::move(record)] {
+              for (std::uint64_t count = 1; !stop_; ++count) {
+                  const OwnerPatch patch = owner_counter_patch(count);
+                  std::fstream file(record, std::ios::in | std::ios::out | std::ios::binary);
+                  file.seekp(static_cast<std::streamoff>(patch.offset)) << patch.bytes << std::flush;
+                  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+              }
+          }) {}
+    ~Beating() {
+        stop_ = true;
+        thread_.join();
+    }
+    Beating(const Beating&) = delete;
+
+private:
+    std::atomic<bool> stop_{false};
+    std::thread thread_;
+};
+
+TEST_F(LeftoversOnDisk, ByRecordOnlyACounterThatStandsStillIsDead) {
+    here.config.run.locks = Locks::record;
+    here.processes.live.clear();
+    for (const std::string& run : {kDead, kLive}) {
+        for (const std::string& name : {".partial-" + run, "sluice-" + run + "-logs"}) {
+            OwnerRecord record = record_of(name);
+            record.process.host = record.process.machine = record.process.boot = "elsewhere";
+            record.beat_ms = 100;
+            put_record(name, record);
+        }
+    }
+    {
+        const Beating partial(here.path(".partial-" + kLive + "/OWNER.json"));
+        const Beating logs(here.path("sluice-" + kLive + "-logs/OWNER.json"));
+        EXPECT_EQ(remove("all").removal.files, 2u);
+        const Refusal refusal = refusal_of([&] { remove(kLive); });
+        EXPECT_EQ(refusal.code, 10);
+        EXPECT_TRUE(refusal.mentions("counter moves")) << refusal.text;
+    }
+    EXPECT_FALSE(here.there(".partial-" + kDead));
+    EXPECT_TRUE(here.there(".partial-" + kLive + "/part-000001"));
+    EXPECT_EQ(remove(kLive).removal.files, 2u);
+}
+
+TEST_F(LeftoversOnDisk, ByRecordALockThatIsHeldIsLifeAllTheSame) {
+    here.config.run.locks = Locks::record;
+    OwnerRecord record = record_of(".partial-" + kDead);
+    record.beat_ms = 10;
+    put_record(".partial-" + kDead, record);
+    const auto held = here.files->open_directory(here.path(".partial-" + kDead))->lock(kOwnerName, LockMode::shared);
+    EXPECT_EQ(refusal_of([&] { remove(kDead); }).code, 10);
+    EXPECT_TRUE(here.there(".partial-" + kDead + "/part-000001"));
+}
+
+TEST_F(LeftoversOnDisk, SharedMemoryOfADeadRunGoesUnlessItIsAnothersByNow) {
+    const std::string stem = "vader_segment.sluice-test." + std::to_string(::getpid()) + ".";
+    const auto shm = here.files->open_directory(kSharedMemoryDirectory);
+    OwnerRecord record = record_of(".partial-" + kDead);
+    for (const char* rank : {"0", "1", "2"}) {
+        std::ofstream(std::string(kSharedMemoryDirectory) + "/" + stem + rank) << "1234567";
+        record.process.segments.push_back({stem + rank, shm->look(stem + rank)->inode});
+    }
+    ++record.process.segments[1].inode;  // the name is another file's
+    here.processes.mapped = {stem + "2"};
+    record.process.segments.push_back({"notes", 1});
+    put_record(".partial-" + kDead, record);
+    const Leftovers left = remove(kDead);
+    EXPECT_EQ(left.removal.files, 3u);
+    EXPECT_EQ(left.removal.bytes, 27u);
+    EXPECT_FALSE(shm->look(stem + "0"));
+    EXPECT_TRUE(shm->look(stem + "1") && shm->look(stem + "2"));
+    for (const char* rank : {"0", "1", "2"}) shm->remove_file(stem + rank);
 }
 
 TEST_F(LeftoversOnDisk, EmptyDirectoriesAndTornRecordsOfARunsNameAreRemovable) {
@@ -211,6 +295,28 @@ TEST_F(Claims, ASetThatIsReadCannotBeReplaced) {
     EXPECT_EQ(refusal.code, 10) << refusal.text;
     EXPECT_TRUE(refusal.mentions("is in use by")) << refusal.text;
     EXPECT_EQ(here.names(), std::vector<std::string>{"sorted"});
+}
+
+TEST_F(Claims, ASetThatALiveRunsRecordReadsCannotBeReplacedThoughItsLockCanBeHad) {
+    JobContext job = here.job();
+    {
+        const auto first = set(job, kDead);
+        first->claim();
+        first->publish("{}");
+        first->remove_replaced();
+    }
+    here.put("sorted/MANIFEST.json", DataSet().to_text());
+    OwnerRecord reader;  // on a host whose locks are not seen here
+    reader.run_id = std::string(32, 'e');
+    reader.verb = "sort";
+    reader.process.host = "elsewhere";
+    reader.reads = {kDead};
+    here.put("sluice-" + reader.run_id + "-logs/OWNER.json", to_block(reader));
+    here.config.run.overwrite = Overwrite::yes;
+    const Refusal refusal = refusal_of([&] { set(job, kLive)->claim(); });
+    EXPECT_EQ(refusal.code, 10) << refusal.text;
+    EXPECT_TRUE(refusal.mentions(reader.run_id)) << refusal.text;
+    EXPECT_TRUE(here.there("sorted/MANIFEST.json"));
 }
 
 }  // namespace

@@ -23,8 +23,11 @@ public:
     bool lives(std::uint64_t pid, std::uint64_t start_ticks) const override {
         return live.count({pid, start_ticks}) != 0 || (pid == self_.pid && start_ticks == self_.start_ticks);
     }
+    std::vector<SharedSegment> segments() const override { return self_.segments; }
+    bool is_mapped(const SharedSegment& segment) const override { return mapped.count(segment.name) != 0; }
     std::optional<std::string> lock_holder(std::uint64_t, std::uint64_t) const override { return std::nullopt; }
     std::set<std::pair<std::uint64_t, std::uint64_t>> live;
+    std::set<std::string> mapped;
 
 private:
     ProcessIdentity self_;

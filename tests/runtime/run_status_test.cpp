@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace sluice {
 namespace {
@@ -49,6 +52,19 @@ TEST_F(RunStatusFiles, SecondOpenNamesTheFolderAndRemoveTakesItAway) {
     status.remove();
     EXPECT_FALSE(fs::exists(directory_ + "/results/run-job"));
     EXPECT_TRUE(fs::is_empty(directory_ + "/launch"));
+}
+
+TEST_F(RunStatusFiles, ChangesOfStepHoldNoBeatUp) {
+    RunStatus status;
+    status.open(directory_, "", {"job", "h1", "sort", 0, 1});
+    std::atomic<int> beats = 0;
+    const auto beating = status.keep_beating([&beats] { ++beats; });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (int step = 0; beats < 2 && std::chrono::steady_clock::now() < deadline; ++step) {
+        status.change("running", "step " + std::to_string(step));
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    EXPECT_GE(beats, 2);
 }
 
 }  // namespace
