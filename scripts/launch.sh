@@ -55,7 +55,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$ranks" ] || die 2 "launch.sh: -n RANKS is missing; $usage"
 [ $# -gt 0 ] || die 2 "launch.sh: the program is missing; $usage"
-if [ "$slurm" = environment ] && ! command -v srun >/dev/null; then
+if [ "$slurm" = environment ] && [ -z "$dry" ] && ! command -v srun >/dev/null; then
   die 2 "launch.sh: SLURM_JOB_ID=$SLURM_JOB_ID is set, so that ranks would be started by srun, but there is none here: the variable is left from another shell, or this is a container inside of a job. Without Slurm: SLURM_JOB_ID= scripts/launch.sh ..., which starts them by mpirun"
 fi
 export SLUICE_LAUNCH_STAMP=${SLUICE_LAUNCH_STAMP:-$(date +%s%N)}   # elapsed_s counts from here
@@ -76,7 +76,7 @@ leave_out_bridges() {
   while read -r _ name _; do
     name=${name%%[:@]*}
     case $name in
-      docker*|br-*|virbr*) ;;
+      docker*|br-*|virbr*|podman*|cni*|lxcbr*|lxdbr*) ;;
       *) [ -n "$(ip -o link show dev "$name" type bridge 2>/dev/null)" ] || continue ;;
     esac
     [ -z "${reaches[$name]:-}" ] || continue

@@ -46,11 +46,22 @@ bool networks_are_chosen() {
     return false;
 }
 
-bool has_physical_port(const std::string& bridge) {
+/// Taps and halves of veth pairs lead to what runs on this host; cards, and what stands on a lower interface, lead out.
+bool port_leads_out(const std::string& port) {
+    const std::string files = kInterfaceFiles + port;
+    std::error_code error;
+    if (std::filesystem::exists(files + "/device", error)) return true;
+    if (std::filesystem::exists(files + "/tun_flags", error)) return false;
+    for (const auto& each : std::filesystem::directory_iterator(files, error)) {
+        if (each.path().filename().string().rfind("lower_", 0) == 0) return true;
+    }
+    return text_of(files + "/iflink") == text_of(files + "/ifindex");  // a veth's names the other half
+}
+
+bool bridge_leads_out(const std::string& bridge) {
     std::error_code error;
     for (const auto& port : std::filesystem::directory_iterator(kInterfaceFiles + bridge + "/brif", error)) {
-        const std::string device = kInterfaceFiles + port.path().filename().string() + "/device";
-        if (std::filesystem::exists(device, error)) return true;
+        if (port_leads_out(port.path().filename())) return true;
     }
     return false;
 }
@@ -67,8 +78,7 @@ std::vector<NetworkInterface> interfaces_here() {
         interface.name = each->ifa_name;
         std::error_code error;
         interface.is_bridge = std::filesystem::exists(kInterfaceFiles + interface.name + "/bridge", error);
-        interface.is_running = (each->ifa_flags & IFF_RUNNING) != 0;
-        interface.has_physical_port = interface.is_bridge && has_physical_port(interface.name);
+        interface.leads_out = interface.is_bridge && bridge_leads_out(interface.name);
         found.push_back(std::move(interface));
     }
     ::freeifaddrs(list);
@@ -105,13 +115,12 @@ int parent_of(int pid) {
 }  // namespace
 
 std::vector<std::string> bridges_that_lead_nowhere(const std::vector<NetworkInterface>& interfaces) {
-    constexpr std::array<const char*, 3> kOfContainers = {"docker", "br-", "virbr"};
+    constexpr std::array kOfContainers = {"docker", "br-", "virbr", "podman", "cni", "lxcbr", "lxdbr"};
     std::vector<std::string> names;
     for (const NetworkInterface& each : interfaces) {
         const bool by_name = std::any_of(kOfContainers.begin(), kOfContainers.end(),
                                          [&](const char* prefix) { return each.name.rfind(prefix, 0) == 0; });
-        const bool dead_end = each.is_bridge && !each.is_running;
-        if (!each.has_physical_port && (by_name || dead_end)) names.push_back(each.name);
+        if (!each.leads_out && (by_name || each.is_bridge)) names.push_back(each.name);
     }
     return names;
 }

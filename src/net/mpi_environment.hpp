@@ -15,11 +15,10 @@ void prepare_mpi_environment();
 struct NetworkInterface {
     std::string name;
     bool is_bridge = false;
-    bool is_running = true;          ///< somebody is at its other end
-    bool has_physical_port = false;  ///< a bridge's: it leads out of this host
+    bool leads_out = true;  ///< of this host; a bridge only by a port that does
 };
-/// Those that have the same address on every host and lead to none of them: docker0, br-..., virbr0 without a physical
-/// port, and bridges at whose ports nobody is.
+/// Those that have the same address on every host and lead to none of them: docker0, br-..., virbr0 and the like, and
+/// every bridge that leads to containers and virtual machines of this host only.
 std::vector<std::string> bridges_that_lead_nowhere(const std::vector<NetworkInterface>& interfaces);
 
 /// Text of /proc/self/uid_map: users here are those of the machine.

@@ -267,6 +267,7 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
         throw Error(Errc::environment, "MPI_Init_thread: this MPI cannot run beside threads; use Open MPI 4 or later");
     }
+    if (watchdog != nullptr) watchdog->enter(Watchdog::kFirstMessages);
     for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) {
         check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
         MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
@@ -303,7 +304,7 @@ void MpiSession::finish() {
     state_->bells->close();
     static_cast<MpiCommunicator&>(*communicator_).stop_heartbeat();
     communicator_.reset();
-    if (state_->watchdog != nullptr) state_->watchdog->enter("MPI_Finalize");
+    if (state_->watchdog != nullptr) state_->watchdog->finishing();
     for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) MPI_Comm_free(comm);
     MPI_Finalize();
     state_->finished = true;

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "net/mpi_check.hpp"
+#include "net/mpi_environment.hpp"
 
 namespace sluice {
 namespace {
@@ -52,7 +53,8 @@ bool prove_shared_memory(MPI_Comm host) {
     TokenFile file;
     if (rank == 0) file = leave_token();
     check_mpi(MPI_Bcast(&file, sizeof file, MPI_BYTE, 0, host), "MPI_Bcast");
-    int mine = finds(file) ? 1 : 0, all = 0;
+    // Where Open MPI was told to share none, it makes no shared windows either.
+    int mine = finds(file) && shares_memory_with_launcher() ? 1 : 0, all = 0;
     check_mpi(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, host), "MPI_Allreduce");
     if (rank == 0 && file.path[0] != '\0') ::unlink(file.path);
     return all == 1;

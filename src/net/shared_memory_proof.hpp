@@ -6,7 +6,8 @@
 namespace sluice {
 
 /// The first rank of `host` leaves a random token in /dev/shm, and the others look for it there: containers may give
-/// each rank one of its own. Collective over `host`; the same answer on all its ranks. Leaves nothing.
+/// each rank one of its own; each must also see the launcher's (shares_memory_with_launcher). Collective over `host`;
+/// the same answer on all its ranks. Leaves nothing.
 bool prove_shared_memory(MPI_Comm host);
 
 }  // namespace sluice

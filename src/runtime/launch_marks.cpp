@@ -62,6 +62,11 @@ void leave_start_mark(const std::string& directory, std::uint32_t rank, const st
     std::ofstream(mark_of(directory, rank)) << host << '\n';
 }
 
+std::string advice_on_networks() {
+    return "; where hosts have interfaces with one address that lead nowhere (bridges such as docker0), name the right "
+           "network: OMPI_MCA_btl_tcp_if_include=10.0.0.0/24 (docs/launching.md)";
+}
+
 std::string who_never_started(const std::string& directory, std::uint32_t ranks, const std::string& host) {
     if (directory.empty() || ranks == 0 || ::access(directory.c_str(), R_OK) != 0) return "";
     std::map<std::uint32_t, std::string> planned;
@@ -82,11 +87,8 @@ std::string who_never_started(const std::string& directory, std::uint32_t ranks,
                    (where != planned.end() ? " on " + where->second : "");
     }
     if (missing.empty()) {
-        return std::string("; all ranks have started: one of them does not get through MPI_Init") +
-               (others_seen
-                    ? "; where hosts have interfaces with one address that lead nowhere (docker0), name the right "
-                      "network: OMPI_MCA_btl_tcp_if_include=10.0.0.0/24"
-                    : "");
+        return "; all ranks have started: one of them does not get through MPI_Init" +
+               (others_seen ? advice_on_networks() : "");
     }
     if (others_planned && !others_seen)
         return "; no start mark here of " + missing + ", but only ranks of this host seem to leave theirs in " +

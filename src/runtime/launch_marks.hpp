@@ -29,6 +29,8 @@ void leave_start_mark(const std::string& directory, std::uint32_t rank, const st
 /// whatever becomes of this process. Rank 0 calls it; nothing where launch.sh did not start this job, and no failure of
 /// it is one of the run.
 void announce_published(const std::string& result_line) noexcept;
+/// "; where hosts have ..., name the right network": for ranks that started and do not reach each other.
+std::string advice_on_networks();
 /// "; rank 1 on h2 has never started", by the marks in `directory` and its file `hosts` (a line "RANK HOST" each, as
 /// launch.sh plans them), or why nobody can tell; empty without a directory. One that only ranks of this host see
 /// proves nothing about others, and is said to be so.

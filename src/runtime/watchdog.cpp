@@ -8,13 +8,14 @@
 #include <cstdio>
 #include <fstream>
 
+#include "runtime/launch_marks.hpp"
 #include "runtime/signals.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kGoneAfterToldNs = 3'000 * kMs;
+constexpr std::uint64_t kGoneAfterToldNs = 3'000 * kMs, kFinalizeNs = 10'000 * kMs;
 constexpr std::uint64_t kMainAnswersWithinMs = 400, kFilesWithinMs = 400;
 
 std::uint64_t steady_ns() {
@@ -180,6 +181,25 @@ void Watchdog::told(int code) {
     told_code_ = code;
 }
 
+void Watchdog::finishing() {
+    enter("MPI_Finalize");
+    const std::lock_guard lock(mutex_);
+    finishing_since_ns_ = clock_ns_;
+}
+
+void Watchdog::end_finalize(std::unique_lock<std::mutex>& held) {
+    const std::uint64_t limit_ns = rules_.limit_ns() == 0 ? 0 : std::min(rules_.limit_ns(), kFinalizeNs);
+    const bool late = limit_ns != 0 && clock_ns_ - finishing_since_ns_ >= limit_ns;
+    if (!late && received_signal().number == 0) return;
+    held.unlock();
+    if (late)
+        write_line("WARNING rank=" + std::to_string(rank_) + " host=" + host_ +
+                   ": MPI_Finalize has not come back for " + seconds_text(limit_ns) +
+                   "; all was done before, so this rank leaves without it, with code 0\n");
+    status_.remove();
+    ::_exit(0);
+}
+
 void Watchdog::run() {
     while (!stop_) {
         pollfd wake{signal_descriptor(), POLLIN, 0};
@@ -202,6 +222,10 @@ void Watchdog::tick() {
         if (clock_ns_ - told_at_ns_ >= kGoneAfterToldNs) ::_exit(told_code_);
         return;
     }
+    if (finishing_since_ns_ != 0) {
+        end_finalize(lock);
+        return;
+    }
     auto verdict = rules_.judge(threads(), clock_ns_, now_ns);
     if (auto signalled = on_signal()) verdict = std::move(signalled);
     if (!verdict) {
@@ -212,6 +236,7 @@ void Watchdog::tick() {
     lock.unlock();
     if (verdict->code == Errc::peer && who_is_missing_ && verdict->stage.rfind("MPI_Init", 0) == 0)
         verdict->message += who_is_missing_();
+    if (verdict->code == Errc::peer && verdict->stage == kFirstMessages) verdict->message += advice_on_networks();
     end_job(*verdict);
 }
 

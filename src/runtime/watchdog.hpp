@@ -40,6 +40,8 @@ public:
     }
     /// What to add where the job ends in MPI_Init; called on the watchdog's thread. Set before MPI starts.
     void explain_start(std::function<std::string()> who_is_missing) { who_is_missing_ = std::move(who_is_missing); }
+    /// The step in which ranks that have started first reach each other, or do not.
+    static constexpr const char* kFirstMessages = "first messages of the ranks to each other";
     /// What the job does now: a state change.
     void enter(const std::string& step, const std::string& run_id = "");
     void set_processes(std::vector<Process> by_rank);
@@ -49,6 +51,9 @@ public:
     // The main thread's side.
     /// The main thread must answer (pulse) from now on, or no longer.
     void require_pulse(bool required);
+    /// All is done, on all ranks, and nothing is left but MPI_Finalize: should that not come back within 10 s (or the
+    /// limit, where that is shorter), the process ends with 0 and a warning, as it does on a signal.
+    void finishing();
     void listen_to(std::uint32_t rank, std::uint32_t ranks, const std::vector<std::uint32_t>& peers);
     void stop_listening();
     /// How often to send heartbeats; 0: never.
@@ -73,6 +78,8 @@ private:
     std::optional<WatchVerdict> on_signal() const;
     std::vector<WatchedThread> threads() const;
     bool hold(const WatchVerdict& verdict);
+    /// Leaves with 0 where MPI_Finalize does not come back. @param held  the lock on mutex_
+    void end_finalize(std::unique_lock<std::mutex>& held);
     [[noreturn]] void end_job(const WatchVerdict& verdict);
     std::uint64_t tick_ns() const;
 
@@ -88,6 +95,7 @@ private:
     std::uint32_t rank_ = 0, ranks_ = 1, launch_rank_ = 0;
     std::uint64_t clock_ns_, last_tick_ns_;  // stands still while the process is stopped
     std::uint64_t held_since_ns_ = 0, told_at_ns_ = 0;
+    std::uint64_t finishing_since_ns_ = 0;
     std::atomic<std::uint64_t> beat_interval_ns_{0};
     std::atomic<bool> leaving_{false}, told_others_{false}, stop_{false};
     int told_code_ = 0;

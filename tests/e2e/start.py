@@ -1,5 +1,5 @@
-"""Starts: a rank that is killed in MPI_Init never leaves a hang, ranks in namespaces of their own sort, and a launcher that counts
-other ranks than MPI is refused.
+"""Starts and ends: a rank that is killed in MPI_Init never leaves a hang, nor does an MPI_Finalize that does not come back; ranks in
+namespaces of their own sort, and a launcher that counts other ranks than MPI is refused.
 
     start.py          a few kills
     start.py --full   100 kills
@@ -14,7 +14,7 @@ import time
 
 import harness as h
 
-KILL = h.BIN.parent / "lib" / "libkill_in_init.so"
+FAULTS = h.BIN.parent / "lib" / "libkill_in_init.so"
 FULL = "--full" in sys.argv
 LIMIT_S = 5
 
@@ -27,25 +27,29 @@ def two_ranks(words, env=None, timeout=60, wrapper=()):
 
 
 def rank_killed_in_mpi_init_never_leaves_a_hang():
-    count = 100 if FULL else 6
+    wanted = 100 if FULL else 6
     with h.Workspace() as w:
         mark = w.path / "mark"
-        took_s = min(two_ranks(["config", "show"])[3] for _ in range(2))
+        preload = {"LD_PRELOAD": str(FAULTS), "KILL_IN_INIT_RANK": "1", "MPI_FAULT_MARK": str(mark)}
+        took_us = []
+        for _ in range(3):
+            two_ranks(["config", "show"], preload)
+            took_us.append(int(mark.read_text()))
         rng = random.Random(7)
-        killed, slowest_s = 0, 0.0
-        for start in range(count):
+        starts, killed, slowest_s = 0, 0, 0.0
+        while killed < wanted:
+            h.check(starts < 4 * wanted, f"only {killed} of {starts} ranks were killed in MPI_Init")
             mark.unlink(missing_ok=True)
-            delay_us = 0 if start == 0 else int(rng.uniform(0, took_s) * 1e6)
+            delay_us = 0 if starts == 0 else int(rng.uniform(0, sorted(took_us)[1]))
             code, out, err, lasted_s = two_ranks(
-                ["config", "show"], {"LD_PRELOAD": str(KILL), "KILL_IN_INIT_RANK": str(start % 2), "KILL_IN_INIT_US": str(delay_us),
-                                     "KILL_IN_INIT_MARK": str(mark)})
+                ["config", "show"], {**preload, "KILL_IN_INIT_RANK": str(starts % 2), "KILL_IN_INIT_US": str(delay_us)})
             fired = mark.exists() and mark.read_text() == "killed"
             killed += fired
             slowest_s = max(slowest_s, lasted_s)
-            h.check(lasted_s < LIMIT_S + 15, f"start {start}, killed after {delay_us} us: took {lasted_s:.1f} s\n{out}\n{err}")
-            h.check(not fired or code == 7, f"start {start}, killed after {delay_us} us: exit code {code} instead of 7\n{out}\n{err}")
-        h.check(killed >= count / 3, f"only {killed} of {count} ranks were killed in MPI_Init")
-        print(f"{killed} of {count} starts had a rank killed in MPI_Init: 0 hangs, the slowest ended after {slowest_s:.1f} s")
+            h.check(lasted_s < LIMIT_S + 15, f"start {starts}, killed after {delay_us} us: took {lasted_s:.1f} s\n{out}\n{err}")
+            h.check(not fired or code == 7, f"start {starts}, killed after {delay_us} us: exit code {code} instead of 7\n{out}\n{err}")
+            starts += 1
+        print(f"{starts} starts, {killed} of them with a rank killed in MPI_Init: 0 hangs, the slowest ended after {slowest_s:.1f} s")
 
 
 def sort_with(w, wrapper, transport, env=None):
@@ -69,10 +73,25 @@ def ranks_in_namespaces_of_their_own_sort():
             sort_with(w, ("unshare", "--user", "--map-root-user"), transport)
         for transport in ("auto", "p2p"):
             sort_with(w, ("unshare", "--mount", own_shm), transport)
+        for transport in ("auto", "rma"):
+            sort_with(w, ("unshare", "--pid", "--fork", "--mount-proc"), transport)
         one = w.path / "one"
         one.write_text(f"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 1 ] || exec \"$@\"\nexec unshare --mount {own_shm} \"$@\"\n")
         one.chmod(0o755)
         sort_with(w, (one,), "auto")
+
+
+def mpi_finalize_that_hangs_makes_no_failure_of_what_is_done():
+    with h.Workspace() as w:
+        mark = w.path / "mark"
+        h.must(h.sluice(["gen", "--records", "40000", *w.options]), "gen")
+        code, out, err, lasted_s = two_ranks(
+            ["sort", *w.options, "--set", "memory.budget=64MiB"],
+            {"LD_PRELOAD": str(FAULTS), "HANG_IN_FINALIZE_RANK": "1", "MPI_FAULT_MARK": str(mark)})
+        h.check(mark.exists() and mark.read_text() == "hangs", "MPI_Finalize was never called")
+        h.check(code == 0 and h.result_line(out)["status"] == "VALID", f"exit code {code}\n{out}\n{err}")
+        h.check("WARNING rank=1" in err and "MPI_Finalize" in err and lasted_s < LIMIT_S + 15, f"{lasted_s:.1f} s\n{err}")
+        h.check(list((w.path / "results").glob("run-*")) == [], "status files stay")
 
 
 def launcher_that_counts_other_ranks_is_refused():
@@ -87,4 +106,5 @@ def launcher_that_counts_other_ranks_is_refused():
         h.check(code == 2 and "--mpi=pmix" in err, f"srun --mpi=pmi2: exit code {code}: {out}{err}")
 
 
-h.main([launcher_that_counts_other_ranks_is_refused, ranks_in_namespaces_of_their_own_sort, rank_killed_in_mpi_init_never_leaves_a_hang])
+h.main([launcher_that_counts_other_ranks_is_refused, mpi_finalize_that_hangs_makes_no_failure_of_what_is_done,
+        ranks_in_namespaces_of_their_own_sort, rank_killed_in_mpi_init_never_leaves_a_hang])

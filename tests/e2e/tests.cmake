@@ -13,6 +13,7 @@ if(Python3_FOUND)
     golden
     sort_ranks
     one_pass
+    many_files
     shuffle
     bad_input
     preflight
@@ -50,6 +51,10 @@ if(Python3_FOUND)
     set_tests_properties(e2e.${name}_full PROPERTIES LABELS "full" TIMEOUT 3600 RUN_SERIAL TRUE ENVIRONMENT
       "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
   endforeach()
+  # 100,000 input files.
+  add_test(NAME e2e.many_files_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/many_files.py --full)
+  set_tests_properties(e2e.many_files_full PROPERTIES LABELS "full" TIMEOUT 1800 RUN_SERIAL TRUE ENVIRONMENT
+    "SLUICE_TEST_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1")
   # 10,000,000 records in 512 MiB, as the sort's issue shows it.
   add_test(NAME e2e.sort_ranks_full COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/sort_ranks.py)
   set_tests_properties(e2e.sort_ranks_full PROPERTIES LABELS "full" TIMEOUT 1800 RUN_SERIAL TRUE ENVIRONMENT
