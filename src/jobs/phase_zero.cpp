@@ -271,9 +271,9 @@ PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& pl
             "a network or memory that changes bytes; check that all ranks run the same build and config");
     }
     fail_if_any(job, problems);
-    const Splitters splitters = Splitters::deserialize(message, plan.format);
+    Splitters splitters = Splitters::deserialize(message, plan.format);
     SLUICE_CHECK(splitters.partitions() == plan.ownership.partitions());
-    result.partitioner = splitters.make_partitioner(plan.format);
+    result.partitioner = std::move(splitters).make_partitioner(plan.format);
 
     PhaseReport& report = result.report;
     report.phase = "phase zero";

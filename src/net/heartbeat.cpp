@@ -52,9 +52,8 @@ void MpiHeartbeat::step() {
 
 void MpiHeartbeat::receive() {
     for (int index = 0, done = 1; !in_requests_.empty();) {
-        check_mpi(
-            MPI_Testany(static_cast<int>(in_requests_.size()), in_requests_.data(), &index, &done, MPI_STATUS_IGNORE),
-            "MPI_Testany");
+        check_mpi(MPI_Testany(mpi_int(in_requests_.size()), in_requests_.data(), &index, &done, MPI_STATUS_IGNORE),
+                  "MPI_Testany");
         if (done == 0 || index == MPI_UNDEFINED) return;
         const auto i = static_cast<std::size_t>(index);
         watchdog_.heard(in_[i]);

@@ -4,6 +4,8 @@
 #include <mpi.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "runtime/error.hpp"
@@ -11,6 +13,12 @@
 namespace sluice {
 
 inline constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 30;  ///< MPI-3 counts are int
+
+/// For counts, ranks and lengths given to MPI, whose numbers are int: what does not fit ends the run, never wraps.
+inline int mpi_int(std::uint64_t value) {
+    SLUICE_CHECK(value <= static_cast<std::uint64_t>(std::numeric_limits<int>::max()));
+    return static_cast<int>(value);
+}
 
 inline std::string mpi_text(int rc) {
     char text[MPI_MAX_ERROR_STRING] = {};

@@ -39,7 +39,7 @@ public:
     std::uint32_t size() const override { return size_; }
     void start_words(std::span<const std::byte> mine, std::span<std::byte> theirs) override {
         SLUICE_CHECK(word_request_ == MPI_REQUEST_NULL && mine.size() == theirs.size());
-        const int block_bytes = static_cast<int>(mine.size() / size_);
+        const int block_bytes = mpi_int(mine.size() / size_);
         check_mpi(MPI_Ialltoall(mine.data(), block_bytes, MPI_BYTE, theirs.data(), block_bytes, MPI_BYTE, words_,
                                 &word_request_),
                   "MPI_Ialltoall");
@@ -111,11 +111,11 @@ private:
             addresses_.clear();
             for (const Piece& piece : pieces[peer]) {
                 SLUICE_CHECK(piece.bytes <= kMaxMessageBytes);
-                lengths_.push_back(static_cast<int>(piece.bytes));
+                lengths_.push_back(mpi_int(piece.bytes));
                 MPI_Get_address(piece.memory, &addresses_.emplace_back());
             }
-            check_mpi(MPI_Type_create_hindexed(static_cast<int>(lengths_.size()), lengths_.data(), addresses_.data(),
-                                               MPI_BYTE, &side.types[peer]),
+            check_mpi(MPI_Type_create_hindexed(mpi_int(lengths_.size()), lengths_.data(), addresses_.data(), MPI_BYTE,
+                                               &side.types[peer]),
                       "MPI_Type_create_hindexed");
             check_mpi(MPI_Type_commit(&side.types[peer]), "MPI_Type_commit");
             side.counts[peer] = 1;

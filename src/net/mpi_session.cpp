@@ -54,7 +54,8 @@ private:
 
 class MpiCommunicator final : public Communicator {
 public:
-    MpiCommunicator(MPI_Comm comm, Watchdog* watchdog) : comm_(comm), watchdog_(watchdog) {
+    MpiCommunicator(MPI_Comm comm, Watchdog* watchdog, std::uint64_t most_bytes)
+        : comm_(comm), watchdog_(watchdog), most_bytes_(most_bytes) {
         if (watchdog != nullptr) heartbeat_.emplace(comm, *watchdog);
         int rank = 0, size = 1;
         check_mpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
@@ -73,34 +74,37 @@ public:
     std::string broadcast(std::string text, std::uint32_t root) override {
         std::uint64_t bytes = text.size();
         MPI_Request request;
-        check_mpi(MPI_Ibcast(&bytes, 1, MPI_UINT64_T, static_cast<int>(root), comm_, &request), "MPI_Ibcast");
+        check_mpi(MPI_Ibcast(&bytes, 1, MPI_UINT64_T, mpi_int(root), comm_, &request), "MPI_Ibcast");
         wait(request);
-        SLUICE_CHECK(bytes <= kMaxMessageBytes);
         text.resize(bytes);
-        check_mpi(MPI_Ibcast(text.data(), static_cast<int>(bytes), MPI_BYTE, static_cast<int>(root), comm_, &request),
-                  "MPI_Ibcast");
-        wait(request);
+        for (std::uint64_t at = 0; at < bytes; at += most_bytes_) {
+            const int piece = mpi_int(std::min(bytes - at, most_bytes_));
+            check_mpi(MPI_Ibcast(text.data() + at, piece, MPI_BYTE, mpi_int(root), comm_, &request), "MPI_Ibcast");
+            wait(request);
+        }
         return text;
     }
     std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
-        const Lengths by_rank = exchange_length(text);
-        std::string all(rank_ == root ? by_rank.total : 0, '\0');
-        MPI_Request request;
-        check_mpi(MPI_Igatherv(text.data(), static_cast<int>(text.size()), MPI_BYTE, all.data(), by_rank.bytes.data(),
-                               by_rank.offsets.data(), MPI_BYTE, static_cast<int>(root), comm_, &request),
-                  "MPI_Igatherv");
-        wait(request);
-        return rank_ == root ? by_rank.cut(all) : std::vector<std::string>(size_);
+        std::vector<std::string> texts(size_);
+        gather_rounds(text, rank_ == root ? &texts : nullptr, [&](const char* mine, int bytes, char* all, Lengths& by) {
+            MPI_Request request;
+            check_mpi(MPI_Igatherv(mine, bytes, MPI_BYTE, all, by.bytes.data(), by.offsets.data(), MPI_BYTE,
+                                   mpi_int(root), comm_, &request),
+                      "MPI_Igatherv");
+            wait(request);
+        });
+        return texts;
     }
     std::vector<std::string> all_gather(const std::string& text) override {
-        const Lengths by_rank = exchange_length(text);
-        std::string all(by_rank.total, '\0');
-        MPI_Request request;
-        check_mpi(MPI_Iallgatherv(text.data(), static_cast<int>(text.size()), MPI_BYTE, all.data(),
-                                  by_rank.bytes.data(), by_rank.offsets.data(), MPI_BYTE, comm_, &request),
-                  "MPI_Iallgatherv");
-        wait(request);
-        return by_rank.cut(all);
+        std::vector<std::string> texts(size_);
+        gather_rounds(text, &texts, [&](const char* mine, int bytes, char* all, Lengths& by) {
+            MPI_Request request;
+            check_mpi(MPI_Iallgatherv(mine, bytes, MPI_BYTE, all, by.bytes.data(), by.offsets.data(), MPI_BYTE, comm_,
+                                      &request),
+                      "MPI_Iallgatherv");
+            wait(request);
+        });
+        return texts;
     }
     std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override {
         SLUICE_CHECK(to_rank.size() == size_);
@@ -132,12 +136,11 @@ public:
         for (std::uint32_t to = 0; to < size_; ++to) {
             if (to == rank_) continue;
             requests.push_back(MPI_REQUEST_NULL);
-            MPI_Isend(&message, sizeof message, MPI_BYTE, static_cast<int>(to), kFailureTag, comm_, &requests.back());
+            MPI_Isend(&message, sizeof message, MPI_BYTE, mpi_int(to), kFailureTag, comm_, &requests.back());
         }
         // The peers may be gone as well: give the news a moment, then leave.
         for (int turn = 0, done = 0; turn < 200 && done == 0; ++turn) {
-            if (MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) !=
-                MPI_SUCCESS)
+            if (MPI_Testall(mpi_int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
                 return;
             if (done == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
@@ -168,43 +171,55 @@ public:
     }
 
 private:
-    struct Lengths {  // of each rank's text, and where it begins in all of them
+    struct Lengths {  // of each rank's piece in a round, and where it begins among all of them
         std::vector<int> bytes, offsets;
-        std::uint64_t total = 0;
-        std::vector<std::string> cut(const std::string& all) const {
-            std::vector<std::string> texts;
-            for (std::size_t r = 0; r < bytes.size(); ++r)
-                texts.push_back(all.substr(static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(bytes[r])));
-            return texts;
-        }
     };
-    Lengths exchange_length(const std::string& text) {
-        const int mine = static_cast<int>(text.size());
-        Lengths by_rank{std::vector<int>(size_), std::vector<int>(size_), 0};
+    /// One round where all texts together are within what MPI's int can count, else as many as the longest takes.
+    /// @param texts  gets them; nullptr on ranks that receive none.
+    template <typename Round>
+    void gather_rounds(const std::string& text, std::vector<std::string>* texts, Round&& round) {
+        const std::uint64_t mine = text.size();
+        std::vector<std::uint64_t> bytes(size_);
         MPI_Request request;
-        check_mpi(MPI_Iallgather(&mine, 1, MPI_INT, by_rank.bytes.data(), 1, MPI_INT, comm_, &request),
+        check_mpi(MPI_Iallgather(&mine, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, comm_, &request),
                   "MPI_Iallgather");
         wait(request);
-        by_rank.total = std::accumulate(by_rank.bytes.begin(), by_rank.bytes.end(), std::uint64_t{0});
-        SLUICE_CHECK(by_rank.total <= kMaxMessageBytes);
-        std::exclusive_scan(by_rank.bytes.begin(), by_rank.bytes.end(), by_rank.offsets.begin(), 0);
-        return by_rank;
+        const std::uint64_t longest = *std::max_element(bytes.begin(), bytes.end());
+        const bool at_once = std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0}) <= most_bytes_;
+        const std::uint64_t piece = at_once ? longest : std::max<std::uint64_t>(1, most_bytes_ / size_);
+        Lengths by_rank{std::vector<int>(size_), std::vector<int>(size_)};
+        std::string all;
+        std::uint64_t at = 0;
+        do {  // also where all are empty: a gathering is where ranks meet
+            std::uint64_t total = 0;
+            for (std::uint32_t rank = 0; rank < size_; ++rank) {
+                by_rank.bytes[rank] = mpi_int(std::min(piece, bytes[rank] - std::min(at, bytes[rank])));
+                by_rank.offsets[rank] = mpi_int(total);
+                total += static_cast<std::uint64_t>(by_rank.bytes[rank]);
+            }
+            if (texts != nullptr) all.resize(total);
+            round(text.data() + std::min(at, mine), by_rank.bytes[rank_], all.data(), by_rank);
+            for (std::uint32_t rank = 0; texts != nullptr && rank < size_; ++rank)
+                (*texts)[rank].append(all, static_cast<std::size_t>(by_rank.offsets[rank]),
+                                      static_cast<std::size_t>(by_rank.bytes[rank]));
+            at += piece;
+        } while (at < longest);
     }
     /// Sizes are known on both sides.
     void swap_texts(const std::string& out, std::uint32_t to, std::string& in, std::uint32_t from) {
-        const auto piece = [](std::size_t size, std::size_t at) {
-            return static_cast<int>(std::min<std::size_t>(size - at, kMaxMessageBytes));
+        const auto piece = [this](std::size_t size, std::size_t at) {
+            return mpi_int(std::min(size - at, most_bytes_));
         };
-        for (std::size_t at = 0; at < std::max(out.size(), in.size()); at += kMaxMessageBytes) {
+        for (std::size_t at = 0; at < std::max(out.size(), in.size()); at += most_bytes_) {
             MPI_Request received = MPI_REQUEST_NULL, sent = MPI_REQUEST_NULL;
             if (at < in.size()) {
-                check_mpi(MPI_Irecv(in.data() + at, piece(in.size(), at), MPI_BYTE, static_cast<int>(from),
-                                    kExchangeTag, comm_, &received),
+                check_mpi(MPI_Irecv(in.data() + at, piece(in.size(), at), MPI_BYTE, mpi_int(from), kExchangeTag, comm_,
+                                    &received),
                           "MPI_Irecv");
             }
             if (at < out.size()) {
-                check_mpi(MPI_Isend(out.data() + at, piece(out.size(), at), MPI_BYTE, static_cast<int>(to),
-                                    kExchangeTag, comm_, &sent),
+                check_mpi(MPI_Isend(out.data() + at, piece(out.size(), at), MPI_BYTE, mpi_int(to), kExchangeTag, comm_,
+                                    &sent),
                           "MPI_Isend");
             }
             wait(received);
@@ -226,6 +241,7 @@ private:
     }
     MPI_Comm comm_;
     Watchdog* watchdog_;
+    std::uint64_t most_bytes_;
     std::optional<MpiHeartbeat> heartbeat_;
     std::uint32_t rank_ = 0, size_ = 1;
 };
@@ -256,7 +272,8 @@ void check_size(std::uint32_t ranks) {
                                   "with (sluice sysinfo names it), or scripts/launch.sh");
 }
 
-MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std::make_unique<State>()) {
+MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, std::uint64_t most_control_bytes)
+    : state_(std::make_unique<State>()) {
     state_->watchdog = watchdog;
     if (watchdog != nullptr) {
         watchdog->require_pulse(true);
@@ -272,7 +289,7 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog) : state_(std
         check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
         MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
     }
-    communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog);
+    communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog, most_control_bytes);
     check_size(communicator_->size());
     if (watchdog != nullptr) watchdog->enter("start");
     state_->bells = std::make_unique<HostBells>(state_->data);

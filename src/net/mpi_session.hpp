@@ -22,7 +22,8 @@ bool launched_by_mpi();
 class MpiSession {
 public:
     /// @param watchdog  hears from here whether main thread and peers are alive; nullptr: nobody watches.
-    MpiSession(int* argc, char*** argv, Watchdog* watchdog = nullptr);
+    /// @param most_control_bytes  of one call for control texts, longer ones go in pieces; MPI-3 counts in int.
+    MpiSession(int* argc, char*** argv, Watchdog* watchdog = nullptr, std::uint64_t most_control_bytes = 1 << 30);
     ~MpiSession();
     MpiSession(const MpiSession&) = delete;
 

@@ -44,17 +44,16 @@ public:
         MPI_Aint theirs_bytes = 0;
         int unit = 0;
         std::byte* theirs = nullptr;
-        check_mpi(MPI_Win_shared_query(window_, static_cast<int>(rank), &theirs_bytes, &unit, &theirs),
-                  "MPI_Win_shared_query");
+        check_mpi(MPI_Win_shared_query(window_, mpi_int(rank), &theirs_bytes, &unit, &theirs), "MPI_Win_shared_query");
         return {theirs, static_cast<std::size_t>(theirs_bytes)};
     }
     void start_put(std::uint32_t destination, std::uint64_t offset, std::span<const std::byte> bytes,
                    std::uint64_t slot) override {
         SLUICE_CHECK(bytes.size() <= kMaxMessageBytes);
-        const int count = static_cast<int>(bytes.size());
+        const int count = mpi_int(bytes.size());
         MPI_Request request = MPI_REQUEST_NULL;
-        check_mpi(MPI_Rput(bytes.data(), count, MPI_BYTE, static_cast<int>(destination), static_cast<MPI_Aint>(offset),
-                           count, MPI_BYTE, window_, &request),
+        check_mpi(MPI_Rput(bytes.data(), count, MPI_BYTE, mpi_int(destination), static_cast<MPI_Aint>(offset), count,
+                           MPI_BYTE, window_, &request),
                   "MPI_Rput");
         requests_.push_back(request);
         slots_.push_back(slot);
@@ -78,10 +77,10 @@ public:
     /// Emulated puts wait in fragments of Open MPI's until these are full or flushed; with their bytes already gone
     /// this returns at once.
     void push(std::uint32_t destination) override {
-        check_mpi(MPI_Win_flush_local(static_cast<int>(destination), window_), "MPI_Win_flush_local");
+        check_mpi(MPI_Win_flush_local(mpi_int(destination), window_), "MPI_Win_flush_local");
     }
     void flush(std::uint32_t destination) override {
-        check_mpi(MPI_Win_flush(static_cast<int>(destination), window_), "MPI_Win_flush");
+        check_mpi(MPI_Win_flush(mpi_int(destination), window_), "MPI_Win_flush");
     }
     void sync() override { check_mpi(MPI_Win_sync(window_), "MPI_Win_sync"); }
     std::chrono::milliseconds patience() const override { return std::chrono::seconds(30); }

@@ -42,24 +42,24 @@ public:
     void post_receive(std::uint32_t source, std::span<std::byte> memory, std::uint64_t slot) override {
         SLUICE_CHECK(memory.size() <= kMaxMessageBytes);
         MPI_Request request;
-        check_mpi(MPI_Irecv(memory.data(), static_cast<int>(memory.size()), MPI_BYTE, static_cast<int>(source),
-                            kDataTag, comm_, &request),
-                  "MPI_Irecv");
+        check_mpi(
+            MPI_Irecv(memory.data(), mpi_int(memory.size()), MPI_BYTE, mpi_int(source), kDataTag, comm_, &request),
+            "MPI_Irecv");
         requests_.push_back(request);
         operations_.push_back({false, slot, source});
     }
     void start_send(std::uint32_t destination, std::span<const std::byte> bytes, std::uint64_t slot) override {
         SLUICE_CHECK(bytes.size() <= kMaxMessageBytes);
         MPI_Request request;
-        check_mpi(MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, static_cast<int>(destination),
-                            kDataTag, comm_, &request),
-                  "MPI_Isend");
+        check_mpi(
+            MPI_Isend(bytes.data(), mpi_int(bytes.size()), MPI_BYTE, mpi_int(destination), kDataTag, comm_, &request),
+            "MPI_Isend");
         requests_.push_back(request);
         operations_.push_back({true, slot, destination});
     }
     void test(std::vector<Completion>& done) override {
         if (requests_.empty()) return;
-        const int count = static_cast<int>(requests_.size());
+        const int count = mpi_int(requests_.size());
         indices_.resize(requests_.size());
         statuses_.resize(requests_.size());
         int finished = 0;
@@ -82,14 +82,12 @@ public:
         });
         Word& sent = sent_words_.emplace_back();  // a list: MPI keeps the address
         sent.value = word;
-        check_mpi(
-            MPI_Isend(&sent.value, 1, MPI_UINT64_T, static_cast<int>(destination), kControlTag, comm_, &sent.request),
-            "MPI_Isend");
+        check_mpi(MPI_Isend(&sent.value, 1, MPI_UINT64_T, mpi_int(destination), kControlTag, comm_, &sent.request),
+                  "MPI_Isend");
     }
     bool poll_control(std::uint32_t& source, std::uint64_t& word) override {
         int index = 0, done = 0;
-        check_mpi(MPI_Testany(static_cast<int>(word_requests_.size()), word_requests_.data(), &index, &done,
-                              MPI_STATUS_IGNORE),
+        check_mpi(MPI_Testany(mpi_int(word_requests_.size()), word_requests_.data(), &index, &done, MPI_STATUS_IGNORE),
                   "MPI_Testany");
         if (done == 0 || index == MPI_UNDEFINED) return false;
         source = static_cast<std::uint32_t>(index);
@@ -121,8 +119,7 @@ private:
     };
     void listen(std::uint32_t peer) {
         if (peer == rank_) return;
-        check_mpi(MPI_Irecv(&words_[peer], 1, MPI_UINT64_T, static_cast<int>(peer), kControlTag, comm_,
-                            &word_requests_[peer]),
+        check_mpi(MPI_Irecv(&words_[peer], 1, MPI_UINT64_T, mpi_int(peer), kControlTag, comm_, &word_requests_[peer]),
                   "MPI_Irecv");
     }
     void drop_finished() {

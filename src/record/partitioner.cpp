@@ -45,17 +45,16 @@ private:
 
 class SplitterPartitioner final : public Partitioner {
 public:
-    SplitterPartitioner(RecordFormat format, std::vector<std::byte> splitters, std::vector<std::uint32_t> shares)
+    SplitterPartitioner(RecordFormat format, SplitterTexts splitters, std::vector<std::uint32_t> shares)
         : format_(format), splitters_(std::move(splitters)), shares_(std::move(shares)) {
-        SLUICE_CHECK(splitters_.size() % format.record_bytes == 0);
-        const std::size_t count = splitters_.size() / format.record_bytes;
+        const std::size_t count = splitters_.size();
         shares_.resize(count);
         // The search descends a complete tree; the padding is larger than any key but is checked for.
         while (padded_ < count + 1) padded_ *= 2;
         prefixes_.assign(padded_, ~std::uint64_t{0});
         for (std::size_t i = 0; i < count; ++i) {
-            prefixes_[i] = key_prefix(format, splitter(i));
-            SLUICE_CHECK(i == 0 || compare_records(format_, splitter(i - 1), splitter(i)) <= 0);
+            prefixes_[i] = splitters_.prefix(i);
+            SLUICE_CHECK(i == 0 || splitters_.compare_texts(i - 1, i) <= 0);
         }
         count_ = static_cast<std::uint32_t>(count);
         find_groups();
@@ -134,8 +133,7 @@ private:
     }
     /// To the left child or the right one, without a branch.
     std::size_t descend(std::size_t node, std::uint64_t key) const { return 2 * node + (tree_[node] < key ? 1 : 0); }
-    const std::byte* splitter(std::size_t i) const { return splitters_.data() + i * format_.record_bytes; }
-    /// `at` splitters have a smaller prefix; among those with the same prefix the whole records decide.
+    /// `at` splitters have a smaller prefix; among those with the same prefix their texts decide.
     std::uint32_t settle(std::size_t at, std::uint64_t key, const std::byte* record, TieCursor& ties) const {
         if (at < count_ && prefixes_[at] == key) [[unlikely]]
             return settle_equal_prefix(at, record, ties);
@@ -145,7 +143,7 @@ private:
         std::uint32_t first = group_of_[at], last = same_prefix_end_[first];
         while (first < last) {
             const std::uint32_t middle = first + (last - first) / 2;
-            const int order = compare_records(format_, splitter(group_first_[middle]), record);
+            const int order = splitters_.compare(group_first_[middle], record);
             if (order == 0) return deal(group_first_[middle], group_first_[middle + 1], ties);
             if (order < 0) {
                 first = middle + 1;
@@ -171,7 +169,7 @@ private:
     }
     void find_groups() {
         for (std::uint32_t i = 0; i < count_; ++i) {
-            if (i == 0 || compare_records(format_, splitter(i - 1), splitter(i)) != 0) group_first_.push_back(i);
+            if (i == 0 || splitters_.compare_texts(i - 1, i) != 0) group_first_.push_back(i);
             group_of_.push_back(static_cast<std::uint32_t>(group_first_.size()) - 1);
         }
         const auto groups = static_cast<std::uint32_t>(group_first_.size());
@@ -185,7 +183,7 @@ private:
     }
 
     RecordFormat format_;
-    std::vector<std::byte> splitters_;
+    SplitterTexts splitters_;
     std::vector<std::uint32_t> shares_;
     std::vector<std::uint64_t> prefixes_;  // padded to a power of two
     std::vector<std::uint64_t> tree_;      // the same as a complete search tree: node k above nodes 2k and 2k+1
@@ -204,9 +202,16 @@ private:
 std::unique_ptr<Partitioner> make_uniform_partitioner(RecordFormat format, std::uint32_t partitions) {
     return std::make_unique<UniformPartitioner>(format, partitions);
 }
-std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, std::vector<std::byte> splitters,
+std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, SplitterTexts splitters,
                                                        std::vector<std::uint32_t> shares) {
     return std::make_unique<SplitterPartitioner>(format, std::move(splitters), std::move(shares));
+}
+std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, std::span<const std::byte> records) {
+    SLUICE_CHECK(records.size() % format.record_bytes == 0);
+    SplitterTexts splitters(format);
+    for (std::size_t at = 0; at < records.size(); at += format.record_bytes)
+        splitters.add(records.data() + at, splitters.full_bytes());
+    return make_splitter_partitioner(format, std::move(splitters), {});
 }
 
 }  // namespace sluice

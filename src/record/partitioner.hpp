@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "record/record_format.hpp"
+#include "record/splitter_texts.hpp"
 
 namespace sluice {
 
@@ -46,13 +47,14 @@ std::unique_ptr<Partitioner> make_uniform_partitioner(RecordFormat format, std::
 /// Pieces between splitters, for any keys: partition p holds the records r with splitter[p-1] <= r < splitter[p],
 /// compared by key, then whole record. Records byte-identical to the splitters a .. b-1 are dealt out by position over
 /// the partitions a .. b, which changes no byte of the sorted output.
-/// @param splitters  whole records, ascending, one fewer than there are partitions.
+/// @param splitters  ascending, one fewer than there are partitions.
 /// @param shares     by splitter: which part, in 2^-32, of the records identical to it belongs below it; ascending
-/// among
-///                   equal splitters. Empty: nothing is dealt out, all belong above.
-/// Cost: a branch-free search over the splitters' prefixes; where a prefix is equal, a comparison of whole records for
-/// each halving of the distinct splitters with that prefix.
-std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, std::vector<std::byte> splitters,
-                                                       std::vector<std::uint32_t> shares = {});
+///                   among equal splitters. Empty: nothing is dealt out, all belong above.
+/// Cost: a branch-free search over the splitters' prefixes; where a prefix is equal, a comparison of records for each
+/// halving of the distinct splitters with that prefix.
+std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, SplitterTexts splitters,
+                                                       std::vector<std::uint32_t> shares);
+/// The same between whole records, ascending, none of which is dealt out.
+std::unique_ptr<Partitioner> make_splitter_partitioner(RecordFormat format, std::span<const std::byte> records);
 
 }  // namespace sluice

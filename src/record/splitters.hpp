@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "record/partitioner.hpp"
@@ -15,22 +16,26 @@ namespace sluice {
 
 /// One boundary between each two neighbouring partitions.
 struct Splitters {
-    std::vector<std::byte> records;     ///< whole records, ascending, one fewer than there are partitions
+    explicit Splitters(const RecordFormat& format) : texts(format) {}
+    SplitterTexts texts;                ///< ascending, one fewer than there are partitions
     std::vector<std::uint32_t> shares;  ///< by splitter: part of the records identical to it, in 2^-32, that lies below
 
     std::uint32_t partitions() const { return static_cast<std::uint32_t>(shares.size()) + 1; }
     std::string serialize() const;
     /// Throws Error(integrity) when the text is no set of splitters of this format.
     static Splitters deserialize(const std::string& text, const RecordFormat& format);
-    std::unique_ptr<Partitioner> make_partitioner(const RecordFormat& format) const {
-        return make_splitter_partitioner(format, records, shares);
+    std::unique_ptr<Partitioner> make_partitioner(const RecordFormat& format) && {
+        return make_splitter_partitioner(format, std::move(texts), std::move(shares));
     }
 };
 
 /// Splitters such that partition p gets about `shares[p]` of what the sample stands for. Where a boundary falls among
-/// identical records of the sample, those are divided in the same proportion.
+/// identical records of the sample, those are divided in the same proportion. Long records are cut behind the byte that
+/// tells them from the sample's record before; whole are only those that must be divided, heaviest first, as far as
+/// kMostWholeBytes go, so that all ranks can hold all splitters beside their memory budget.
 /// @param sorted  whole records in the total order (key, then whole record); none: boundaries of zeros.
 /// @param shares  by partition; they sum to 1.
+inline constexpr std::size_t kMostWholeBytes = 16 << 20;
 Splitters choose_splitters(const RecordFormat& format, std::span<const std::byte> sorted,
                            std::span<const double> shares);
 

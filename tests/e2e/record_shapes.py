@@ -1,6 +1,7 @@
 """Record shapes and printable data, under mpirun on a real disk: VALID, bytes of an independent sort."""
 
 import json
+import random
 import re
 
 import harness as h
@@ -41,6 +42,32 @@ def records_of_any_shape_sort_and_validate():
             part.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
             code, _, err = h.sluice(["validate", *w.options], ranks=2)
             h.check(code == 6 and err.count("ERROR") == 1, f"{size}: damage not found: {code} {err}")
+
+
+def as_many_partitions_of_long_records_as_mpi_counts_bytes():
+    # 1,025 splitters of 1 MiB as whole records would be more than a gibibyte: more than one call of MPI may be, and
+    # far more than a rank may hold beside its budget. All records agree in their keys: what follows decides.
+    shape, records = shape_words(1 << 20, 0, 10), 1100
+    with h.Workspace() as w:
+        raw = w.path / "raw"
+        raw.mkdir()
+        order = list(range(records))
+        random.Random(3).shuffle(order)
+        with open(raw / "a.dat", "wb") as file:
+            for i in order:
+                file.write(b"same key.." + b"%08d" % i + bytes((1 << 20) - 18))
+        out = h.must(h.sluice(["sort", *w.options, *shape, "--set", f"input.paths={raw}/*.dat", "--set", "memory.budget=3GiB",
+                               "--set", "partitions.count=1026"], ranks=2), "1 MiB records")
+        h.check(h.result_line(out)["status"] == "VALID", out)
+        parts = w.parts()
+        h.check(len(parts) >= 1026, f"{len(parts)} parts: the plan made fewer partitions")
+        got = []
+        for part in parts:
+            data = part.read_bytes()
+            got += [data[at:at + 18] for at in range(0, len(data), 1 << 20)]
+        h.check(got == [b"same key.." + b"%08d" % i for i in range(records)], "not in order")
+        for rank in h.newest_result(w)["ranks"]:
+            h.check(rank["peak_resident_bytes"] <= rank["budget_bytes"] + 64 * 2**20, f"peak {rank['peak_resident_bytes']} of budget {rank['budget_bytes']}")
 
 
 def the_smallest_budget_reads_twice():
@@ -118,5 +145,6 @@ def valsort_can_ignore_the_case_of_keys():
         h.check(code == 0 and f"Duplicate keys: {equal}\n" in err, f"-s -i: {code} {err}")
 
 
-h.main([the_smallest_budget_reads_twice, records_of_any_shape_sort_and_validate, torn_files_and_impossible_keys_are_refused, printable_records_sort_and_validate,
+h.main([as_many_partitions_of_long_records_as_mpi_counts_bytes, the_smallest_budget_reads_twice,
+        records_of_any_shape_sort_and_validate, torn_files_and_impossible_keys_are_refused, printable_records_sort_and_validate,
         valsort_can_ignore_the_case_of_keys])

@@ -19,6 +19,7 @@ namespace {
 MpiSession* session = nullptr;
 std::string transport_name;
 std::uint64_t run_id = 1;
+constexpr std::size_t kMostControlBytes = 1000;  // a small limit shows what the real one of a gibibyte does
 
 std::unique_ptr<Transport> make_transport(BufferPool& pool, std::uint64_t run, ReceiveWindow* window) {
     if (transport_name == "alltoallv") return make_alltoallv_transport(session->rounds(), pool, run);
@@ -46,6 +47,31 @@ TEST_P(OverMpi, EveryMessageArrivesOnceInOrderAndUnchanged) {
 }
 INSTANTIATE_TEST_SUITE_P(Each, OverMpi, ::testing::Range(std::size_t{0}, all_traffic().size()),
                          [](const auto& param) { return all_traffic()[param.param].name; });
+
+/// Texts longer than one call may be go in pieces, and ranks need not have equally many.
+TEST(ControlTexts, LongerThanOneCallMayBeArriveWholeOnEachRank) {
+    Communicator& communicator = session->communicator();
+    const std::uint32_t rank = communicator.rank(), ranks = communicator.size();
+    const auto text_of = [](std::size_t bytes, std::uint32_t from) {
+        std::string text(bytes, '\0');
+        for (std::size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>(i * 31 + i / 256 + from);
+        return text;
+    };
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, kMostControlBytes - 1, kMostControlBytes,
+                                    kMostControlBytes + 1, 7 * kMostControlBytes + 3}) {
+        EXPECT_TRUE(communicator.broadcast(rank == 0 ? text_of(bytes, 0) : "") == text_of(bytes, 0)) << bytes;
+        std::vector<std::string> expected, to_rank, from_rank;
+        for (std::uint32_t r = 0; r < ranks; ++r) {
+            expected.push_back(text_of(bytes / (r + 1), r));
+            to_rank.push_back(text_of(bytes / (r + 1), rank));
+            from_rank.push_back(text_of(bytes / (rank + 1), r));
+        }
+        EXPECT_TRUE(communicator.all_gather(expected[rank]) == expected) << bytes;
+        const auto gathered = communicator.gather(expected[rank], ranks - 1);
+        EXPECT_TRUE(gathered == (rank == ranks - 1 ? expected : std::vector<std::string>(ranks))) << bytes;
+        EXPECT_TRUE(communicator.exchange(to_rank) == from_rank) << bytes;
+    }
+}
 
 double thread_cpu_s() {
     timespec t{};
@@ -160,7 +186,7 @@ class LeaveAtFailure : public ::testing::EmptyTestEventListener {
 int main(int argc, char** argv) {
     using namespace sluice::testing;
     ::testing::InitGoogleTest(&argc, argv);
-    sluice::MpiSession mpi(&argc, &argv);
+    sluice::MpiSession mpi(&argc, &argv, nullptr, kMostControlBytes);
     session = &mpi;
     transport_name = argc > 1 ? argv[1] : "p2p";
     auto& listeners = ::testing::UnitTest::GetInstance()->listeners();

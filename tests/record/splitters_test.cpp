@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 
 #include "record/compare.hpp"
@@ -62,8 +63,7 @@ TEST_P(SplittersOf, GivePartitionsTheirSharesInOrder) {
     }
     std::sort(sample.begin(), sample.end(), less);
     const std::vector<double> shares = {0.1, 0.2, 0.05, 0.15, 0.25, 0.25};
-    const Splitters splitters = choose_splitters(kFormat, flat(sample), shares);
-    const auto partitioner = splitters.make_partitioner(kFormat);
+    const auto partitioner = choose_splitters(kFormat, flat(sample), shares).make_partitioner(kFormat);
     ASSERT_EQ(partitioner->partitions(), shares.size());
 
     const auto bytes = flat(all);
@@ -135,9 +135,110 @@ TEST(Splitters, TextRoundTripsAndCutTextIsRefused) {
     const Splitters splitters = choose_splitters(kFormat, flat(sample), shares);
     const std::string text = splitters.serialize();
     const Splitters again = Splitters::deserialize(text, kFormat);
-    EXPECT_EQ(again.records, splitters.records);
+    EXPECT_EQ(again.serialize(), text);
     EXPECT_EQ(again.shares, splitters.shares);
-    EXPECT_THROW(Splitters::deserialize(text.substr(1), kFormat), Error);
+    ASSERT_EQ(again.texts.size(), splitters.texts.size());
+    for (std::size_t i = 0; i < again.texts.size(); ++i)
+        EXPECT_TRUE(std::ranges::equal(again.texts[i], splitters.texts[i]));
+    for (std::size_t bytes = 0; bytes < text.size(); ++bytes)
+        EXPECT_THROW(Splitters::deserialize(text.substr(0, bytes), kFormat), Error) << bytes;
+    EXPECT_THROW(Splitters::deserialize(text + "x", kFormat), Error);
+}
+
+/// Zeros but for four bytes at `same`, which order as their values do.
+std::vector<std::byte> long_records(const RecordFormat& format, const std::vector<std::uint32_t>& values,
+                                    std::size_t same) {
+    std::vector<std::byte> bytes(values.size() * format.record_bytes);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::uint32_t ordered = __builtin_bswap32(values[i]);
+        std::memcpy(bytes.data() + i * format.record_bytes + same, &ordered, 4);
+    }
+    return bytes;
+}
+/// Of ascending records: lowest and highest partition that each value went to, which must not overlap out of order.
+void expect_order_kept(const std::vector<std::uint32_t>& values, const std::vector<std::uint32_t>& partitions) {
+    std::map<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>> ranges;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        auto& [low, high] = ranges.try_emplace(values[i], partitions[i], partitions[i]).first->second;
+        low = std::min(low, partitions[i]);
+        high = std::max(high, partitions[i]);
+    }
+    std::uint32_t before = 0;
+    for (const auto& [value, range] : ranges) {
+        EXPECT_LE(before, range.first) << value;
+        before = range.second;
+    }
+}
+
+TEST(SplittersOfLongRecords, AreCutBehindWhatTellsThemFromTheRecordBefore) {
+    constexpr RecordFormat format{1 << 20, 16, 10};
+    std::vector<std::uint32_t> values;
+    for (std::uint32_t i = 0; i < 40; ++i) values.push_back(i * 10);
+    const auto sample = long_records(format, values, 18);  // within the key
+    const std::vector<double> shares(1026, 1.0 / 1026);
+    EXPECT_LT(choose_splitters(format, {}, shares).serialize().size(), 10'000u);
+    const std::vector<double> eight(8, 0.125);
+    Splitters splitters = choose_splitters(format, sample, eight);
+    EXPECT_LT(splitters.serialize().size(), 1000u);
+    const auto partitioner = std::move(splitters).make_partitioner(format);
+    std::vector<std::uint32_t> out(40), expected;
+    partitioner->classify(sample.data(), out);
+    for (std::uint32_t i = 0; i < 40; ++i) expected.push_back(i / 5);
+    EXPECT_EQ(out, expected);
+}
+
+TEST(SplittersOfLongRecords, IdenticalOnesAreWholeOnceAndDividedInTheirShares) {
+    constexpr RecordFormat format{4096, 0, 10};
+    const std::vector<std::uint32_t> values(200, 7);
+    const auto sample = long_records(format, values, 3000);
+    const std::vector<double> shares(50, 0.02);
+    Splitters splitters = choose_splitters(format, sample, shares);
+    const std::string text = splitters.serialize();
+    EXPECT_LT(text.size(), 5000u);
+    const auto partitioner = Splitters::deserialize(text, format).make_partitioner(format);
+    std::vector<std::uint32_t> out(200), counts(50);
+    partitioner->classify(sample.data(), out);
+    for (const std::uint32_t p : out) ++counts[p];
+    for (const std::uint32_t count : counts) EXPECT_NEAR(count, 4, 2);
+}
+
+/// Each boundary lies in a run of its own, of records that differ in their last bytes only: not all fit whole.
+TEST(SplittersOfLongRecords, BeyondTheMemoryForWholeOnesOrderIsKeptAllTheSame) {
+    constexpr RecordFormat format{65536, 0, 10};
+    std::vector<std::uint32_t> values;
+    for (std::uint32_t i = 0; i < 1200; ++i) values.push_back(i / 2);
+    const auto sample = long_records(format, values, 65532);
+    const std::vector<double> shares(601, 1.0 / 601);
+    Splitters splitters = choose_splitters(format, sample, shares);
+    const std::string text = splitters.serialize();
+    EXPECT_GT(text.size(), kMostWholeBytes / 2) << "as many whole as fit";
+    EXPECT_LT(text.size(), 2 * kMostWholeBytes + 10'000);
+    const auto partitioner = std::move(splitters).make_partitioner(format);
+    std::vector<std::uint32_t> out(values.size());
+    TieCursor ties;
+    partitioner->classify(sample.data(), out, ties);
+    expect_order_kept(values, out);
+    EXPECT_GT(std::set(out.begin(), out.end()).size(), 200u);
+}
+
+TEST(SplittersOfLongRecords, RandomOnesWithFewValuesKeepTheOrder) {
+    constexpr RecordFormat format{300, 200, 3};
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+        Rng rng(seed);
+        const std::uint64_t distinct = 1 + rng.below(60);
+        std::vector<std::uint32_t> values, sampled;
+        for (std::size_t i = 0; i < 400; ++i) values.push_back(static_cast<std::uint32_t>(rng.below(distinct) << 9));
+        std::sort(values.begin(), values.end());
+        for (const std::uint32_t value : values)
+            if (rng.below(4) == 0) sampled.push_back(value);
+        const std::size_t same = rng.below(297);
+        const std::vector<double> shares(2 + rng.below(40), 0.05);
+        Splitters splitters = choose_splitters(format, long_records(format, sampled, same), shares);
+        const auto partitioner = Splitters::deserialize(splitters.serialize(), format).make_partitioner(format);
+        std::vector<std::uint32_t> out(values.size());
+        partitioner->classify(long_records(format, values, same).data(), out);
+        expect_order_kept(values, out);
+    }
 }
 
 }  // namespace
