@@ -1,5 +1,6 @@
 #include "cli/application.hpp"
 
+#include <link.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include "net/transport_kind.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/binding_check.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/host_sections.hpp"
 #include "runtime/launch_marks.hpp"
 #include "runtime/machine.hpp"
@@ -58,6 +60,17 @@ std::uint64_t watchdog_limit_at_start(const CommandLine& line) {
     return config.run.watchdog_ns;
 }
 
+/// Throws Error(config) where a relative name means nothing, since the directory that it starts from is gone.
+std::string absolute_results_dir(const std::string& directory) {
+    std::error_code error;
+    const auto absolute = std::filesystem::absolute(directory, error);
+    if (!error) return absolute.string();
+    throw Error(Errc::config, "results.dir = \"" + directory +
+                                  "\" starts from the working directory, which cannot be found (" + error.message() +
+                                  "): it was removed or may not be searched; change to another directory, or "
+                                  "set results.dir to an absolute path");
+}
+
 /// Verbs that are a job on disks: they leave word of how far they came.
 bool has_status(const std::string& verb) {
     return verb != "config" && verb != "clean" && verb != "compare" && verb != "report";
@@ -65,6 +78,24 @@ bool has_status(const std::string& verb) {
 
 DirectIo direct_of(const std::string& text) {
     return text == "on" ? DirectIo::on : text == "off" ? DirectIo::off : DirectIo::attempt;
+}
+
+/// Of what this program is made of and never changes, as it lies in memory: a program that may only be executed cannot
+/// read its own file.
+std::uint32_t crc_of_program() {
+    std::uint32_t crc = 0;
+    const auto add = [](dl_phdr_info* object, std::size_t, void* sum) {
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+            const auto& segment = object->dlpi_phdr[i];
+            if (segment.p_type != PT_LOAD || (segment.p_flags & PF_R) == 0 || (segment.p_flags & PF_W) != 0) continue;
+            const auto* const begin = reinterpret_cast<const std::byte*>(object->dlpi_addr + segment.p_vaddr);
+            auto& so_far = *static_cast<std::uint32_t*>(sum);
+            so_far = crc32c({begin, segment.p_filesz}, so_far);
+        }
+        return 1;  // the first object is the program
+    };
+    ::dl_iterate_phdr(add, &crc);
+    return crc;
 }
 
 /// srun without PMIx starts tasks that do not know of one another: each would sort everything alone.
@@ -124,6 +155,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     shake_hands(argc, argv);
     read_config();
     values_ = loaded_->for_host(host_);
+    values_.results.dir = absolute_results_dir(values_.results.dir);
     // A host's own section could name another transport; the two would wait for each other for ever.
     if (communicator_->size() > 1) require_agreement(*communicator_, host_, {{"net.transport", values_.net.transport}});
     watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);
@@ -184,10 +216,8 @@ void Application::shake_hands(int argc, char** argv) {
     if (communicator_->size() == 1) return;
     std::string words;
     for (int i = 1; i < argc; ++i) words += (i == 1 ? "" : " ") + std::string(argv[i]);
-    const std::string program = make_real_file_system()->read_text("/proc/self/exe");
-    const std::uint32_t program_crc = crc32c(std::as_bytes(std::span(program)));
     require_agreement(*communicator_, host_,
-                      {{"program", build_id() + ", CRC-32C " + std::to_string(program_crc)},
+                      {{"program", build_id() + ", CRC-32C " + std::to_string(crc_of_program())},
                        {"MPI", mpi_library()},
                        {"layout", "message header " + std::to_string(kHeaderBytes) + " B, " +
                                       (std::endian::native == std::endian::little ? "little" : "big") + "-endian, " +
@@ -218,7 +248,7 @@ void Application::read_config() {
             if (!line_.config_path.empty()) {
                 sources.file_name = line_.config_path;
                 try {
-                    sources.file_text = make_real_file_system()->read_text(line_.config_path);
+                    sources.file_text = make_real_file_system()->read_text(line_.config_path, kMostConfigBytes);
                 } catch (const Error& error) {
                     throw Error(Errc::config,
                                 std::string(error.what()) + "; name a config file, such as configs/laptop.toml");
@@ -236,7 +266,10 @@ void Application::read_config() {
         if (rank_ != 0) throw Error(Errc::config, "aborted because of rank 0: the config is wrong");
         throw Error(Errc::config, serialized.substr(1));
     }
-    if (rank_ == 0) return;
+    if (rank_ == 0) {
+        for (const std::string& warning : loaded_->warnings()) std::fprintf(stderr, "%s\n", warning.c_str());
+        return;
+    }
     const std::size_t line_end = serialized.find('\n');
     loaded_ = std::make_unique<LoadedConfig>(ConfigSources::deserialize(serialized.substr(line_end + 1)));
     if (std::to_string(loaded_->hash()) != serialized.substr(1, line_end - 1)) {
@@ -248,7 +281,7 @@ void Application::read_config() {
 void Application::open_status() {
     if (!has_status(line_.verb)) return;
     const char* copy = std::getenv("SLUICE_LAUNCH_STATUS");
-    watchdog_.status().open(std::filesystem::absolute(values_.results.dir).string(), copy != nullptr ? copy : "",
+    watchdog_.status().open(values_.results.dir, copy != nullptr ? copy : "",
                             {job_name(), host_, line_.verb, rank_, communicator_->size()});
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/results_folder.hpp"
 #include "jobs/bench_net.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/option_table.hpp"
 #include "runtime/units.hpp"
@@ -81,7 +82,7 @@ int bench_net_command(Application& app) {
     const nlohmann::json extra = {{"mpi_library", app.mpi_library()},
                                   {"net_poll", job.config.net.poll},
                                   {"placement", app.placement().explanation},
-                                  {"system", nlohmann::json::parse(describe_system_json())}};
+                                  {"system", parse_bounded_json(describe_system_json())}};
     const std::string table = bench_net_table(result);
     const std::string folder =
         write_results_folder(app, "bench-net", result.run_id,

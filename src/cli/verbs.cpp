@@ -17,6 +17,7 @@
 #include "jobs/report.hpp"
 #include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/launch_marks.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
@@ -181,7 +182,7 @@ int run_simple_verb(const CommandLine& line) {
         return line.help ? 0 : 2;
     }
     if (line.verb == "sysinfo") {
-        print(nlohmann::json::parse(describe_system_json()).dump(1) + "\n");
+        print(parse_bounded_json(describe_system_json()).dump(1) + "\n");
         return 0;
     }
     if (line.verb == "config" && line.subverb == "list") {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "record/uint128_text.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/printable.hpp"
 
@@ -16,20 +17,14 @@ namespace sluice {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::uint32_t kSchemaVersion = 2, kLegacyVersion = 1;
+constexpr std::uint32_t kSchemaVersion = 2, kLegacyVersion = 1, kMostRecordBytes = 1 << 20;
 
 Json sum_json(const RecordSum& sum) { return {{"records", sum.count}, {"checksum", to_hex(sum.sum)}}; }
 
-/// A number that is really one: nlohmann's get() would take -1 and 1.5 as well.
-std::uint64_t number_from(const Json& json, const char* key, std::uint64_t most = ~std::uint64_t{0}) {
-    const Json& value = json.at(key);
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
-        throw Error(Errc::integrity, std::string(key) + " is no number it can be");
-    return value.get<std::uint64_t>();
-}
+std::uint64_t number_from(const Json& json, const char* key) { return exact_integer<std::uint64_t>(json.at(key), key); }
 
 std::uint32_t small_number_from(const Json& json, const char* key) {
-    return static_cast<std::uint32_t>(number_from(json, key, 0x7fff'ffff));
+    return static_cast<std::uint32_t>(exact_integer<std::int32_t>(json.at(key), key));
 }
 
 RecordSum sum_from(const Json& json) {
@@ -67,7 +62,9 @@ private:
 RecordFormat format_from(const Json& record) {
     const RecordFormat format{small_number_from(record, "size_bytes"), small_number_from(record, "key_offset_bytes"),
                               small_number_from(record, "key_size_bytes")};
-    if (format.record_bytes == 0 || format.key_offset + format.key_bytes > format.record_bytes)
+    if (format.record_bytes == 0 || format.record_bytes > kMostRecordBytes || format.key_bytes == 0 ||
+        format.key_offset > kMostRecordBytes || format.key_bytes > kMostRecordBytes ||
+        format.key_offset + format.key_bytes > format.record_bytes)
         throw Error(Errc::integrity, "its record shape is impossible");
     return format;
 }
@@ -101,8 +98,7 @@ DataSet from_body(const Json& body, bool legacy) {
         }
         file.bytes = number_from(entry, "bytes");
         file.sum = sum_from(entry);
-        if (!entry.at("partition").is_number_integer()) throw Error(Errc::integrity, "partition is no number");
-        file.partition = entry.at("partition");
+        file.partition = exact_integer<decltype(file.partition)>(entry.at("partition"), "partition");
         set.files.push_back(std::move(file));
     }
     return set;
@@ -188,7 +184,7 @@ DataSet DataSet::from_text(const std::string& text, const std::string& path) {
                          "; the data set cannot be trusted: make it again (`sluice gen`, `sluice sort`)");
     };
     try {
-        const Json document = Json::parse(text);
+        const Json document = parse_bounded_json(text);
         const std::uint32_t version = small_number_from(document, "schema_version");
         if (version != kSchemaVersion && version != kLegacyVersion)
             throw Error(Errc::integrity, "has schema version " + std::to_string(version) + ", this program reads " +

@@ -13,6 +13,7 @@ namespace {
 
 constexpr char kMagic[8] = {'S', 'L', 'U', 'I', 'C', 'E', 'X', 'T'};
 constexpr std::uint32_t kVersion = 1, kByteOrderMark = 0x01020304;
+constexpr std::uint64_t kMostBytes = std::uint64_t{4} << 30;  // 90 million extents
 
 struct Header {
     char magic[8];
@@ -130,7 +131,7 @@ void load_extent_index(FileSystem& files, const std::string& path, const ExtentI
         throw Error(Errc::resume,
                     "extent index '" + path + "': not there, so phase one did not end; sort again from the start");
     }
-    deserialize_extents(files.read_text(path), path, owner, index);
+    deserialize_extents(files.read_text(path, kMostBytes), path, owner, index);
 }
 
 }  // namespace sluice

@@ -17,6 +17,7 @@
 #include "io/glob.hpp"
 #include "io/plain_rename.hpp"
 #include "io/posix_directory.hpp"
+#include "io/small_file.hpp"
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
 
@@ -115,16 +116,9 @@ public:
         }
         sync_directory(std::filesystem::path(path).parent_path());
     }
-    std::string read_text(const std::string& path) override {
-        const Descriptor file(path, O_RDONLY, Errc::input);
-        std::string text;
-        for (char block[16384];;) {
-            const ssize_t got = ::read(file.get(), block, sizeof block);
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0) throw Error::from_errno(errno, "read", path, errno == EIO ? Errc::device : Errc::input);
-            if (got == 0) return text;
-            text.append(block, static_cast<std::size_t>(got));
-        }
+    std::string read_text(const std::string& path, std::uint64_t most_bytes) override {
+        const Descriptor file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, Errc::input);
+        return read_small_file(file.get(), path, most_bytes);
     }
     std::uint64_t free_bytes(const std::string& directory) override {
         struct statvfs s {};

@@ -44,8 +44,9 @@ public:
     /// Temporary name, write, fsync, rename over, fsync of the directory: after a crash the old or the new text is
     /// there.
     virtual void write_durably(const std::string& path, const std::string& text) = 0;
-    /// The whole file. Error(input) when it is not there or not readable.
-    virtual std::string read_text(const std::string& path) = 0;
+    /// The whole of a regular file. Error(input) when it is not there, not readable, larger than `most_bytes`, or a
+    /// pipe, device or directory, for which it never waits.
+    virtual std::string read_text(const std::string& path, std::uint64_t most_bytes) = 0;
     virtual std::uint64_t free_bytes(const std::string& directory) = 0;
     virtual bool is_writable(const std::string& directory) = 0;
     virtual std::string real_path(const std::string& path) = 0;

@@ -87,10 +87,11 @@ public:
         if (!disk_.has_directory(parent_of(path))) throw Error::from_errno(ENOENT, "open", path);
         disk_.put(path, text);
     }
-    std::string read_text(const std::string& path) override {
+    std::string read_text(const std::string& path, std::uint64_t most_bytes) override {
         Lock lock(disk_.mutex);
         const auto found = disk_.files.find(path);
         if (found == disk_.files.end()) throw Error::from_errno(ENOENT, "open", path, Errc::input);
+        if (found->second->bytes.size() > most_bytes) throw Error(Errc::input, "read '" + path + "': is too large");
         return {reinterpret_cast<const char*>(found->second->bytes.data()), found->second->bytes.size()};
     }
     std::uint64_t free_bytes(const std::string&) override {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "record/crc32c.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/printable.hpp"
 
@@ -54,16 +55,22 @@ Json process_json(const ProcessIdentity& process) {
             {"start_ticks", process.start_ticks}};
 }
 
+template <typename Integer>
+void exact(const Json& json, const char* key, Integer& into) {
+    into = exact_integer<Integer>(json.at(key), key);
+}
+
 ProcessIdentity process_from(const Json& json) {
     ProcessIdentity process;
     process.host = json.at("host");
     process.machine = json.at("machine");
     process.boot = json.at("boot");
-    process.pid_namespace = json.at("pid_namespace");
-    process.pid = json.at("pid");
-    process.start_ticks = json.at("start_ticks");
+    exact(json, "pid_namespace", process.pid_namespace);
+    exact(json, "pid", process.pid);
+    exact(json, "start_ticks", process.start_ticks);
     if (json.contains("segments")) {
-        for (const auto& [name, inode] : json.at("segments").items()) process.segments.push_back({name, inode});
+        for (const auto& [name, inode] : json.at("segments").items())
+            process.segments.push_back({name, exact_integer<std::uint64_t>(inode, name)});
     }
     return process;
 }
@@ -81,12 +88,12 @@ OwnerRecord record_from(const Json& body) {
     record.verb = body.at("verb");
     record.target = body.at("target");
     record.process = process_from(body.at("process"));
-    record.disk = body.at("disk");
-    record.disks = body.at("disks");
+    exact(body, "disk", record.disk);
+    exact(body, "disks", record.disks);
     record.manifest_host = body.at("manifest_host");
     record.patterns = body.at("patterns").get<std::vector<std::string>>();
     record.reads = body.at("reads").get<std::vector<std::string>>();
-    record.beat_ms = body.at("beat_ms");
+    exact(body, "beat_ms", record.beat_ms);
     return record;
 }
 
@@ -196,11 +203,8 @@ std::string to_block(const OwnerRecord& record) {
 
 std::optional<OwnerRecord> parse_owner(const std::string& block) {
     if (block.size() != kOwnerBytes) return std::nullopt;
-    // Flat by design; what is deeper is none of ours, and would be taken apart on the stack.
-    constexpr int kMostDepth = 8;
-    const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= kMostDepth; };
     try {
-        const Json document = Json::parse(block, shallow);
+        const Json document = parse_bounded_json(block);
         const Json& body = document.at("owner");
         if (document.at("sluice_owner") != kVersion ||
             document.at("crc32c") != crc_of(body.dump(-1, ' ', false, Json::error_handler_t::replace)))
@@ -214,7 +218,10 @@ std::optional<OwnerRecord> parse_owner(const std::string& block) {
         }
         if (!known || !is_run_id(record.run_id) || record.disk >= record.disks) return std::nullopt;
         record.state = *known;
-        record.counter = std::stoull(document.at("counter").get<std::string>(), nullptr, 16);
+        const std::string counter = document.at("counter");
+        if (counter.size() != 16 || counter.find_first_not_of("0123456789abcdef") != std::string::npos)
+            return std::nullopt;
+        record.counter = std::stoull(counter, nullptr, 16);
         return record;
     } catch (const std::exception&) {  // of nlohmann or of a number: all the same, it is no record
         return std::nullopt;

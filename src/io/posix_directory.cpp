@@ -14,6 +14,7 @@
 
 #include "io/file_status.hpp"
 #include "io/plain_rename.hpp"
+#include "io/small_file.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
@@ -230,24 +231,7 @@ public:
         if (is_no_file(name)) throw Error(Errc::input, "read '" + path_ + "/" + name + "': is no regular file");
         const Descriptor file(open_beneath(directory_.get(), checked(name), O_RDONLY | O_NONBLOCK, 0));
         if (!file) throw Error::from_errno(errno, "open", path_ + "/" + name, Errc::input);
-        struct stat s {};
-        if (::fstat(file.get(), &s) != 0) throw Error::from_errno(errno, "fstat", path_ + "/" + name);
-        if (!S_ISREG(s.st_mode)) throw Error(Errc::input, "read '" + path_ + "/" + name + "': is no regular file");
-        const auto too_large = [&] {
-            return Error(Errc::input, "read '" + path_ + "/" + name + "': is larger than the " +
-                                          std::to_string(most_bytes) + " bytes that such a file can have");
-        };
-        if (static_cast<std::uint64_t>(s.st_size) > most_bytes) throw too_large();  // it may be a terabyte of holes
-        std::string text;
-        for (char block[16384];;) {
-            const ssize_t got = ::read(file.get(), block, sizeof block);
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0)
-                throw Error::from_errno(errno, "read", path_ + "/" + name, errno == EIO ? Errc::device : Errc::input);
-            if (got == 0) return text;
-            text.append(block, static_cast<std::size_t>(got));
-            if (text.size() > most_bytes) throw too_large();
-        }
+        return read_small_file(file.get(), path_ + "/" + name, most_bytes);
     }
     LockAttempt lock(const std::string& name, LockMode mode) override {
         for (int tries = 0;; ++tries) {

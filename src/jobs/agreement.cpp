@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "runtime/bounded_text.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
@@ -17,7 +18,7 @@ struct Claim {
 /// Another build may not even send what we understand; that is a difference too, not a crash.
 Claim claim_from(const std::string& text) {
     try {
-        const auto json = nlohmann::json::parse(text);
+        const auto json = parse_bounded_json(text);
         return {json.at("host"), json.at("facts")};
     } catch (const nlohmann::json::exception&) {
         return {"?", {}};

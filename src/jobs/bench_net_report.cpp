@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs/bench_net.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -51,7 +52,7 @@ std::string bench_net_csv(const BenchNetResult& result) {
 }
 
 std::string bench_net_json(const BenchNetResult& result, const std::string& extra_json) {
-    nlohmann::json document = nlohmann::json::parse(extra_json);
+    nlohmann::json document = parse_bounded_json(extra_json);
     document["schema_version"] = 1;
     document["kind"] = "bench-net";
     document["run_id"] = result.run_id;

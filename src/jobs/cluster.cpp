@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -39,12 +38,11 @@ namespace {
 
 /// Their codes' lowest and their lines, each once; nullopt where there are none.
 std::optional<std::pair<Errc, std::string>> gather_problems(JobContext& job, const std::vector<std::string>& problems) {
-    const auto gathered = job.communicator.all_gather(
-        nlohmann::json(problems).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    const auto gathered = job.communicator.all_gather(pack(problems));
     std::vector<std::string> lines;
     int code = 255;
     for (std::uint32_t rank = 0; rank < gathered.size(); ++rank) {
-        for (const std::string& problem : nlohmann::json::parse(gathered[rank]).get<std::vector<std::string>>()) {
+        for (const std::string& problem : unpack<std::vector<std::string>>(gathered[rank])) {
             const std::size_t close = problem.find("] ");
             code = std::min(code, std::stoi(problem.substr(1, close - 1)));
             const std::string text = problem.substr(close + 2);

@@ -8,6 +8,7 @@
 
 #include "runtime/packing.hpp"
 #include "runtime/units.hpp"
+#include "runtime/utf8.hpp"
 
 namespace sluice {
 namespace {
@@ -101,8 +102,13 @@ std::string input_json(const std::vector<HostInput>& hosts) {
     nlohmann::json list = nlohmann::json::array();
     for (const HostInput& host : hosts) {
         nlohmann::json files = nlohmann::json::array();
-        for (const ListedInput& file : host.list)
-            files.push_back({{"path", file.path}, {"files", file.files}, {"bytes", file.bytes}});
+        for (const ListedInput& file : host.list) {
+            const bool is_text = is_utf8(file.path);
+            files.push_back({{"path", is_text ? file.path : escape_bytes(file.path)},
+                             {"files", file.files},
+                             {"bytes", file.bytes}});
+            if (!is_text) files.back()["path_is_escaped"] = true;
+        }
         list.push_back({{"host", host.host},
                         {"files", host.files},
                         {"bytes", host.bytes},

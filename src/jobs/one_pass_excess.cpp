@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs/cluster.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -36,7 +37,7 @@ std::optional<std::string> one_pass_excess(JobContext& job, const PreparedSort& 
     }
     nlohmann::json worst;
     for (const std::string& text : job.communicator.all_gather(mine.dump())) {
-        auto rank = nlohmann::json::parse(text);
+        auto rank = parse_bounded_json(text);
         if (worst.is_null() || rank["of_plan"] > worst["of_plan"]) worst = std::move(rank);
     }
     if (worst["of_plan"] == 0.0) return std::nullopt;

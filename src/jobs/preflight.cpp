@@ -12,6 +12,7 @@
 #include "jobs/preflight_paths.hpp"
 #include "jobs/role_disks.hpp"
 #include "record/chunk_layout.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/process_limits.hpp"
 #include "runtime/units.hpp"
@@ -162,7 +163,7 @@ void check_budget(const JobContext& job, const SortOptions& options, const std::
 std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine) {
     std::vector<RankResources> all;
     for (const std::string& text : communicator.all_gather(nlohmann::json(mine).dump()))
-        all.push_back(nlohmann::json::parse(text).get<RankResources>());
+        all.push_back(parse_bounded_json(text).get<RankResources>());
     return all;
 }
 

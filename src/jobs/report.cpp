@@ -10,6 +10,7 @@
 #include "jobs/straggler_report.hpp"
 #include "net/transport_kind.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -38,7 +39,7 @@ std::string transport_line(const RunReport& report) {
     return "transport: " + transport_label("rma", several_hosts) + "\n";
 }
 
-nlohmann::json phase_json(const PhaseReport& report) { return nlohmann::json::parse(to_json(report)); }
+nlohmann::json phase_json(const PhaseReport& report) { return parse_bounded_json(to_json(report)); }
 
 nlohmann::json links_json(const std::vector<LinkReport>& links) {
     nlohmann::json json = nlohmann::json::array();
@@ -107,7 +108,7 @@ RankReport rank_from(const nlohmann::json& j) {
 std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine) {
     std::vector<RankReport> ranks;
     for (const std::string& text : communicator.all_gather(rank_json(mine).dump()))
-        ranks.push_back(rank_from(nlohmann::json::parse(text)));
+        ranks.push_back(rank_from(parse_bounded_json(text)));
     return ranks;
 }
 
@@ -296,7 +297,7 @@ std::string result_json(const RunReport& report) {
         {"run_id", report.result->run_id},
         {"records", report.result->output.count},
         {"input_bytes", report.input_bytes()},
-        {"input", nlohmann::json::parse(input_json(report.result->input_by_host))},
+        {"input", parse_bounded_json(input_json(report.result->input_by_host))},
         {"checksum", to_hex(report.result->output.sum)},
         {"elapsed_s", report.elapsed_s},
         {"sort_mb_per_s", static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s)},
@@ -315,9 +316,9 @@ std::string result_json(const RunReport& report) {
         {"cached", report.is_cached()},
         {"samples", report.result->samples},
         {"sampled_share", report.sampled_share()},
-        {"balance", nlohmann::json::parse(report.result->balance.to_json())},
+        {"balance", parse_bounded_json(report.result->balance.to_json())},
         {"mpi_library", report.mpi_library},
-        {"stragglers", nlohmann::json::parse(stragglers_json(find_stragglers(report.ranks)))},
+        {"stragglers", parse_bounded_json(stragglers_json(find_stragglers(report.ranks)))},
         {"ranks", ranks}};
     if (report.copy) {
         document["limit"] = {{"kind", report.copy->passes == 1 ? "one-pass-copy" : "two-pass-copy"},

@@ -7,6 +7,7 @@
 #include "jobs/cluster.hpp"
 #include "jobs/preflight.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
 #include "stages/record_sink.hpp"
@@ -152,7 +153,7 @@ PairSums gather_sums(Communicator& communicator, const std::vector<RecordSum>& m
     PairSums rows;
     for (const std::string& text : communicator.all_gather(row.dump())) {
         rows.emplace_back();
-        for (const auto& sum : nlohmann::json::parse(text))
+        for (const auto& sum : parse_bounded_json(text))
             rows.back().push_back({sum[0].get<std::uint64_t>(), *parse_hex(sum[1].get<std::string>())});
     }
     return rows;

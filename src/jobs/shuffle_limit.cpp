@@ -14,6 +14,7 @@
 #include "jobs/cluster.hpp"
 #include "net/transport_kind.hpp"
 #include "record/crc32c.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
 #include "stages/record_sink.hpp"
@@ -420,7 +421,7 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
     }
     std::vector<RankSteps> ranks;
     for (const std::string& text : job.communicator.all_gather(nlohmann::json(mine).dump()))
-        ranks.push_back(nlohmann::json::parse(text).get<RankSteps>());
+        ranks.push_back(parse_bounded_json(text).get<RankSteps>());
     ShuffleLimit limit;
     limit.bytes = all;
     std::map<std::string, std::vector<const RankSteps*>> hosts;

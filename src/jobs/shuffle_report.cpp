@@ -8,6 +8,7 @@
 #include "jobs/stage_table.hpp"
 #include "jobs/straggler_report.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/bounded_text.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -26,7 +27,7 @@ nlohmann::json rank_json(const ShuffleRankReport& r) {
     return {{"host", r.host},
             {"placement", r.placement},
             {"memory_pages", r.memory_pages},
-            {"phase", nlohmann::json::parse(to_json(r.phase))},
+            {"phase", parse_bounded_json(to_json(r.phase))},
             {"peers", r.peers},
             {"interfaces", r.interfaces},
             {"cpu_user_s", r.cpu_user_s},
@@ -125,7 +126,7 @@ nlohmann::json pairs_json(const ShuffleReport& report) {
 std::vector<ShuffleRankReport> gather_shuffle_reports(Communicator& communicator, const ShuffleRankReport& mine) {
     std::vector<ShuffleRankReport> ranks;
     for (const std::string& text : communicator.all_gather(rank_json(mine).dump()))
-        ranks.push_back(rank_from(nlohmann::json::parse(text)));
+        ranks.push_back(rank_from(parse_bounded_json(text)));
     return ranks;
 }
 
@@ -238,7 +239,7 @@ std::string result_json(const ShuffleReport& report) {
                                {"partitions", report.prepared->plan.ownership.partitions()},
                                {"mpi_library", report.mpi_library},
                                {"hosts", hosts},
-                               {"stragglers", nlohmann::json::parse(stragglers_json(find_stragglers(report.ranks)))},
+                               {"stragglers", parse_bounded_json(stragglers_json(find_stragglers(report.ranks)))},
                                {"pairs", pairs_json(report)},
                                {"ranks", ranks}};
     if (report.limit) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "runtime/bounded_text.hpp"
+
 namespace sluice {
 namespace {
 
@@ -132,6 +134,6 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PhaseReport, phase, elapsed_ns, stages, io, d
                                    kernel_written_bytes)
 
 std::string to_json(const PhaseReport& report) { return nlohmann::json(report).dump(); }
-PhaseReport phase_report_from_json(const std::string& text) { return nlohmann::json::parse(text).get<PhaseReport>(); }
+PhaseReport phase_report_from_json(const std::string& text) { return parse_bounded_json(text).get<PhaseReport>(); }
 
 }  // namespace sluice

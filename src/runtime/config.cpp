@@ -6,6 +6,8 @@
 #include "runtime/config_reader.hpp"
 #include "runtime/error.hpp"
 #include "runtime/option_table.hpp"
+#include "runtime/packing.hpp"
+#include "runtime/utf8.hpp"
 
 namespace sluice {
 namespace {
@@ -14,9 +16,7 @@ const char* role_name(DiskRole role) {
     return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
 }
 
-std::string quoted(const std::string& text) {
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+std::string quoted(const std::string& text) { return nlohmann::json(is_utf8(text) ? text : escape_bytes(text)).dump(); }
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
     for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
@@ -46,14 +46,30 @@ std::string expand_path(const std::string& path, const std::string& host, std::u
 }
 
 std::string ConfigSources::serialize() const {
-    return nlohmann::json{
-        {"file_name", file_name}, {"file_text", file_text}, {"sets", sets}, {"environment", environment}}
-        .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    // Packed, not JSON: paths may be no UTF-8, and all ranks must read the same bytes.
+    Packer packer;
+    packer.add(file_name);
+    packer.add(file_text);
+    packer.add(sets);
+    packer.add(static_cast<std::uint64_t>(environment.size()));
+    for (const auto& [name, value] : environment) {
+        packer.add(name);
+        packer.add(value);
+    }
+    return packer.take();
 }
 
 ConfigSources ConfigSources::deserialize(const std::string& text) {
-    const auto json = nlohmann::json::parse(text);
-    return {json.at("file_name"), json.at("file_text"), json.at("sets"), json.at("environment")};
+    Unpacker unpacker(text);
+    ConfigSources sources;
+    sources.file_name = unpacker.take<std::string>();
+    sources.file_text = unpacker.take<std::string>();
+    sources.sets = unpacker.take<std::vector<std::string>>();
+    for (auto left = unpacker.take<std::uint64_t>(); left > 0; --left) {
+        const auto name = unpacker.take<std::string>();
+        sources.environment[name] = unpacker.take<std::string>();
+    }
+    return sources;
 }
 
 LoadedConfig::LoadedConfig(ConfigSources sources) : sources_(std::move(sources)) {

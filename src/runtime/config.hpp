@@ -131,6 +131,8 @@ public:
     std::uint64_t hash() const;
     const ConfigSources& sources() const noexcept { return sources_; }
     std::vector<std::string> host_names() const;
+    /// What is no mistake, but worth a line on stderr.
+    const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
 private:
     friend class ConfigReader;
@@ -144,7 +146,7 @@ private:
     std::map<std::string, Value> values_;                              // by key, as given
     std::map<std::string, std::map<std::string, Value>> host_values_;  // by host, by key
     std::vector<DiskConfig> disks_;
-    std::vector<std::string> input_paths_;
+    std::vector<std::string> input_paths_, warnings_;
     std::string disks_origin_ = "default", input_paths_origin_ = "default";
 };
 

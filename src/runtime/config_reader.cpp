@@ -3,16 +3,30 @@
 #include <algorithm>
 #include <cctype>
 
+#include "runtime/bounded_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/option_table.hpp"
+#include "runtime/utf8.hpp"
 
 namespace sluice {
 namespace {
+
+// One config may have any number of mistakes; people read the first few.
+constexpr std::size_t kMostProblems = 50, kMostProblemBytes = 2000, kMostDisks = 4096;
+constexpr std::size_t kSlipDistance = 2;  // letters between a variable and the option that was meant
 
 /// Variables that start with SLUICE_ and are no options: set by our scripts and tests.
 bool is_reserved_variable(const std::string& name) {
     return name == "SLUICE_LAUNCH_STAMP" || name == "SLUICE_LAUNCH_STATUS" || name == "SLUICE_FULL_TESTS" ||
            name == "SLUICE_CONFIG" || name.rfind("SLUICE_TEST_", 0) == 0;
+}
+
+/// Variables that module systems and package managers set for whatever they load.
+bool is_of_module_system(const std::string& name) {
+    for (const char* what : {"ROOT", "HOME", "DIR", "VERSION", "LIB", "BIN"}) {
+        if (name == std::string("SLUICE_") + what) return true;
+    }
+    return false;
 }
 
 std::string variable_of(const std::string& key) {
@@ -36,13 +50,18 @@ bool is_table_of_options(const std::string& prefix) {
 
 void ConfigReader::problem(const std::string& where, const std::string& text) {
     // Values are quoted in messages as they came; control characters among them would cut or fake lines.
+    if (problems_.size() >= kMostProblems) {
+        ++more_problems_;
+        return;
+    }
     std::string line = where + ": ";
-    for (const char c : text) {
+    for (const char c : std::string_view(text).substr(0, kMostProblemBytes)) {
         const auto code = static_cast<unsigned char>(c);
         char escape[8];
         std::snprintf(escape, sizeof escape, "\\x%02x", code);
         line += code < 0x20 || code == 0x7f ? std::string(escape) : std::string(1, c);
     }
+    if (text.size() > kMostProblemBytes) line += "... (" + std::to_string(text.size()) + " bytes)";
     problems_.push_back(std::move(line));
 }
 
@@ -59,11 +78,13 @@ void ConfigReader::read() {
     if (problems_.empty()) return;
     std::string all;
     for (const std::string& one : problems_) all += (all.empty() ? "" : "\n") + one;
+    if (more_problems_ != 0) all += "\nand " + std::to_string(more_problems_) + " more problems of this config";
     throw Error(Errc::config, all);
 }
 
 void ConfigReader::read_file() {
     if (loaded_.sources_.file_text.empty()) return;
+    check_toml_bounds(loaded_.sources_.file_text, loaded_.sources_.file_name);
     try {
         const toml::table table = toml::parse(loaded_.sources_.file_text, loaded_.sources_.file_name);
         read_table(table, "", loaded_.values_);
@@ -138,6 +159,10 @@ void ConfigReader::read_value(const std::string& key, const toml::node& node, Va
 }
 
 void ConfigReader::set(const std::string& key, const std::string& text, const std::string& origin, Values& values) {
+    if (!is_utf8(text)) {
+        problem(origin, key + ": \"" + escape_bytes(text) + "\" is not UTF-8, as reports and manifests are; rename it");
+        return;
+    }
     Config scratch;
     if (const auto wrong = find_option(key)->store(scratch, text)) {
         problem(origin, key + ": " + *wrong);
@@ -156,6 +181,9 @@ void ConfigReader::check_disk_path(const std::string& path, const std::string& w
     if (path.empty() || path.front() != '/') {
         problem(where,
                 "disks.path = \"" + path + "\": must be absolute, since ranks may start in different directories");
+    } else if (!is_utf8(path)) {
+        problem(where,
+                "disks.path = \"" + escape_bytes(path) + "\": is not UTF-8, as reports and manifests are; rename it");
     } else if (path.size() > 3000 ||
                std::any_of(path.begin(), path.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
         problem(where, "disks.path: too long, or has control characters");
@@ -169,6 +197,11 @@ void ConfigReader::read_disks(const toml::node& node) {
         return;
     }
     loaded_.disks_origin_ = place(node);
+    if (list->size() > kMostDisks) {
+        problem(place(node), "disks: " + std::to_string(list->size()) + " tables, at most " +
+                                 std::to_string(kMostDisks) + " are read");
+        return;
+    }
     for (const auto& element : *list) read_disk(*element.as_table());
 }
 
@@ -254,7 +287,7 @@ void ConfigReader::set_disks(const std::string& path, const std::string& origin)
 
 void ConfigReader::read_environment() {
     for (const auto& [name, value] : loaded_.sources_.environment) {
-        if (name.rfind("SLUICE_", 0) != 0 || is_reserved_variable(name)) continue;
+        if (name.rfind("SLUICE_", 0) != 0 || is_reserved_variable(name) || is_of_module_system(name)) continue;
         const std::string origin = "environment " + name;
         const auto& table = option_table();
         const auto option = std::find_if(table.begin(), table.end(),
@@ -264,10 +297,15 @@ void ConfigReader::read_environment() {
         } else if (option != table.end()) {
             set(option->key, value, origin, loaded_.values_);
         } else {
-            std::vector<std::string> variables;
+            std::vector<std::string> variables = {"SLUICE_DISKS_PATH"};
             for (const Option& o : table) variables.push_back(variable_of(o.key));
-            const auto near = nearest(name, variables);
-            problem(origin, "no such option" + (near ? "; did you mean " + *near + "?" : std::string("; unset it")));
+            // A slip of the finger would run with another plan than was meant; what is far from every option was
+            // meant for somebody else.
+            if (const auto near = nearest(name, variables, kSlipDistance)) {
+                problem(origin, "no such option; did you mean " + *near + "?");
+            } else {
+                loaded_.warnings_.push_back("WARNING " + origin + ": is no option of sluice and has no effect");
+            }
         }
     }
 }

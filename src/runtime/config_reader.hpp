@@ -37,6 +37,7 @@ private:
 
     LoadedConfig& loaded_;
     std::vector<std::string> problems_;
+    std::size_t more_problems_ = 0;  // beyond those that are shown
 };
 
 }  // namespace sluice

@@ -352,9 +352,12 @@ const Option* find_option(std::string_view key) {
     return found == table.end() ? nullptr : &*found;
 }
 
-std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& known) {
+std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& known,
+                                   std::size_t most_distance) {
+    constexpr std::size_t kLongestName = 200;  // the work grows with it, and nobody mistypes so much
+    if (name.size() > kLongestName) return std::nullopt;
     std::optional<std::string> best;
-    std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
+    std::size_t best_distance = (most_distance != 0 ? most_distance : std::max<std::size_t>(2, name.size() / 3)) + 1;
     for (const std::string& candidate : known) {
         const std::size_t distance = edit_distance(name, candidate);
         if (distance < best_distance) {

@@ -26,6 +26,8 @@ struct Option {
 const std::vector<Option>& option_table();
 const Option* find_option(std::string_view key);
 /// The known key or word nearest to `name`, if it is near enough to be meant.
-std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& known);
+/// @param most_distance  letters to add, drop or change; 0: a third of the name, at least two
+std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& known,
+                                   std::size_t most_distance = 0);
 
 }  // namespace sluice

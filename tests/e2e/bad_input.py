@@ -98,6 +98,35 @@ def config_files_are_strict():
             config.write_text(text)
             refused(w, 2, [needle], [config])
         refused(w, 2, ["No such file"], [w.path / "absent.toml"])
+        for text in ("a." * 100_000, "x = " + "[" * 100_000, "x = " + "{a=" * 100_000):
+            config.write_text(text)
+            refused(w, 2, ["bad.toml:1:", "nests deeper than 64"], [config])
+        config.write_text("# " + "x" * 4_000_000)
+        refused(w, 2, ["is larger than the 4000000 bytes"], [config])
 
 
-h.main([each_mistake_is_refused_before_the_first_byte, output_that_is_there_is_never_touched, changed_input_is_noticed, config_files_are_strict])
+def only_regular_files_are_read_as_configs_and_manifests():
+    with h.Workspace() as w:
+        pipe = w.path / "pipe"
+        os.mkfifo(pipe)   # nobody writes to it: who waits for it waits for ever
+        for path, what in ((pipe, "is a pipe"), ("/dev/zero", "is a device"), (w.path, "is a directory")):
+            refused(w, 2, [what], [path])
+        h.must(h.sluice(["gen", *w.options, "--records", 1000]), "gen")
+        manifest = w.data / "input" / "MANIFEST.json"
+        kept = manifest.read_text()
+        for text, needle in ((kept.replace('"disks": [', '"deep": ' + "[" * 100_000 + "]" * 100_000 + ', "disks": ['), "nests deeper than 64"),
+                             ("[" * 100_000, "nests deeper than 64"), (kept.replace('"disk": 0', '"disk": 18446744073709551616'), "damaged")):
+            manifest.write_text(text)
+            for verb in ("sort", "validate"):
+                code, _, err = h.sluice([verb, *w.options, *(["--set", "input.name=input"] if verb == "sort" else ["--set", "output.name=input"])], timeout=30)
+                h.check(code == 6 and needle in err, f"{verb}: exit {code}: {err}")
+        manifest.unlink()
+        os.mkfifo(manifest)
+        for verb in ("sort", "validate", "clean"):
+            code, _, err = h.sluice([verb, *w.options], timeout=30)
+            h.check(code != 137 and code != 1, f"{verb} with a pipe as manifest: exit {code}: {err}")
+        code, _, err = h.sluice(["sort", *w.options], timeout=30)
+        h.check(code in (4, 6) and "MANIFEST.json" in err, f"exit {code}: {err}")
+
+
+h.main([only_regular_files_are_read_as_configs_and_manifests, each_mistake_is_refused_before_the_first_byte, output_that_is_there_is_never_touched, changed_input_is_noticed, config_files_are_strict])

@@ -37,6 +37,7 @@ if(Python3_FOUND)
     limits
     hostile
     locks
+    surroundings
   )
   foreach(name ${names})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)

@@ -33,12 +33,31 @@ TEST_P(AnyFileSystem, TextWrittenReadsBackAndIsReplacedWhole) {
     const std::string path = *this / "text", binary("a\0b\xff\n", 5);
     files_->write_durably(path, "first, and longer");
     files_->write_durably(path, binary);
-    EXPECT_EQ(files_->read_text(path), binary);
+    EXPECT_EQ(files_->read_text(path, 1000), binary);
     files_->write_durably(path, "");
-    EXPECT_EQ(files_->read_text(path), "");
+    EXPECT_EQ(files_->read_text(path, 1000), "");
     EXPECT_EQ(files_->list(root_), std::vector<std::string>{"text"}) << "no temporary name stays";
-    EXPECT_EQ(error_of([&] { files_->read_text(*this / "none"); }).code, 4);
+    EXPECT_EQ(error_of([&] { files_->read_text(*this / "none", 1000); }).code, 4);
     EXPECT_EQ(error_of([&] { files_->write_durably(*this / "none/text", "x"); }).code, 5);
+}
+
+TEST(RealFileSystem, OnlyBoundedRegularFilesAreReadAndNothingIsWaitedFor) {
+    const TempDirectory directory;
+    const std::string base = directory.path();
+    const auto files = make_real_file_system();
+    files->write_durably(base + "/text", "12345");
+    ASSERT_EQ(::mkfifo((base + "/pipe").c_str(), 0600), 0);
+    EXPECT_EQ(files->read_text(base + "/text", 5), "12345");
+    const auto why = [&](const std::string& path) {
+        const auto error = error_of([&] { files->read_text(path, 4); });
+        EXPECT_EQ(error.code, 4) << path;
+        return error.text;
+    };
+    EXPECT_NE(why(base + "/text").find("larger than the 4 bytes"), std::string::npos);
+    EXPECT_NE(why(base + "/pipe").find("is a pipe"), std::string::npos);
+    EXPECT_NE(why(base).find("is a directory"), std::string::npos);
+    EXPECT_NE(why("/dev/zero").find("is a device"), std::string::npos);
+    EXPECT_NE(why("/proc/self/maps").find("larger than"), std::string::npos) << "no size is said, but it has one";
 }
 
 TEST_P(AnyFileSystem, InfoTellsFilesDirectoriesAndNothingApart) {
@@ -70,7 +89,7 @@ TEST_P(AnyFileSystem, RenameMovesADirectoryWithAllInItAndNeverReplaces) {
     files_->make_directories(*this / ".partial/deep");
     files_->write_durably(*this / ".partial/part-0", "data");
     files_->rename_no_replace(*this / ".partial", *this / "sorted");
-    EXPECT_EQ(files_->read_text(*this / "sorted/part-0"), "data");
+    EXPECT_EQ(files_->read_text(*this / "sorted/part-0", 1000), "data");
     EXPECT_TRUE(files_->info(*this / "sorted/deep")->is_directory);
     EXPECT_FALSE(files_->info(*this / ".partial"));
     files_->sync_directory(root_);
@@ -82,10 +101,10 @@ TEST_P(AnyFileSystem, RenameMovesADirectoryWithAllInItAndNeverReplaces) {
     files_->write_durably(*this / "file", "1");
     files_->write_durably(*this / "other", "2");
     EXPECT_EQ(error_of([&] { files_->rename_no_replace(*this / "file", *this / "other"); }).code, 2);
-    EXPECT_EQ(files_->read_text(*this / "other"), "2");
+    EXPECT_EQ(files_->read_text(*this / "other", 1000), "2");
     EXPECT_EQ(error_of([&] { files_->rename_no_replace(*this / "none", *this / "new"); }).code, 5);
     files_->rename_no_replace(*this / "file", *this / "renamed");
-    EXPECT_EQ(files_->read_text(*this / "renamed"), "1");
+    EXPECT_EQ(files_->read_text(*this / "renamed", 1000), "1");
 }
 
 TEST_P(AnyFileSystem, OnlyEmptyDirectoriesGo) {
@@ -157,7 +176,7 @@ TEST(RealFileSystem, FailedDurableWriteLeavesTheOldTextAndNoTemporaryFile) {
     // Somebody else's file of a likely name is not ours to write over.
     write_text_file(directory / "other.tmp", "theirs");
     files->write_durably(directory / "other", "ours");
-    EXPECT_EQ(files->read_text(directory / "other.tmp"), "theirs");
+    EXPECT_EQ(files->read_text(directory / "other.tmp", 1000), "theirs");
 }
 
 TEST(RealFileSystem, ReadingADirectoryIsAnError) {

@@ -41,5 +41,17 @@ TEST(InputReport, RanksOfAHostAreOneHost) {
     EXPECT_EQ(nlohmann::json::parse(input_json(hosts))["hosts"][0]["list"][0]["path"], "/a/1");
 }
 
+TEST(InputReport, NamesThatAreNoTextAreEscapedAndExact) {
+    HostInput host;
+    host.host = "h1";
+    add_file(host, "/a/\xe9\\x", 10);
+    add_file(host, "/a/plain\\x", 10);
+    const auto list = nlohmann::json::parse(input_json({host}))["hosts"][0]["list"];
+    EXPECT_EQ(list[0]["path"], "/a/\\xe9\\\\x");
+    EXPECT_EQ(list[0]["path_is_escaped"], true);
+    EXPECT_EQ(list[1]["path"], "/a/plain\\x");
+    EXPECT_FALSE(list[1].contains("path_is_escaped"));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -125,11 +125,46 @@ TEST(Config, MistypedVariablesAndAssignmentsAreRefused) {
     ConfigSources sources;
     sources.environment = {{"SLUICE_IO_DEPHT", "5"}};
     EXPECT_EQ(refusal(sources), "environment SLUICE_IO_DEPHT: no such option; did you mean SLUICE_IO_DEPTH?");
+    sources.environment = {{"SLUICE_DISK_PATHS", "/x"}};
+    EXPECT_THAT(refusal(sources), HasSubstr("did you mean SLUICE_DISKS_PATH?"));
     sources = {};
     sources.sets = {"io.depth", "io.depht=3", "io.depth=3x", "disks.path=relative"};
     const std::string all = refusal(sources);
     EXPECT_THAT(all, AllOf(HasSubstr("write KEY=VALUE"), HasSubstr("did you mean io.depth?"),
                            HasSubstr("is no whole number"), HasSubstr("must be absolute")));
+}
+
+TEST(Config, VariablesThatNobodyMeantForAnOptionAreAtMostWarnedOf) {
+    ConfigSources sources;
+    for (const char* name : {"ROOT", "HOME", "DIR", "VERSION", "LIB", "BIN"})
+        sources.environment[std::string("SLUICE_") + name] = "/opt/sluice";
+    EXPECT_TRUE(LoadedConfig(sources).warnings().empty()) << "module systems set these";
+    sources.environment["SLUICE_INCLUDE_DIR"] = "/opt/sluice/include";
+    sources.environment["SLUICE_" + std::string(100'000, 'X')] = "";
+    const LoadedConfig loaded(sources);
+    ASSERT_EQ(loaded.warnings().size(), 2u);
+    EXPECT_EQ(loaded.warnings()[0], "WARNING environment SLUICE_INCLUDE_DIR: is no option of sluice and has no effect");
+}
+
+TEST(Config, HoldsNoTextsThatReportsCannotHold) {
+    for (const char* set : {"disks.path=/a\xe9", "results.dir=r\xe9", "output.name=o\xe9"}) {
+        ConfigSources sources;
+        sources.sets = {set};
+        EXPECT_THAT(refusal(sources), AllOf(HasSubstr("is not UTF-8"), HasSubstr("\\xe9")));
+    }
+    ConfigSources sources;
+    sources.sets = {"input.paths=/a\xe9.dat"};
+    const ConfigSources arrived = ConfigSources::deserialize(sources.serialize());
+    EXPECT_EQ(LoadedConfig(arrived).for_host("h").input.paths[0], "/a\xe9.dat") << "files keep the names they have";
+}
+
+TEST(Config, OfManyMistakesTheFirstAreShown) {
+    std::string text;
+    for (int i = 0; i < 1000; ++i) text += "x" + std::to_string(i) + " = 1\n";
+    const std::string all = refusal(file(text));
+    EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 50);
+    EXPECT_THAT(all, HasSubstr("and 950 more problems"));
+    EXPECT_LT(refusal(file(std::string(3'000'000, 'k') + " = 1\n")).size(), 5000u);
 }
 
 TEST(Config, HostsOverrideTheFileButNotWhatWasTyped) {
