@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <span>
 
+#include "cli/standard_output.hpp"
 #include "jobs/agreement.hpp"
 #include "jobs/cluster.hpp"
 #include "net/alltoallv_transport.hpp"
@@ -240,6 +241,7 @@ std::unique_ptr<ReceiveWindow> Application::make_window(std::uint64_t bytes) {
 
 void Application::read_config() {
     std::string serialized, failure;
+    Errc code = Errc::config;
     if (rank_ == 0) {
         ConfigSources sources;
         sources.sets = line_.sets;
@@ -255,16 +257,22 @@ void Application::read_config() {
                 }
             }
             loaded_ = std::make_unique<LoadedConfig>(sources);
+            // Found out now, not after the work.
+            if (const auto problem = standard_output_problem()) {
+                code = Errc::internal;
+                failure = "standard output " + *problem;
+            }
         } catch (const Error& error) {
             failure = error.what();
         }
-        serialized =
-            failure.empty() ? "+" + std::to_string(loaded_->hash()) + "\n" + sources.serialize() : "-" + failure;
+        serialized = failure.empty() ? "+" + std::to_string(loaded_->hash()) + "\n" + sources.serialize()
+                                     : (code == Errc::config ? "-" : "!") + failure;
     }
     serialized = communicator_->broadcast(serialized, 0);
-    if (serialized.front() == '-') {
-        if (rank_ != 0) throw Error(Errc::config, "aborted because of rank 0: the config is wrong");
-        throw Error(Errc::config, serialized.substr(1));
+    if (serialized.front() != '+') {
+        code = serialized.front() == '-' ? Errc::config : Errc::internal;
+        if (rank_ != 0) throw Error(code, "aborted because of rank 0: it cannot start");
+        throw Error(code, serialized.substr(1));
     }
     if (rank_ == 0) {
         for (const std::string& warning : loaded_->warnings()) std::fprintf(stderr, "%s\n", warning.c_str());
@@ -396,7 +404,51 @@ void Application::record_failure(const Error& error, bool echo) noexcept {
     }
 }
 
+void Application::when_published(std::function<std::string()> result_line) {
+    job_->on_published = [this, make = std::move(result_line)] {
+        const std::string line = rank_ == 0 ? make() : "";
+        watchdog_.settle(line);
+        if (rank_ == 0) announce_published(line);
+    };
+}
+
+void Application::warn_after_publishing(const std::string& what) const {
+    std::fprintf(stderr, "WARNING rank=%u host=%s: the data set is published and complete; after that: %s\n", rank_,
+                 host_.c_str(), what.c_str());
+}
+
+void Application::failed_after_publishing(const std::exception& error) noexcept {
+    ranks_apart_ = true;
+    const std::string what = error.what();
+    if (what.find("aborted because of rank") != std::string::npos) return;  // that one says it
+    warn_after_publishing(what);
+    announce(Error(Errc::internal, what));
+}
+
+void Application::say_result(const std::string& text, const std::string& line) {
+    if (!watchdog_.take_last_words()) return;  // said by the watchdog, which is about to end this process
+    try {
+        print(text + line + "\n");
+    } catch (const std::exception& error) {
+        warn_after_publishing(error.what());
+        std::fprintf(stderr, "%s\n", line.c_str());
+    }
+}
+
 void Application::finish() {
+    if (watchdog_.settled()) {
+        try {
+            if (mpi_ && ranks_apart_) mpi_->leave();
+            if (mpi_ && !ranks_apart_) mpi_->finish();
+        } catch (const std::exception& error) {
+            warn_after_publishing(error.what());
+            std::fflush(nullptr);
+            watchdog_.status().remove();
+            ::_exit(0);
+        }
+        watchdog_.status().remove();
+        return;
+    }
     if (mpi_) mpi_->finish();
     watchdog_.status().remove();
 }

@@ -2,6 +2,8 @@
 /// Builds everything a job runs on from the command line: config, MPI or a single rank, topology, disks.
 
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,7 +49,16 @@ public:
     /// Notes the failure in status.json and error.json. @param echo  another rank said it, or will.
     void record_failure(const Error& error, bool echo) noexcept;
     Watchdog& watchdog() noexcept { return watchdog_; }
-    /// All went well: leaves MPI.
+    /// @param result_line  made on rank 0 when the data set is durable: from then on the run has succeeded, whatever
+    /// comes.
+    void when_published(std::function<std::string()> result_line);
+    /// After publishing: a WARNING on stderr.
+    void warn_after_publishing(const std::string& what) const;
+    /// After publishing: the same, and the other ranks do not wait for this one any more.
+    void failed_after_publishing(const std::exception& error) noexcept;
+    /// After publishing, rank 0: `text` and the line on standard output, or the line on stderr where that fails.
+    void say_result(const std::string& text, const std::string& line);
+    /// All went well: leaves MPI. After publishing nothing of that is an error.
     void finish();
     std::uint32_t rank() const noexcept { return rank_; }
     const std::string& host() const noexcept { return host_; }
@@ -83,6 +94,7 @@ private:
     std::unique_ptr<FileSystem> files_;
     std::unique_ptr<ProcessTable> processes_;
     std::unique_ptr<JobContext> job_;
+    bool ranks_apart_ = false;  // one failed after publishing: they have no more collectives in common
 };
 
 /// Identity of this build: ranks with another one are refused.

@@ -1,12 +1,14 @@
 #include "cli/bench_net_command.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "cli/results_folder.hpp"
+#include "cli/standard_output.hpp"
 #include "jobs/bench_net.hpp"
+#include "jobs/cluster.hpp"
+#include "jobs/preflight_paths.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/option_table.hpp"
@@ -71,6 +73,9 @@ int bench_net_command(Application& app) {
     JobContext& job = app.job();
     std::uint64_t budget = job.config.memory.budget_bytes;
     if (budget == 0) budget = read_machine_limits().memory_available_bytes / 5 * 4;
+    std::vector<std::string> problems;
+    check_results(job, problems);
+    refuse_if_any(job, problems);
     const NetFabric fabric{
         [&app](const std::string& transport, BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
             return app.make_transport(transport, pool, run_id, window);
@@ -90,8 +95,7 @@ int bench_net_command(Application& app) {
                               {"result.csv", bench_net_csv(result)},
                               {"summary.txt", table},
                               {"config.effective.toml", app.config().effective_toml(app.host())}});
-    std::fputs((table + "results: " + folder + "\n").c_str(), stdout);
-    std::fflush(stdout);
+    print(table + "results: " + folder + "\n");
     if (result.wrong() == 0) return 0;
     throw Error(Errc::integrity,
                 std::to_string(result.wrong()) +

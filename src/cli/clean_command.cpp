@@ -7,18 +7,13 @@
 #include <iostream>
 #include <string>
 
+#include "cli/standard_output.hpp"
 #include "jobs/clean_job.hpp"
 #include "jobs/cluster.hpp"
-#include "runtime/printable.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
 namespace {
-
-void print(const std::string& text) {
-    std::fputs(printable_lines(text).c_str(), stdout);
-    std::fflush(stdout);
-}
 
 /// On a terminal a person decides; elsewhere only --yes does.
 bool may_remove(const CommandLine& line, const std::vector<std::string>& lines) {

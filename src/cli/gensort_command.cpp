@@ -168,7 +168,7 @@ int gensort_main(int argc, char** argv) {
         checksum = generation.checksum();
     }
     if (arguments->checksum) std::fprintf(stderr, "%s\n", to_hex(checksum).c_str());
-    return 0;
+    return std::fflush(stderr) == 0 && std::ferror(stderr) == 0 ? 0 : 1;  // nobody could see the sum
 }
 
 }  // namespace sluice

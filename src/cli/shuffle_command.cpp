@@ -1,9 +1,9 @@
 #include "cli/shuffle_command.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "cli/results_folder.hpp"
+#include "cli/standard_output.hpp"
 #include "jobs/shuffle_report.hpp"
 #include "net/transport_kind.hpp"
 #include "runtime/machine.hpp"
@@ -71,8 +71,7 @@ int shuffle_command(Application& app) {
                                                      {"summary.txt", text + line},
                                                      {"config.effective.toml", report.config_toml},
                                                      {"system.json", report.system_json + "\n"}});
-    std::fputs((text + "results: " + folder + "\n" + line).c_str(), stdout);
-    std::fflush(stdout);
+    print(text + "results: " + folder + "\n" + line);
     return 0;
 }
 

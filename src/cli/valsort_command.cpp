@@ -215,6 +215,7 @@ int valsort_main(int argc, char** argv) {
         create_outputs(*arguments);
         const SortSummary total = check(*arguments);
         if (!arguments->quiet) print(total);
+        if (std::fflush(stderr) != 0 || std::ferror(stderr) != 0) return 1;  // nobody could see the verdict
         if (!arguments->outputs.empty()) write_summary(arguments->outputs.back(), total);
         return total.unordered == 0 ? 0 : 1;
     } catch (const Refusal& refusal) {

@@ -26,7 +26,8 @@ struct GenerateResult {
 /// Writes records start .. start+records-1 of the configured shape over the input disks of all hosts, each rank an
 /// adjoining range, one file a disk, and the manifest. The concatenated bytes are the same for any ranks and disks.
 /// Refuses an existing data set unless run.overwrite. Collective.
-GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live);
+/// @param result  complete before anything is published
+void run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live, GenerateResult& result);
 
 struct ValidateResult {
     SortSummary summary;  ///< over all parts in order, on all ranks; first and last hold keys

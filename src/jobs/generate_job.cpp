@@ -224,7 +224,7 @@ void look_at_files(JobContext& job, RecordFormat format, const std::vector<FileP
 
 }  // namespace
 
-GenerateResult run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live) {
+void run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live, GenerateResult& result) {
     const std::string run_id = make_run_id(job);
     job.enter("generate", run_id);
     const std::uint64_t begin_ns = job.executor.now_ns();
@@ -239,13 +239,12 @@ GenerateResult run_generate(JobContext& job, const GenerateOptions& options, Liv
     std::vector<FilePlan> plans = plan_files(job, options, output);
     write_files(job, DataGenerator(described, plans.front().first), format, plans, live);
 
-    GenerateResult result;
     result.set = describe_set(job, described, output, plans, run_id);
     look_at_files(job, format, plans);
-    output.publish(job.communicator.broadcast(job.rank() == 0 ? result.set.to_text() : "", 0));
-    say_notes(job, output.remove_replaced());
+    const std::string manifest = job.communicator.broadcast(job.rank() == 0 ? result.set.to_text() : "", 0);
     result.elapsed_s = static_cast<double>(job.executor.now_ns() - begin_ns) * 1e-9;
-    return result;
+    output.publish(manifest);
+    say_notes(job, output.remove_replaced());
 }
 
 }  // namespace sluice

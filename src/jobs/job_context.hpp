@@ -60,6 +60,10 @@ struct JobContext {
     /// unset where there is no such thread. Exceptions of it are ignored.
     std::function<std::shared_ptr<void>(std::function<void()> beat)> keep_beating = {};
 
+    /// The data set of this run is durable, and this rank knows: rank 0 as soon as its commit record is, the others
+    /// after it. Nothing that comes later is an error of the run.
+    std::function<void()> on_published = {};
+
     void enter(const std::string& step, const std::string& run_id = "") const {
         if (on_step) on_step(step, run_id);
     }

@@ -281,9 +281,15 @@ void OutputSet::publish(const std::string& manifest) {
     job_.communicator.barrier_or_failure();
     if (job_.rank() != 0) write_manifest(manifest);
     job_.communicator.barrier_or_failure();
-    if (job_.rank() == 0) write_manifest(manifest);
+    if (job_.rank() == 0) {
+        write_manifest(manifest);
+        published_ = true;
+        if (job_.on_published) job_.on_published();
+    }
     job_.communicator.barrier_or_failure();
+    if (job_.rank() == 0) return;
     published_ = true;
+    if (job_.on_published) job_.on_published();
 }
 
 std::vector<std::string> OutputSet::remove_replaced() noexcept {

@@ -44,7 +44,8 @@ public:
     std::vector<SetDisk> set_disks() const;
 
     /// Gives the directories their final name, makes the names durable, then writes the commit record, rank 0's last.
-    /// Collective. Once it has returned the set is published. @param manifest  the same on all ranks
+    /// Collective. Once it has returned, or called JobContext::on_published, the set is published. @param manifest  the
+    /// same on all ranks
     void publish(const std::string& manifest);
     /// After publish(): the set that was there before goes. Local; nothing of it is an error any more: returns notes.
     std::vector<std::string> remove_replaced() noexcept;

@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 using Problems = std::vector<std::string>;
+constexpr std::uint64_t kReportBytes = 1 << 20, kReportBytesOfRank = 16 << 10;  // more than all its files together
 
 std::string parent_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
@@ -81,18 +82,6 @@ void check_output(JobContext& job, const InputSet& input, const std::string& dis
     }
 }
 
-/// The report is written last; that it cannot be must not be found out then.
-void check_results(JobContext& job, Problems& problems) {
-    if (job.rank() != 0) return;
-    std::string at = job.files.real_path(job.config.results.dir);
-    while (at != "/" && !look(job, at)) at = parent_of(at);
-    const auto info = look(job, at);
-    if (!info || !info->is_directory || !job.files.is_writable(at)) {
-        problems.push_back("[3] results.dir = \"" + job.config.results.dir + "\" on host " + job.place.host + ": '" +
-                           at + "' is no directory that this user may write to; set another results.dir");
-    }
-}
-
 }  // namespace
 
 std::optional<FileInfo> look(JobContext& job, const std::string& path) {
@@ -119,6 +108,22 @@ void check_permissions(JobContext& job, DiskRole role, Problems& problems) {
         } else if ((info->mode & kGroupWrites) != 0 && job.place.local_rank == 0 && job.say) {
             job.say("WARNING " + where + "its group may rename and remove what lies in it; `chmod g-w` or `chmod +t`");
         }
+    }
+}
+
+void check_results(JobContext& job, std::vector<std::string>& problems) {
+    if (job.rank() != 0) return;
+    std::string directory = job.files.real_path(job.config.results.dir);
+    if (directory.empty() || directory.front() != '/') directory = "/" + directory;  // of a simulated host
+    const std::string trial = directory + "/.trial-" + std::to_string(job.processes.self().pid);
+    const std::string where = "[3] results.dir = \"" + job.config.results.dir + "\" on host " + job.place.host + ": ";
+    try {
+        job.files.make_directories(directory);
+        job.files.write_durably(trial, std::string(kReportBytes + kReportBytesOfRank * job.ranks(), ' '));
+        job.files.remove_file(trial);
+    } catch (const Error& error) {
+        problems.push_back(where + error.what() +
+                           "; the report of this run would be lost: make room, or set another results.dir");
     }
 }
 

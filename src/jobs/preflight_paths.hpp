@@ -13,6 +13,10 @@ namespace sluice {
 /// What lies there; nullopt also where this user may not search, which the check of that disk or file says.
 std::optional<FileInfo> look(JobContext& job, const std::string& path);
 
+/// Rank 0 makes the results directory and, for a moment, a file as large as a report there: it is written last, and
+/// that it cannot be must not be found out then.
+void check_results(JobContext& job, std::vector<std::string>& problems);
+
 /// Adds one line per problem, each beginning with its exit code in brackets: a directory that two tables name for one
 /// role (by device and inode, so links and bind mounts are seen), output in the input or the other way round, logs in
 /// the output, disks that others may write to, a results folder that cannot be made. Local to the rank.

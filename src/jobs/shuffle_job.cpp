@@ -6,6 +6,7 @@
 
 #include "jobs/cluster.hpp"
 #include "jobs/preflight.hpp"
+#include "jobs/preflight_paths.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/thread_clock.hpp"
@@ -183,6 +184,7 @@ PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, con
     std::vector<std::string> problems;
     check_budget(job, options, "", problems);
     check_pattern(job, shuffle, problems);
+    check_results(job, problems);
     const RecordFormat format{static_cast<std::uint32_t>(job.config.record.size_bytes),
                               static_cast<std::uint32_t>(job.config.record.key_offset_bytes),
                               static_cast<std::uint32_t>(job.config.record.key_size_bytes)};

@@ -375,6 +375,7 @@ SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& 
     job.enter("publish");
     spread.kept.reset();
     look_at_parts(job, arena, plan.format, output, mine);
+    if (options.before_publish) options.before_publish(result);
     output.set->publish(manifest);
     result.durable_ns = job.executor.now_ns();
     say_notes(job, output.set->remove_replaced());

@@ -1,6 +1,7 @@
 #pragma once
 /// `sluice sort`: preflight, plan, phase one, phase two, conservation checks, publish.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,16 @@ struct PreparedSort {
     std::vector<std::string> cached_disks;  ///< of this host, that are not by-passing the page cache (io.direct)
 };
 
+struct SortResult;
+
 struct SortOptions {
     unsigned cores = 1;                        ///< that this rank may use
     std::uint64_t memory_available_bytes = 0;  ///< of the host, for the default budget
     std::uint32_t most_split_pieces = 1024;    ///< of one more pass over a partition that is too large
     PhaseOneMutant mutant;
+    /// Called on all ranks when only the commit record is missing, with all of the result but its time. What it throws
+    /// ends the run unpublished.
+    std::function<void(const SortResult&)> before_publish = {};
 };
 
 struct SortResult {

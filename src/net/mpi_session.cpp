@@ -314,6 +314,13 @@ std::string MpiSession::library() const {
     return {text, static_cast<std::size_t>(length)};
 }
 
+void MpiSession::leave() {
+    static_cast<MpiCommunicator&>(*communicator_).stop_heartbeat();
+    if (state_->watchdog != nullptr) state_->watchdog->enter("MPI_Finalize");
+    MPI_Finalize();
+    state_->finished = true;
+}
+
 void MpiSession::finish() {
     wire_.reset();
     rounds_.reset();

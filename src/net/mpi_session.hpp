@@ -39,6 +39,8 @@ public:
     std::string library() const;  ///< "Open MPI v4.1.4, ..."
     /// Collective: all ranks are done.
     void finish();
+    /// MPI_Finalize alone, after a failure that is no longer one of the run: ranks may have stopped anywhere.
+    void leave();
 
 private:
     struct State;

@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "cli/standard_output.hpp"
 #include "cli/verbs.hpp"
 #include "runtime/printable.hpp"
 #include "runtime/process_limits.hpp"
@@ -45,6 +46,7 @@ namespace {
 }  // namespace
 
 int main(int argc, char** argv) {
+    sluice::keep_standard_descriptors();  // before anything is opened
     sluice::take_process_limits();
     std::unique_ptr<sluice::Application> application;
     try {

@@ -25,11 +25,10 @@ std::uint64_t steady_ns() {
 }
 
 /// Never blocks on a full pipe or a stopped terminal.
-void write_line(const std::string& line) {
-    pollfd out{STDERR_FILENO, POLLOUT, 0};
-    if (::poll(&out, 1, 200) != 1 || (out.revents & POLLOUT) == 0) return;
-    [[maybe_unused]] const ssize_t written =
-        ::write(STDERR_FILENO, line.data(), std::min<std::size_t>(line.size(), 4000));
+bool write_line(const std::string& line, int to = STDERR_FILENO) {
+    pollfd out{to, POLLOUT, 0};
+    if (::poll(&out, 1, 200) != 1 || (out.revents & POLLOUT) == 0) return false;
+    return ::write(to, line.data(), std::min<std::size_t>(line.size(), 4000)) > 0;
 }
 
 /// A process of this host is there and no zombie.
@@ -174,6 +173,7 @@ void Watchdog::stay_until_the_end() {
 }
 
 void Watchdog::told(int code) {
+    if (settled_) return;  // no failure of another ends what has succeeded
     status_.change("aborted", "aborted because of another rank");
     const std::lock_guard lock(mutex_);
     if (told_at_ns_ != 0) return;
@@ -288,7 +288,25 @@ bool Watchdog::hold(const WatchVerdict& verdict) {
            clock_ns_ - held_since_ns_ < std::max(300 * kMs, 5 * beat_ns);
 }
 
+void Watchdog::settle(std::string last_words) {
+    const std::lock_guard lock(mutex_);
+    words_taken_ = last_words.empty();
+    last_words_ = std::move(last_words) + "\n";
+    settled_ = true;
+}
+
+void Watchdog::end_settled(const WatchVerdict& verdict) {
+    if (!verdict.silent)
+        write_line("WARNING host=" + host_ + " stage=" + verdict.stage +
+                   ": the data set is published and complete; after that: " + verdict.message + "\n");
+    if (take_last_words() && !write_line(last_words_, STDOUT_FILENO)) write_line(last_words_);
+    status_.change("done", "published");
+    status_.flush(kFilesWithinMs);
+    ::_exit(0);
+}
+
 void Watchdog::end_job(const WatchVerdict& verdict) {
+    if (settled_) end_settled(verdict);
     const std::string code(to_string(verdict.code));
     const int number = static_cast<int>(verdict.code);
     std::string message = verdict.message;

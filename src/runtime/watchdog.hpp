@@ -42,6 +42,12 @@ public:
     void explain_start(std::function<std::string()> who_is_missing) { who_is_missing_ = std::move(who_is_missing); }
     /// The step in which ranks that have started first reach each other, or do not.
     static constexpr const char* kFirstMessages = "first messages of the ranks to each other";
+    /// The data set is published: whatever ends the process from here on, a signal or a rule, ends it with a WARNING
+    /// and code 0. @param last_words  for standard output, should the main thread not come to say them; "": none
+    void settle(std::string last_words);
+    bool settled() const noexcept { return settled_; }
+    /// The main thread is about to say them: true, at most once. False: they have been said.
+    bool take_last_words() noexcept { return !words_taken_.exchange(true); }
     /// What the job does now: a state change.
     void enter(const std::string& step, const std::string& run_id = "");
     void set_processes(std::vector<Process> by_rank);
@@ -81,6 +87,7 @@ private:
     /// Leaves with 0 where MPI_Finalize does not come back. @param held  the lock on mutex_
     void end_finalize(std::unique_lock<std::mutex>& held);
     [[noreturn]] void end_job(const WatchVerdict& verdict);
+    [[noreturn]] void end_settled(const WatchVerdict& verdict);
     std::uint64_t tick_ns() const;
 
     RunStatus status_;
@@ -98,6 +105,8 @@ private:
     std::uint64_t finishing_since_ns_ = 0;
     std::atomic<std::uint64_t> beat_interval_ns_{0};
     std::atomic<bool> leaving_{false}, told_others_{false}, stop_{false};
+    std::atomic<bool> settled_{false}, words_taken_{true};
+    std::string last_words_;
     int told_code_ = 0;
     WatchVerdict verdict_;
     std::thread thread_;

@@ -38,6 +38,7 @@ if(Python3_FOUND)
     hostile
     locks
     surroundings
+    after_publish
   )
   foreach(name ${names})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)

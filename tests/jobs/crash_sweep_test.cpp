@@ -176,7 +176,8 @@ void generate(JobContext& job) {
     GenerateOptions options;
     options.keys = *KeyDistribution::parse("uniform");
     options.records = kRecords;
-    run_generate(job, options, live);
+    GenerateResult made;
+    run_generate(job, options, live, made);
 }
 void sort(JobContext& job) {
     SortOptions options;
