@@ -181,7 +181,7 @@ TEST(RealFileSystem, FailedDurableWriteLeavesTheOldTextAndNoTemporaryFile) {
 
 TEST(RealFileSystem, ReadingADirectoryIsAnError) {
     TempDirectory directory;
-    EXPECT_EQ(error_of([&] { make_real_file_system()->read_text(directory.path()); }).code, 4);
+    EXPECT_EQ(error_of([&] { make_real_file_system()->read_text(directory.path(), 1000); }).code, 4);
 }
 
 TEST(RealFileSystem, ProcHasNoDirectIo) {
