@@ -142,7 +142,7 @@ private:
         }
         if (attempt.outcome == LockAttempt::Outcome::absent) {
             const std::string who = who_replaces(candidate);
-            problems_.push_back("[10] data set " + here(path) + ": was " +
+            problems_.push_back((who.empty() ? "[4] data set " : "[10] data set ") + here(path) + ": was " +
                                 (who.empty() ? "removed just now" : "replaced just now by " + who) + "; try again");
             return;
         }

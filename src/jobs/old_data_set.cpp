@@ -255,6 +255,19 @@ std::string OldDataSet::who_uses(const Part& part) const {
     return directory ? lock_holder(job_, *directory, record_of(part)) : "";
 }
 
+/// Who has put something else under the name, or is removing what was there; "" where nobody is to be seen.
+std::string OldDataSet::who_took(const Part& part) const {
+    const auto trace = trace_of(job_, part.parent, name_);
+    if (trace && trace->record) return describe_owner(*trace->record);
+    const auto directory = part.parent->open(aside_of(part));
+    return directory ? lock_holder(job_, *directory, kOwnerName) : "";
+}
+
+/// Its name while it is being removed.
+std::string OldDataSet::aside_of(const Part& part) {
+    return run_directory_name(RunDirectoryKind::removed, part.trace ? part.trace->run_id : "");
+}
+
 /// Under the name lies what this object looked at.
 bool OldDataSet::is_still_there(const Part& part) const {
     const auto now = part.parent->look(name_);
@@ -267,9 +280,12 @@ std::string OldDataSet::lock_problem(Part& part) {
         if (tries > 0) job_.executor.sleep_for_ns(kLockWaitNs);  // whoever it was let go before he was seen
         const auto directory = part.parent->open(name_);
         if (!directory || !is_still_there(part)) {
-            const auto trace = directory ? trace_of(job_, part.parent, name_) : std::nullopt;
-            return "[10] data set " + where(part) + ": was replaced or removed just now" +
-                   (trace && trace->record ? " by " + describe_owner(*trace->record) : std::string()) + "; try again";
+            const std::string who = who_took(part);
+            if (!who.empty())
+                return "[10] data set " + where(part) + ": was replaced or removed just now by " + who + "; try again";
+            if (directory || part.parent->look(aside_of(part))) continue;
+            part.entry.reset();  // it has gone altogether, and nobody stands in the way any more
+            return "";
         }
         LockAttempt attempt = directory->lock(record_of(part), LockMode::exclusive);
         if (attempt.outcome == LockAttempt::Outcome::no_locks && job_.config.run.locks == Locks::flock) {

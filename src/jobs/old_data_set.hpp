@@ -75,6 +75,8 @@ private:
     bool lists_files_in(const Part& part) const;
     std::string where(const Part& part) const;
     std::string who_uses(const Part& part) const;
+    std::string who_took(const Part& part) const;
+    static std::string aside_of(const Part& part);
     void find_readers();
     bool is_still_there(const Part& part) const;
     std::string lock_problem(Part& part);

@@ -154,7 +154,9 @@ std::string OutputSet::other_claim(Place& place, bool& wait) {
             continue;
         // Of two that begin together the one with the smaller number goes on; each was there before it looked, so at
         // least one of them sees the other.
-        wait = trace->record->state == OwnerState::claiming && options_.run_id < trace->run_id;
+        // One that is giving up has given up in a moment.
+        wait = (trace->record->state == OwnerState::claiming && options_.run_id < trace->run_id) ||
+               trace->record->state == OwnerState::removing;
         return "'" + place.disk.path + "/" + options_.name + "' on host " + job_.place.host + " is being made by " +
                describe_owner(*trace->record) +
                (!trace->not_ours.empty() ? ", which " + trace->not_ours + "; wait for it, or choose another name"

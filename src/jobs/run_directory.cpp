@@ -103,8 +103,18 @@ void RunDirectory::make(OwnerRecord record) {
             return;
         } catch (const Error& error) {
             const bool gone = !disk_->look(name_);
+            if (!gone && made_) undo_make();
             if (!gone || tries == kMakeTries) throw;
         }
+    }
+}
+
+/// Whoever cannot hold what he has made, as on a file system without locks, leaves nothing of it.
+void RunDirectory::undo_make() noexcept {
+    try {
+        release();
+        remove_directory_of_ours(*disk_, name_, [this](const std::string& file) { return record_.matches(file); });
+    } catch (const std::exception&) {  // why it could not be made is the error to report
     }
 }
 

@@ -63,6 +63,7 @@ public:
 
 private:
     void hold(LockAttempt attempt);
+    void undo_make() noexcept;
 
     JobContext& job_;
     std::shared_ptr<Directory> disk_;

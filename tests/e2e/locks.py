@@ -10,17 +10,16 @@ import time
 import harness as h
 
 RECORDS = 5000
-SORT = ["sort", "--set", "memory.budget=16MiB", "--set", "partitions.count=3"]
+SORT = ["sort", "--set", "memory.budget=16MiB", "--set", "partitions.count=3", "--set", "run.watchdog=60s"]
 GEN = ["gen", "--records", RECORDS]
 RECORD = ["--set", "run.locks=record"]
 OVERWRITE = ["--set", "run.overwrite=true"]
-HOLD_MS = 12000
 
 
 class Lab(h.Workspace):
     def __enter__(self):
         super().__enter__()
-        self.counter = self.path / "counter"
+        self.counter, self.hold = self.path / "counter", self.path / "hold"
         self.counter.write_bytes(bytes(8))
         h.check((h.BIN.parent / "lib" / "libother_locks.so").exists(), "libother_locks.so is not there")
         return self
@@ -29,7 +28,7 @@ class Lab(h.Workspace):
         if table:
             (self.path / table).mkdir(exist_ok=True)
         return {"LD_PRELOAD": str(h.BIN.parent / "lib" / "libother_locks.so"), "OTHER_LOCKS_DIR": str(self.data), "OTHER_LOCKS_COUNTER": str(self.counter),
-                "OTHER_LOCKS_TABLE": str(self.path / table) if table else "", "OTHER_LOCKS_HOLD_MS": str(HOLD_MS if hold else 0)}
+                "OTHER_LOCKS_TABLE": str(self.path / table) if table else "", "OTHER_LOCKS_HOLD": str(self.hold if hold else "")}
 
     def run(self, words, **how):
         return h.sluice([*map(str, words), *self.options], timeout=100, env=self.env(**how))
@@ -40,6 +39,7 @@ class Lab(h.Workspace):
 
     def start(self, words, **how):
         """Comes back when it stands in its first read or write, its directories made; the status thread goes on."""
+        self.hold.touch()
         process = subprocess.Popen([str(word) for word in [h.BIN / "sluice", *words, *self.options]], env={**os.environ, **self.env(hold=True, **how)},
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         while not any(re.match(r"\.partial-[0-9a-f]{32}$", p.name) and (p / "OWNER.json").exists() for p in self.data.iterdir()):
@@ -102,6 +102,7 @@ def a_counter_that_moves_is_alive():
             h.check(code in expected, f"{words} beside a sort that beats: {code}: {out}{err}")
             h.check(code != 10 or re.search(r"run [0-9a-f]{32} \(sluice sort", err), f"{words} does not say whom it met: {err}")
             h.check(time.monotonic() - begin > 2.9, f"{words} looked for less than three beats")
+        lab.hold.unlink()
         out = finished(live, "the live sort")
         h.check(f"records={RECORDS}" in out and lab.left() == [], f"{out}, left {lab.left()}")
 
@@ -110,7 +111,7 @@ def a_counter_that_stands_still_is_dead():
     with Lab() as lab:
         h.must(lab.run([*GEN, *RECORD]), "gen")
         for way in (["clean", "--run", "all"], SORT, [*SORT, *OVERWRITE]):
-            dead = lab.start([*SORT, *RECORD])
+            dead = lab.start([*(SORT if way[0] == "clean" else way), *RECORD])
             dead.kill()
             dead.wait()
             h.check(lab.left() != [], "the killed sort left nothing")
@@ -131,12 +132,14 @@ def locks_of_one_host_do_not_let_another_take_what_lives():
             h.check(code in expected, f"{words} beside another host's sort: {code}: {out}{err}")
             h.check(code != 10 or re.search(r"run [0-9a-f]{32} \(sluice sort", err), f"{words} does not say whom it met: {err}")
             h.check({p.name for p in lab.data.iterdir()} == there and lab.fired() > before, f"{words}: something went, or no lock was tried")
+        lab.hold.unlink()
         out = finished(live, "the live sort")
         h.check(f"records={RECORDS}" in out and lab.left() == [], f"{out}, left {lab.left()}")
         # The table works: on one host the same is seen by the lock.
         live = lab.start([*SORT, *OVERWRITE], table="one")
         code, out, err = lab.run(["clean", "--yes"], table="one")
         h.check(code == 10, f"clean on the same host: {code}: {out}{err}")
+        lab.hold.unlink()
         finished(live, "the second sort")
 
 

@@ -1,11 +1,11 @@
 // A library to preload: below a directory locks do not work, or are another host's. For tests/e2e/locks.py.
 //
-//   OTHER_LOCKS_DIR=DIR OTHER_LOCKS_COUNTER=FILE [OTHER_LOCKS_TABLE=DIR] [OTHER_LOCKS_HOLD_MS=N]
+//   OTHER_LOCKS_DIR=DIR OTHER_LOCKS_COUNTER=FILE [OTHER_LOCKS_TABLE=DIR] [OTHER_LOCKS_HOLD=FILE]
 //   LD_PRELOAD=libother_locks.so PROGRAM
 //
 // Without a table flock(2) fails with ENOLCK, as on an NFS without a lock manager. With one, locks are held on files in
 // that table instead, so that programs with different tables do not see each other's: flock that is local to a host.
-// FILE holds 8 bytes, the count of calls that were caught. HOLD_MS: the first io_submit takes so long.
+// FILE holds 8 bytes, the count of calls that were caught. The first io_submit waits while HOLD is there.
 #include <fcntl.h>
 #include <libaio.h>
 #include <sys/file.h>
@@ -99,9 +99,8 @@ int close(int fd) {
 int io_submit(io_context_t context, long count, struct iocb** requests) {
     static auto* const real = next<decltype(io_submit)>("io_submit");
     static const bool held = [] {
-        const long milliseconds = std::atol(word("OTHER_LOCKS_HOLD_MS"));
-        if (milliseconds > 0) ::usleep(static_cast<useconds_t>(milliseconds) * 1000);
-        return milliseconds > 0;
+        while (::access(word("OTHER_LOCKS_HOLD"), F_OK) == 0) ::usleep(10'000);
+        return true;
     }();
     static_cast<void>(held);
     return real(context, count, requests);
