@@ -160,6 +160,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     // A host's own section could name another transport; the two would wait for each other for ever.
     if (communicator_->size() > 1) require_agreement(*communicator_, host_, {{"net.transport", values_.net.transport}});
     watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);
+    watchdog_.set_seed(values_.run.seed);
     open_status();
     doorbell_ = std::make_unique<Doorbell>(executor_, mpi_ ? mpi_->bell() : nullptr);
     io_ = values_.io.backend == "sync" ? make_sync_backend(direct_of(values_.io.direct))
@@ -312,6 +313,9 @@ void Application::place_workers() {
     }
     warn_of_host_sections(hosts);
     meet_processes(all);
+    host_share_ =
+        std::make_unique<HostShare>(*communicator_, job_->place, *processes_, line_.verb, has_status(line_.verb));
+    host_share_->choose_cores(*topology_, request);
     placement_ = plan_placement(*topology_, request);
     job_->place.cores = placement_.rank_cores;
     topology_->bind_this_thread(placement_.cores_of("network", 0));
@@ -353,10 +357,11 @@ unsigned Application::cores() const {
     return std::max(1u, static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN)) / std::max(1u, job_->place.local_ranks));
 }
 
-SortOptions Application::sort_options() const {
+SortOptions Application::sort_options() {
     SortOptions options;
     options.cores = cores();
-    options.memory_available_bytes = read_machine_limits().memory_available_bytes;
+    options.memory_available_bytes = host_share_->memory_left_bytes();
+    options.memory_note = host_share_->memory_note();
     return options;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cli/command_line.hpp"
+#include "cli/host_share.hpp"
 #include "jobs/job_context.hpp"
 #include "jobs/sort_job.hpp"
 #include "net/in_process.hpp"
@@ -30,7 +31,10 @@ public:
     const CommandLine& line() const noexcept { return line_; }
     const LoadedConfig& config() const noexcept { return *loaded_; }
     const Placement& placement() const noexcept { return placement_; }
-    SortOptions sort_options() const;
+    /// Collective.
+    SortOptions sort_options();
+    /// What this job and others have of the host.
+    HostShare& host_share() noexcept { return *host_share_; }
     unsigned cores() const;
     std::string mpi_library() const { return mpi_ ? mpi_->library() : "none (one rank, started without a launcher)"; }
     /// A transport by its name, whatever net.transport says.
@@ -95,6 +99,7 @@ private:
     std::unique_ptr<ProcessTable> processes_;
     std::unique_ptr<JobContext> job_;
     bool ranks_apart_ = false;  // one failed after publishing: they have no more collectives in common
+    std::unique_ptr<HostShare> host_share_;
 };
 
 /// Identity of this build: ranks with another one are refused.

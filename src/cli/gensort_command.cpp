@@ -17,6 +17,7 @@
 
 #include "record/generator.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/on_threads.hpp"
 
 namespace sluice {
 namespace {
@@ -87,10 +88,7 @@ public:
     /// 0 or the errno of the write that failed.
     int run() {
         const unsigned workers = seekable_ || fd_ < 0 ? arguments_.threads : 1;
-        std::vector<std::thread> threads;
-        for (unsigned i = 1; i < workers; ++i) threads.emplace_back([this] { work(); });
-        work();
-        for (auto& thread : threads) thread.join();
+        on_threads(workers, [this](std::uint64_t) { work(); });
         return error_;
     }
     Uint128 checksum() const { return total_.sum; }

@@ -47,6 +47,10 @@ ShuffleRankReport report_of(const Application& app, const PreparedShuffle& prepa
 int shuffle_command(Application& app) {
     JobContext& job = app.job();
     const PreparedShuffle prepared = prepare_shuffle(job, app.sort_options(), options_of(app, job.config.run.seed));
+    std::uint64_t budget_bytes = 0;
+    for (const std::uint32_t rank : job.place.ranks_here) budget_bytes += prepared.resources[rank].budget_bytes;
+    app.host_share().claim_memory(budget_bytes);
+    say_notes(job, app.host_share().notes());
     if (app.placement().shared_with_other_ranks) job.say("note: " + app.placement().explanation);
     const ShuffleResult result = run_shuffle(job, prepared);
     ShuffleReport report;

@@ -8,10 +8,12 @@
 #include "cli/progress.hpp"
 #include "cli/results_folder.hpp"
 #include "cli/standard_output.hpp"
+#include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/report.hpp"
 #include "jobs/straggler_report.hpp"
 #include "runtime/machine.hpp"
+#include "runtime/units.hpp"
 
 namespace sluice {
 namespace {
@@ -52,7 +54,7 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.switches = cpu.voluntary_switches + cpu.involuntary_switches;
     mine.padding_bytes = result.padding_bytes;
     mine.extents = result.extents;
-    mine.cached_disks = prepared.cached_disks;
+    mine.cached_disks = cached_places(app.job(), prepared.cached_disks);
     mine.first_arrival_input_fraction = result.first_arrival_input_fraction;
     mine.boundary_s = static_cast<double>(result.boundary_ns) * 1e-9;
     if (result.first_read_ns != 0) mine.startup_s = app.since_main_s(result.first_read_ns);
@@ -86,17 +88,29 @@ void say_all(Application& app, RunReport& report) {
     app.say_result(text, result_line(report));
 }
 
+/// Buffers of all ranks of this host, and what program and MPI take beside them.
+void claim_memory(Application& app, const SortPlan& plan) {
+    constexpr std::uint64_t kBesideBuffers = 64 * kMiB;
+    std::uint64_t bytes = 0;
+    for (const std::uint32_t rank : app.job().place.ranks_here)
+        bytes += plan.ranks[rank].mapped_bytes() + plan.ranks[rank].one.window_bytes() + kBesideBuffers;
+    app.host_share().claim_memory(bytes);
+}
+
 }  // namespace
 
 int bench_copy_command(Application& app) {
     JobContext& job = app.job();
     const PreparedSort prepared = prepare_sort(job, app.sort_options());
+    claim_memory(app, prepared.plan);
+    say_notes(job, app.host_share().notes());
     const CopyResult result = copy_as_planned(app, prepared, app.line().one_pass_copy ? 1 : 2);
+    const bool cached = sum_over_ranks(job.communicator, cached_places(job, prepared.cached_disks).size()) != 0;
     if (app.rank() == 0) {
         print(fmt::format(
-            "COPY passes={} bytes={} pass_one_s={:.3f} pass_two_s={:.3f} elapsed_s={:.3f} mb_per_s={:.1f}\n",
+            "COPY passes={} bytes={} pass_one_s={:.3f} pass_two_s={:.3f} elapsed_s={:.3f} mb_per_s={:.1f}{}\n",
             result.passes, result.bytes, result.pass_one_s, result.pass_two_s, result.elapsed_s(),
-            static_cast<double>(result.bytes) / 1e6 / result.elapsed_s()));
+            static_cast<double>(result.bytes) / 1e6 / result.elapsed_s(), cached ? " note=cached" : ""));
     }
     return 0;
 }
@@ -105,6 +119,8 @@ int sort_command(Application& app) {
     JobContext& job = app.job();
     SortOptions options = app.sort_options();
     PreparedSort prepared = prepare_sort(job, options);
+    claim_memory(app, prepared.plan);
+    say_notes(job, app.host_share().notes());
     if (job.config.passes == "auto") job.say(prepared.plan.passes_reason);
     if (app.placement().shared_with_other_ranks) job.say("note: " + app.placement().explanation);
     LiveCounters live;

@@ -17,6 +17,7 @@
 #include "record/uint128_text.hpp"
 #include "record/valsort_summary.hpp"
 #include "runtime/error.hpp"
+#include "runtime/on_threads.hpp"
 
 namespace sluice {
 namespace {
@@ -130,10 +131,7 @@ SortSummary check_ranges(const Arguments& arguments, int fd, std::uint64_t size)
             refused[worker] = refusal;
         }
     };
-    std::vector<std::thread> threads;
-    for (std::uint64_t worker = 1; worker < workers; ++worker) threads.emplace_back(work, worker);
-    work(0);
-    for (auto& thread : threads) thread.join();
+    on_threads(workers, work);
     SortSummary total;
     for (std::uint64_t worker = 0; worker < workers; ++worker) {
         if (refused[worker]) throw *refused[worker];

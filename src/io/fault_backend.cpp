@@ -154,6 +154,7 @@ public:
     std::unique_ptr<IoQueue> make_queue(unsigned depth) override {
         return std::make_unique<FaultQueue>(inner_->make_queue(depth), state_);
     }
+    std::vector<std::string> cached_directories() const override { return inner_->cached_directories(); }
     const char* name() const override { return inner_->name(); }
 
 private:

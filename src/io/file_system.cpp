@@ -1,12 +1,8 @@
 #include "io/file_system.hpp"
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <linux/stat.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +14,6 @@
 #include "io/plain_rename.hpp"
 #include "io/posix_directory.hpp"
 #include "io/small_file.hpp"
-#include "record/record_format.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
@@ -132,25 +127,15 @@ public:
         const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
         return error ? path : real.string();
     }
-    std::uint32_t direct_io_alignment(const std::string& directory) override {
-        // Asked of a nameless file, since the answer is the file system's and the directory may be empty.
-        const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
-        if (fd < 0) return errno == EINVAL ? 0 : kDirectIoAlign;  // nobody says; opening the first file will
-        // tmpfs takes O_DIRECT (Linux 6.6) and is memory all the same, outside of our budget.
-        struct statfs where {};
-        const bool is_memory =
-            ::fstatfs(fd, &where) == 0 && (where.f_type == TMPFS_MAGIC || where.f_type == RAMFS_MAGIC);
-        std::uint32_t alignment = is_memory ? 0 : kDirectIoAlign;
-#ifdef STATX_DIOALIGN
-        struct statx s {};
-        if (!is_memory && ::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 &&
-            (s.stx_mask & STATX_DIOALIGN) != 0) {
-            alignment = std::max(s.stx_dio_offset_align, s.stx_dio_mem_align);
-        }
-#endif
-        ::close(fd);
-        return alignment;
+    DiskRoom room(const std::string& directory) override { return room_on_disk(directory); }
+    std::string problem_of_hidden_quota(const std::string& directory, std::uint64_t bytes) override {
+        return sluice::problem_of_hidden_quota(directory, bytes);
     }
+    std::string problem_of_size(const std::string& directory, std::uint64_t bytes) override {
+        return problem_of_file_size(directory, bytes);
+    }
+    DirectIoProof direct_io_in(const std::string& directory) override { return prove_direct_io_in(directory); }
+    DirectIoProof direct_io_of(const std::string& file) override { return prove_direct_io_of(file); }
 
 private:
     static void write_and_sync(const std::string& path, const std::string& text) {

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "io/direct_io.hpp"
 #include "io/directory.hpp"
+#include "io/disk_room.hpp"
 #include "io/file_identity.hpp"
 #include "io/mounts.hpp"
 
@@ -50,10 +52,15 @@ public:
     virtual std::uint64_t free_bytes(const std::string& directory) = 0;
     virtual bool is_writable(const std::string& directory) = 0;
     virtual std::string real_path(const std::string& path) = 0;
-    /// Alignment in bytes that direct I/O on files of this directory wants; 0 = the file system has no direct I/O, or
-    /// is memory (tmpfs), where it means nothing.
-    /// kDirectIoAlign where it does not say.
-    virtual std::uint32_t direct_io_alignment(const std::string& directory) = 0;
+    /// Of what this user may still put there. Error(environment) where that cannot be asked.
+    virtual DiskRoom room(const std::string& directory) = 0;
+    /// A quota that room() does not show and that has not so many bytes left; "" = none is met.
+    virtual std::string problem_of_hidden_quota(const std::string& directory, std::uint64_t bytes) = 0;
+    /// Whether a file of so many bytes may be there, and if not, what forbids it; nothing is written.
+    virtual std::string problem_of_size(const std::string& directory, std::uint64_t bytes) = 0;
+    /// Whether files made in this directory, or the one file, by-pass the page cache.
+    virtual DirectIoProof direct_io_in(const std::string& directory) = 0;
+    virtual DirectIoProof direct_io_of(const std::string& file) = 0;
 };
 
 std::unique_ptr<FileSystem> make_real_file_system();

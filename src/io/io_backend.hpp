@@ -30,7 +30,8 @@ public:
     virtual void truncate(std::uint64_t bytes) = 0;
     virtual void sync_data() = 0;  ///< fdatasync; an error means the file is lost, never retried
     virtual void close_checked() = 0;
-    /// True when the descriptor really by-passes the page cache.
+    /// Requests must be aligned: it was opened with O_DIRECT. Whether that by-passes the page cache is another
+    /// question: IoBackend::cached_directories().
     virtual bool is_direct() const = 0;
 };
 
@@ -91,11 +92,13 @@ public:
     virtual std::unique_ptr<IoFile> open_for_update(const std::string& path) = 0;
     /// `depth` from 1. Error(environment) when the host's aio limit is used up.
     virtual std::unique_ptr<IoQueue> make_queue(unsigned depth) = 0;
+    /// Where files were opened so far that do not by-pass the page cache, as far as can be proved. Any thread.
+    virtual std::vector<std::string> cached_directories() const { return {}; }
     virtual const char* name() const = 0;
 };
 
-/// O_DIRECT: on refuses file systems without it with Error(environment), attempt falls back to the page cache
-/// (IoFile::is_direct() tells), off never asks.
+/// O_DIRECT: on refuses files for which it is not proven to work (io/direct_io.hpp) with Error(environment), attempt
+/// takes the page cache for those and notes them, off never asks.
 enum class DirectIo { on, attempt, off };
 
 /// "libaio": one kernel aio context a queue, O_DIRECT as `direct` says.

@@ -326,13 +326,15 @@ public:
     std::unique_ptr<IoQueue> make_queue(unsigned depth) override {
         return std::make_unique<LibaioQueue>(contexts_, depth);
     }
+    std::vector<std::string> cached_directories() const override { return cached_.directories(); }
     const char* name() const override { return "libaio"; }
 
 private:
     std::unique_ptr<IoFile> open(const std::string& path, PosixFile::Mode mode) {
-        return std::make_unique<PosixFile>(path, mode, direct_);
+        return std::make_unique<PosixFile>(path, mode, direct_, cached_);
     }
     DirectIo direct_;
+    CachedPlaces cached_;
     std::shared_ptr<Contexts> contexts_ = std::make_shared<Contexts>();
 };
 

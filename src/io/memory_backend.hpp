@@ -55,6 +55,7 @@ struct MemoryDisk {
     std::uint64_t capacity_bytes = std::uint64_t{1} << 50;
     std::int64_t changes = 0;
     std::function<void(const char* what, const std::string& path)> before_change;
+    DiskRoom room{};                  ///< what its file system says of inodes and quota; its bytes are not looked at
     bool lacks_rename_flags = false;  ///< as NFS and FUSE: neither "no replace" nor "exchange"
 };
 

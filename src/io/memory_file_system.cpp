@@ -103,7 +103,16 @@ public:
         return disk_.has_directory(directory);
     }
     std::string real_path(const std::string& path) override { return path; }
-    std::uint32_t direct_io_alignment(const std::string&) override { return kDirectIoAlign; }
+    DiskRoom room(const std::string&) override {
+        Lock lock(disk_.mutex);
+        DiskRoom room = disk_.room;
+        room.free_bytes = disk_.free_bytes();
+        return room;
+    }
+    std::string problem_of_hidden_quota(const std::string&, std::uint64_t) override { return ""; }
+    std::string problem_of_size(const std::string&, std::uint64_t) override { return ""; }
+    DirectIoProof direct_io_in(const std::string&) override { return {kDirectIoAlign, ""}; }
+    DirectIoProof direct_io_of(const std::string&) override { return {kDirectIoAlign, ""}; }
 
 private:
     MemoryDisk& disk_;

@@ -5,12 +5,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
+#include "io/direct_io.hpp"
 #include "io/file_status.hpp"
+#include "runtime/errno_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/units.hpp"
@@ -55,9 +57,7 @@ Errc code_of_open(int error, PosixFile::Mode mode) {
 }
 
 const char* advice_of_open(int error) {
-    if (error == EEXIST) return "; it is never overwritten: remove it or choose another name";
-    if (error == EMFILE || error == ENFILE) return "; raise `ulimit -n`";
-    return "";
+    return error == EEXIST ? "; it is never overwritten: remove it or choose another name" : "";
 }
 
 std::uint64_t now_ns() {
@@ -74,15 +74,26 @@ std::uint64_t free_bytes_of(int fd) {
 }  // namespace
 
 void throw_io_error(int error, const char* call, const std::string& path, std::uint64_t offset, std::uint64_t bytes) {
-    const bool full = error == ENOSPC || error == EDQUOT;
+    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
     throw Error(full ? Errc::space : Errc::device,
                 std::string(call) + " '" + path + "' at " + std::to_string(offset) + ", " + std::to_string(bytes) +
-                    " bytes: " + std::strerror(error) +
-                    (full ? "; free space on that disk and sort again"
-                          : "; see the kernel log of this host (dmesg), then sort again"));
+                    " bytes: " + errno_text(error) +
+                    (full ? errno_advice(error) : "; see the kernel log of this host (dmesg), then sort again"));
 }
 
-PosixFile::PosixFile(std::string path, Mode mode, DirectIo direct) : path_(std::move(path)) {
+void CachedPlaces::add(const std::string& file) {
+    const std::string directory = file.substr(0, file.rfind('/'));
+    const std::lock_guard lock(mutex_);
+    if (std::find(directories_.begin(), directories_.end(), directory) == directories_.end())
+        directories_.push_back(directory);
+}
+
+std::vector<std::string> CachedPlaces::directories() const {
+    const std::lock_guard lock(mutex_);
+    return directories_;
+}
+
+PosixFile::PosixFile(std::string path, Mode mode, DirectIo direct, CachedPlaces& cached) : path_(std::move(path)) {
     const int flags = flags_of(mode) | O_CLOEXEC;
     if (direct != DirectIo::off) {
         fd_ = ::open(path_.c_str(), flags | O_DIRECT, 0600);
@@ -90,7 +101,7 @@ PosixFile::PosixFile(std::string path, Mode mode, DirectIo direct) : path_(std::
         if (fd_ < 0 && errno == EINVAL && direct == DirectIo::on) {
             throw Error(Errc::environment, "open '" + path_ +
                                                "': this file system has no direct I/O; use another one, or io.direct = "
-                                               "\"attempt\" for a result marked as cached");
+                                               "\"attempt\" for a result that is marked as cached");
         }
     }
     if (fd_ < 0 && (direct == DirectIo::off || errno == EINVAL)) fd_ = ::open(path_.c_str(), flags, 0600);
@@ -100,11 +111,24 @@ PosixFile::PosixFile(std::string path, Mode mode, DirectIo direct) : path_(std::
         throw Error(plain.code() == Errc::device ? code_of_open(error, mode) : plain.code(),
                     plain.what() + std::string(advice_of_open(error)));
     }
-    if (mode == Mode::create && ::fchmod(fd_, 0600) != 0) {
-        const Error error = Error::from_errno(errno, "fchmod", path_);
+    try {
+        if (mode == Mode::create && ::fchmod(fd_, 0600) != 0) throw Error::from_errno(errno, "fchmod", path_);
+        prove_direct(direct, cached);
+    } catch (...) {
         ::close(fd_);
-        throw error;
+        throw;
     }
+}
+
+void PosixFile::prove_direct(DirectIo direct, CachedPlaces& cached) const {
+    const DirectIoProof proof = direct_ ? prove_direct_io(fd_) : DirectIoProof{};
+    if (proof.alignment != 0) return;
+    if (direct == DirectIo::on) {
+        throw Error(Errc::environment, "open '" + path_ + "': no direct I/O: " + proof.cached_because +
+                                           "; use another disk, or io.direct = \"attempt\" for a result that is marked "
+                                           "as cached");
+    }
+    cached.add(path_);
 }
 
 PosixFile::~PosixFile() {
@@ -142,9 +166,9 @@ void PosixFile::preallocate(std::uint64_t bytes) {
         // Best effort: the error about the space is the one to report.
         [[maybe_unused]] const int given_back = ::ftruncate(fd_, before.st_size);
     }
-    throw Error(Errc::space, "fallocate '" + path_ + "': " + format_bytes(bytes) + " needed, " +
-                                 human_bytes(static_cast<double>(free_bytes)) +
-                                 " free on that disk; free space or add a disk");
+    throw Error(Errc::space, "fallocate '" + path_ + "': " + errno_text(error) + ": " + format_bytes(bytes) +
+                                 " needed, " + human_bytes(static_cast<double>(free_bytes)) + " free on that disk" +
+                                 errno_advice(error));
 }
 
 void PosixFile::truncate(std::uint64_t bytes) {

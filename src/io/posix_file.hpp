@@ -1,17 +1,31 @@
 #pragma once
 /// Files of the libaio and sync back ends. Internal to the io layer.
 
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "io/io_backend.hpp"
 
 namespace sluice {
 
+/// The directories of files that were opened and do not by-pass the page cache. Any thread.
+class CachedPlaces {
+public:
+    void add(const std::string& file);
+    std::vector<std::string> directories() const;
+
+private:
+    mutable std::mutex mutex_;
+    std::vector<std::string> directories_;
+};
+
 class PosixFile final : public IoFile {
 public:
     enum class Mode { read, create, update };
-    /// Opens with O_DIRECT as `direct` says. create: O_EXCL, O_NOFOLLOW, mode 0600 whatever the umask.
-    PosixFile(std::string path, Mode mode, DirectIo direct);
+    /// Opens with O_DIRECT as `direct` says; what is cached all the same is refused or noted. create: O_EXCL,
+    /// O_NOFOLLOW, mode 0600 whatever the umask.
+    PosixFile(std::string path, Mode mode, DirectIo direct, CachedPlaces& cached);
     ~PosixFile() override;
     PosixFile(const PosixFile&) = delete;
 
@@ -26,6 +40,8 @@ public:
     int descriptor() const noexcept { return fd_; }
 
 private:
+    void prove_direct(DirectIo direct, CachedPlaces& cached) const;
+
     std::string path_;
     int fd_ = -1;
     bool direct_ = false;

@@ -126,19 +126,21 @@ class SyncBackend final : public IoBackend {
 public:
     explicit SyncBackend(DirectIo direct) : direct_(direct) {}
     std::unique_ptr<IoFile> open_for_read(const std::string& path) override {
-        return std::make_unique<PosixFile>(path, PosixFile::Mode::read, direct_);
+        return std::make_unique<PosixFile>(path, PosixFile::Mode::read, direct_, cached_);
     }
     std::unique_ptr<IoFile> create(const std::string& path) override {
-        return std::make_unique<PosixFile>(path, PosixFile::Mode::create, direct_);
+        return std::make_unique<PosixFile>(path, PosixFile::Mode::create, direct_, cached_);
     }
     std::unique_ptr<IoFile> open_for_update(const std::string& path) override {
-        return std::make_unique<PosixFile>(path, PosixFile::Mode::update, direct_);
+        return std::make_unique<PosixFile>(path, PosixFile::Mode::update, direct_, cached_);
     }
     std::unique_ptr<IoQueue> make_queue(unsigned depth) override { return std::make_unique<SyncQueue>(depth); }
+    std::vector<std::string> cached_directories() const override { return cached_.directories(); }
     const char* name() const override { return "sync"; }
 
 private:
     DirectIo direct_;
+    CachedPlaces cached_;
 };
 
 }  // namespace

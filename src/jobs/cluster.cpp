@@ -120,21 +120,39 @@ RecordFormat configured_format(const Config& config) {
             static_cast<std::uint32_t>(config.record.key_size_bytes)};
 }
 
-DirectIoCheck check_direct_io(JobContext& job, const std::string& path) {
+DirectIoCheck check_direct_io(const JobContext& job, const DirectIoProof& proof) {
     DirectIoCheck check;
     const std::string& direct = job.config.io.direct;
-    const std::uint32_t alignment = job.files.direct_io_alignment(path);
-    if (alignment == 0 && direct == "on") {
-        check.problem =
-            "its file system has no direct I/O (tmpfs is memory); use a directory on a disk, or io.direct = "
-            "\"attempt\" for a result that is marked as cached";
-    } else if (alignment > kDirectIoAlign && direct != "off") {
-        check.problem = "direct I/O wants " + std::to_string(alignment) + "-byte alignment, more than our " +
+    if (proof.alignment == 0 && direct == "on") {
+        check.problem = "no direct I/O: " + proof.cached_because +
+                        "; use a directory on another disk, or io.direct = \"attempt\" for a result that is marked as "
+                        "cached";
+    } else if (proof.alignment > kDirectIoAlign && direct != "off") {
+        check.problem = "direct I/O wants " + std::to_string(proof.alignment) + "-byte alignment, more than our " +
                         std::to_string(kDirectIoAlign);
     } else {
-        check.is_cached = alignment == 0 || direct == "off";
+        check.is_cached = proof.alignment == 0 || direct == "off";
     }
     return check;
+}
+
+std::string disk_of_path(const JobContext& job, const std::string& path) {
+    std::string innermost;
+    for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
+        for (const std::string& disk : disk_paths(job, role)) {
+            const bool below = path.compare(0, disk.size() + 1, disk + "/") == 0;
+            if (below && disk.size() > innermost.size()) innermost = disk;
+        }
+    }
+    return innermost.empty() ? path : innermost;
+}
+
+std::vector<std::string> cached_places(const JobContext& job, std::vector<std::string> found) {
+    for (const std::string& directory : job.io.cached_directories()) {
+        const std::string place = disk_of_path(job, directory);
+        if (std::find(found.begin(), found.end(), place) == found.end()) found.push_back(place);
+    }
+    return found;
 }
 
 RecordSum sum_over_ranks(Communicator& communicator, const RecordSum& mine) {

@@ -42,12 +42,19 @@ std::vector<std::uint32_t> disks_of_rank(const RankPlace& place, std::size_t cou
 /// The record shape of the config; the config reader saw to it that the key lies in the record.
 RecordFormat configured_format(const Config& config);
 
-/// Whether direct I/O is to be had below `path`, a directory.
+/// What io.direct makes of what FileSystem::direct_io_in() or direct_io_of() proved.
 struct DirectIoCheck {
     bool is_cached = false;  ///< what is read and written there goes through the page cache, as io.direct allows
     std::string problem;     ///< what io.direct = "on" has against it; empty: nothing
 };
-DirectIoCheck check_direct_io(JobContext& job, const std::string& path);
+DirectIoCheck check_direct_io(const JobContext& job, const DirectIoProof& proof);
+
+/// The configured disk that `path` lies below, the innermost of several; `path` itself below none. For people.
+std::string disk_of_path(const JobContext& job, const std::string& path);
+
+/// Disks of this host, and directories below none, that do not by-pass the page cache: those that preflight found, and
+/// those of files that were opened since.
+std::vector<std::string> cached_places(const JobContext& job, std::vector<std::string> found);
 
 /// Sum over all ranks. Collective.
 RecordSum sum_over_ranks(Communicator& communicator, const RecordSum& mine);

@@ -10,6 +10,7 @@
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/packing.hpp"
+#include "runtime/resources.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
 #include "stages/copy_writer.hpp"
@@ -21,6 +22,7 @@ namespace {
 constexpr std::uint64_t kWantedBlockBytes = kMiB;
 constexpr std::uint64_t kStepBytes = 12'800;  // made and summed in one go: they stay in the first-level cache
 constexpr unsigned kDepth = 4;
+constexpr std::size_t kBuffersOfAFile = kDepth + 2;
 
 /// One write: whole device blocks, and whole records where a block of about 1 MiB can hold them.
 std::uint64_t block_bytes_of(RecordFormat format) {
@@ -72,7 +74,7 @@ void make_records(const DataGenerator& data, RecordFormat format, FilePlan& plan
 void write_files(JobContext& job, const DataGenerator& data, RecordFormat format, std::vector<FilePlan>& plans,
                  LiveCounters& live) {
     const std::size_t files = std::max<std::size_t>(1, plans.size());
-    const std::size_t buffers = kDepth + 2;
+    const std::size_t buffers = kBuffersOfAFile;
     const std::uint64_t block_bytes = block_bytes_of(format);
     const auto arena = job.make_arena(files * buffers * block_bytes);
     struct Lane {
@@ -151,13 +153,21 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
         } else if (!job.files.is_writable(disk)) {
             problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host +
                                ": is not writable by this user");
-        } else if (const auto direct = check_direct_io(job, disk); !direct.problem.empty()) {
+        } else if (const auto direct = check_direct_io(job, job.files.direct_io_in(disk)); !direct.problem.empty()) {
             problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " + direct.problem);
         }
     }
+    if (job.executor.seeded() == nullptr) {
+        const auto files = static_cast<unsigned>(std::max<std::size_t>(1, disks.size()));
+        const std::string lack = problem_of_resources(2 * files, files * kBuffersOfAFile * block_bytes_of(format));
+        if (!lack.empty()) problems.push_back("[3] host " + job.place.host + ": " + lack);
+    }
     DiskSpace space(job);
     const RoleDisks all = role_disks(job, DiskRole::input);
-    for (const std::uint32_t index : all.used()) space.need(all.disks[index], share / all.used().size());
+    for (const std::uint32_t index : all.used()) {
+        const std::uint64_t bytes = share / all.used().size();
+        space.need(all.disks[index], {bytes, 1, round_up(bytes, kDirectIoAlign)});
+    }
     space.replaces(old);
     space.judge("the data", problems);
     return problems;

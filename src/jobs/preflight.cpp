@@ -15,7 +15,9 @@
 #include "runtime/bounded_text.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/process_limits.hpp"
+#include "runtime/resources.hpp"
 #include "runtime/units.hpp"
+#include "stages/part_writer.hpp"
 
 namespace sluice {
 
@@ -27,12 +29,13 @@ namespace {
 using Problems = std::vector<std::string>;
 constexpr unsigned kMostCopiersOfADisk = 4;
 
-void note_direct_io(JobContext& job, const std::string& path, const std::string& where, Problems& problems,
-                    std::vector<std::string>& cached_disks) {
-    const DirectIoCheck check = check_direct_io(job, path);
+void note_direct_io(JobContext& job, const DirectIoProof& proof, const std::string& path, const std::string& where,
+                    Problems& problems, std::vector<std::string>& cached_disks) {
+    const DirectIoCheck check = check_direct_io(job, proof);
     if (!check.problem.empty()) problems.push_back("[3] " + where + check.problem);
-    if (check.is_cached && std::count(cached_disks.begin(), cached_disks.end(), path) == 0)
-        cached_disks.push_back(path);
+    const std::string disk = disk_of_path(job, path);
+    if (check.is_cached && std::count(cached_disks.begin(), cached_disks.end(), disk) == 0)
+        cached_disks.push_back(disk);
 }
 
 /// One keeps a disk's queue full. Through the page cache, which tmpfs is, a request is a copy by whoever submits it,
@@ -68,26 +71,26 @@ void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& 
                                    "; mount it or make the directory");
             } else if (role != DiskRole::input && !job.files.is_writable(path)) {
                 problems.push_back("[3] " + where + "is not writable by this user");
-            } else {
-                note_direct_io(job, path, where, problems, cached_disks);
+            } else if (role != DiskRole::input) {  // of input its files are asked
+                note_direct_io(job, job.files.direct_io_in(path), path, where, problems, cached_disks);
             }
         }
     }
 }
 
-/// The directories of input.paths, each once.
+/// One file of each directory of the input; what differs from it there is met when it is opened.
 void check_input_directories(JobContext& job, const InputSet& input, Problems& problems,
                              std::vector<std::string>& cached_disks) {
     std::set<std::string> directories;
     for (const InputFile& file : input.files) {
         tick_step();
+        const std::string directory = file.path.substr(0, file.path.rfind('/'));
+        if (directory.empty() || directories.count(directory) != 0) continue;
         const auto info = look(job, file.path);
         if (!info || !info->is_regular) continue;  // said already
-        const std::string directory = file.path.substr(0, file.path.rfind('/'));
-        if (!directory.empty() && directories.insert(directory).second) {
-            note_direct_io(job, directory, "input '" + directory + "' on host " + job.place.host + ": ", problems,
-                           cached_disks);
-        }
+        directories.insert(directory);
+        note_direct_io(job, job.files.direct_io_of(file.path), directory,
+                       "input '" + directory + "' on host " + job.place.host + ": ", problems, cached_disks);
     }
 }
 
@@ -108,11 +111,28 @@ void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, P
         for (const std::uint32_t index : used) {
             // Logs are preallocated with a tenth to spare; parts with a twentieth for uneven keys.
             const std::uint64_t share = rank_share / used.size();
-            space.need(all.disks[index], share + share / (role == DiskRole::intermediate ? 10 : 20) + 16 * kMiB);
+            const bool is_log = role == DiskRole::intermediate;
+            DiskNeed need;
+            need.bytes = share + share / (is_log ? 10 : 20) + 16 * kMiB;
+            const std::uint64_t log_bytes = job.config.io.preallocate ? need.bytes : share;
+            need.files = is_log ? 1 : ceil_div(mine.partitions, used.size());
+            need.largest_file_bytes =
+                is_log ? log_bytes : round_up(std::min(rank_share, plan.mean_partition_bytes), kDirectIoAlign);
+            space.need(all.disks[index], need);
         }
     }
     space.replaces(old);
     space.judge("logs and output", problems);
+}
+
+/// Of the phase that has most, and one that touches memory.
+unsigned threads_of(const RankPlan& plan, const RankResources& mine) {
+    const unsigned keeper = 1, touching = 1;
+    const unsigned one =
+        plan.one.readers + plan.one.distributors + plan.one.logical_disk_distributors + plan.one.writers + keeper;
+    const unsigned two = plan.two.disk_workers + std::max(plan.two.sorters, mine.cores) +
+                         mine.output_disks * (plan.two.disk_workers + kFinishers);
+    return std::max(one, two) + touching;
 }
 
 void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mine, Problems& problems) {
@@ -126,6 +146,10 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
                            " asynchronous requests planned, fs.aio-nr is " + std::to_string(limits.aio_used) +
                            " of fs.aio-max-nr " + std::to_string(limits.aio_max) +
                            "; `sysctl fs.aio-max-nr=1048576` or lower io.depth");
+    }
+    if (job.executor.seeded() == nullptr) {
+        const std::string lack = problem_of_resources(threads_of(plan, mine), plan.mapped_bytes());
+        if (!lack.empty()) problems.push_back("[3] host " + job.place.host + ": " + lack);
     }
     const OpenFiles files = open_files_of(job.config, plan, mine, job.ranks() - job.place.local_ranks);
     const std::string files_problem = open_files_problem(files, count_open_files(), limits.open_files, job.place.host);
@@ -157,7 +181,7 @@ void check_budget(const JobContext& job, const SortOptions& options, const std::
     if (budget <= options.memory_available_bytes) return;
     problems.push_back("[3] memory.budget = \"" + format_bytes(budget) + "\": host " + job.place.host +
                        " or its cgroup has " + human_bytes(static_cast<double>(options.memory_available_bytes)) +
-                       " left" + pools + "; lower the budget");
+                       " left" + options.memory_note + pools + "; lower the budget");
 }
 
 std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine) {
@@ -196,7 +220,7 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     const OldDataSet old(job, DiskRole::output, job.config.output.name);
     const auto in_the_way = old.problems(job.config.run.overwrite != Overwrite::no);
     problems.insert(problems.end(), in_the_way.begin(), in_the_way.end());
-    if (!job.config.input.paths.empty()) check_input_directories(job, prepared.input, problems, prepared.cached_disks);
+    check_input_directories(job, prepared.input, problems, prepared.cached_disks);
     check_paths(job, prepared.input, problems);
 
     RankResources mine;

@@ -33,6 +33,7 @@ struct SortResult;
 struct SortOptions {
     unsigned cores = 1;                        ///< that this rank may use
     std::uint64_t memory_available_bytes = 0;  ///< of the host, for the default budget
+    std::string memory_note{};                 ///< behind that number in messages: how it came about
     std::uint32_t most_split_pieces = 1024;    ///< of one more pass over a partition that is too large
     PhaseOneMutant mutant;
     /// Called on all ranks when only the commit record is missing, with all of the result but its time. What it throws

@@ -12,6 +12,7 @@
 #include "cli/verbs.hpp"
 #include "runtime/printable.hpp"
 #include "runtime/process_limits.hpp"
+#include "runtime/resources.hpp"
 
 namespace {
 
@@ -31,9 +32,9 @@ namespace {
         std::fprintf(stderr, "ERROR code=%s(%d): %s\n", std::string(to_string(error.code())).c_str(), error.exit_code(),
                      text.c_str());
     } else {
-        std::fprintf(stderr, "ERROR rank=%u host=%s code=%s(%d): %s\n", application->rank(),
+        std::fprintf(stderr, "ERROR rank=%u host=%s code=%s(%d)%s: %s\n", application->rank(),
                      application->host().c_str(), std::string(to_string(error.code())).c_str(), error.exit_code(),
-                     text.c_str());
+                     application->watchdog().run_words().c_str(), text.c_str());
     }
     std::fflush(stderr);
     if (application != nullptr) application->record_failure(error, echo);
@@ -48,6 +49,7 @@ namespace {
 int main(int argc, char** argv) {
     sluice::keep_standard_descriptors();  // before anything is opened
     sluice::take_process_limits();
+    sluice::explain_uncaught_exceptions();
     std::unique_ptr<sluice::Application> application;
     try {
         const sluice::CommandLine line = sluice::parse_command_line(argc, argv);
@@ -59,8 +61,6 @@ int main(int argc, char** argv) {
     } catch (const sluice::Error& error) {
         leave(application.get(), error);
     } catch (const std::exception& error) {
-        leave(application.get(),
-              sluice::Error(sluice::Errc::internal,
-                            std::string(error.what()) + "; this is a bug of sluice, please report it"));
+        leave(application.get(), sluice::error_of(error));
     }
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <thread>
 #include <utility>
 #include <vector>
 #if defined(__x86_64__)
@@ -13,6 +12,7 @@
 #include "record/gensort_lcg.hpp"
 #include "record/window_sum.hpp"
 #include "runtime/error.hpp"
+#include "runtime/on_threads.hpp"
 
 namespace sluice {
 namespace {
@@ -343,7 +343,6 @@ RecordSum RecordGenerator::fill_summed(std::span<std::byte> out) {
 RecordSum expected_sum(GeneratorOptions options, Uint128 start, std::uint64_t count, unsigned threads) {
     const std::uint64_t workers = std::clamp<std::uint64_t>(count / 100'000, 1, std::max(1u, threads));
     std::vector<RecordSum> sums(workers);
-    std::vector<std::thread> running;
     const auto work = [&](std::uint64_t worker) {
         Uint128 first = start + (count / workers * worker + std::min(worker, count % workers));
         std::uint64_t left = count / workers + (worker < count % workers ? 1 : 0);
@@ -361,10 +360,8 @@ RecordSum expected_sum(GeneratorOptions options, Uint128 start, std::uint64_t co
         }
         sums[worker] = sum;
     };
-    for (std::uint64_t worker = 1; worker < workers; ++worker) running.emplace_back(work, worker);
-    work(0);
+    on_threads(workers, work);
     RecordSum total;
-    for (auto& thread : running) thread.join();
     for (const RecordSum& sum : sums) total += sum;
     return total;
 }

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/errno_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/units.hpp"
 
@@ -115,7 +116,7 @@ void Arena::map(const std::string& huge_pages) {
         memory_ = map_bytes(capacity_, MAP_HUGETLB | MAP_HUGE_2MB);
         if (memory_ == nullptr) {
             throw Error(Errc::environment, "memory.huge_pages = \"on\": cannot map " + format_bytes(capacity_) +
-                                               " of 2 MiB pages: " + std::strerror(errno) +
+                                               " of 2 MiB pages: " + errno_text(errno) +
                                                "; reserve them with `sysctl vm.nr_hugepages=" +
                                                std::to_string(capacity_ / kHugePage) + "` or use \"auto\"");
         }
@@ -125,7 +126,7 @@ void Arena::map(const std::string& huge_pages) {
     memory_ = map_aligned(capacity_);
     if (memory_ == nullptr) {
         throw Error(Errc::environment, "cannot map " + format_bytes(capacity_) + " of memory for buffers: " +
-                                           std::strerror(errno) + "; lower memory.budget or raise `ulimit -v`");
+                                           errno_text(errno) + "; lower memory.budget or raise `ulimit -v`");
     }
     const bool asked = huge_pages == "auto" && ::madvise(memory_, capacity_, MADV_HUGEPAGE) == 0;
     if (!asked) ::madvise(memory_, capacity_, MADV_NOHUGEPAGE);
@@ -164,8 +165,7 @@ void Arena::touch(std::uint64_t from, std::uint64_t to, unsigned threads) {
 void Arena::fail_if_short() const {
     if (touch_error_ == 0) return;
     throw Error(Errc::environment, "cannot fill " + format_bytes(capacity_) + " of buffers with " + page_kind_ + ": " +
-                                       std::strerror(touch_error_) +
-                                       "; lower memory.budget or reserve more huge pages");
+                                       errno_text(touch_error_) + "; lower memory.budget or reserve more huge pages");
 }
 
 void Arena::name_pages_got() {

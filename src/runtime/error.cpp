@@ -1,7 +1,8 @@
 #include "runtime/error.hpp"
 
 #include <cerrno>
-#include <system_error>
+
+#include "runtime/errno_text.hpp"
 
 namespace sluice {
 
@@ -36,14 +37,9 @@ std::string_view to_string(Errc code) noexcept {
 }
 
 Error Error::from_errno(int err, std::string_view call, std::string_view object, Errc code) {
-    if (code == Errc::device && (err == ENOSPC || err == EDQUOT)) code = Errc::space;
-    std::string advice;
-    if (err == EMFILE || err == ENFILE) {
-        code = Errc::environment;
-        advice = err == EMFILE ? "; raise `ulimit -n`" : "; the host has no more open files, raise sysctl fs.file-max";
-    }
-    return {code,
-            std::string(call) + " '" + std::string(object) + "': " + std::generic_category().message(err) + advice};
+    if (code == Errc::device && (err == ENOSPC || err == EDQUOT || err == EFBIG)) code = Errc::space;
+    if (err == EMFILE || err == ENFILE) code = Errc::environment;
+    return {code, std::string(call) + " '" + std::string(object) + "': " + errno_text(err) + errno_advice(err)};
 }
 
 void check_failed(const char* expression, const char* file, int line) {

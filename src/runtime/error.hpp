@@ -32,8 +32,8 @@ std::string_view to_string(Errc code) noexcept;
 class Error : public std::runtime_error {
 public:
     Error(Errc code, std::string message) : std::runtime_error(std::move(message)), code_(code) {}
-    /// `err` is a positive errno; ENOSPC and EDQUOT become Errc::space, EMFILE and ENFILE Errc::environment, everything
-    /// else Errc::device unless `code` says otherwise.
+    /// `err` is a positive errno; ENOSPC, EDQUOT and EFBIG become Errc::space, EMFILE and ENFILE Errc::environment, all
+    /// else Errc::device unless `code` says otherwise. The text has its name, its number and what to do.
     static Error from_errno(int err, std::string_view call, std::string_view object, Errc code = Errc::device);
     /// The same error with `context` put in front of its text.
     Error with(std::string_view context) const { return {code_, std::string(context) + ": " + what()}; }

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <thread>
 
-#include "runtime/error.hpp"
+#include "runtime/resources.hpp"
 #include "runtime/seeded_executor.hpp"
 
 namespace sluice {
@@ -36,8 +36,7 @@ std::unique_ptr<Task> ThreadExecutor::spawn(std::string name, std::function<void
     try {
         return std::make_unique<ThreadTask>(std::move(name), std::move(body));
     } catch (const std::system_error& e) {
-        throw Error(Errc::environment, std::string("cannot start a thread: ") + e.what() +
-                                           "; raise `ulimit -u` or lower stages.*.workers");
+        throw error_of(e);
     }
 }
 

@@ -2,15 +2,18 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
+#include "runtime/errno_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/machine_cgroup.hpp"
 #include "runtime/placement.hpp"
@@ -62,6 +65,18 @@ std::string first_line(const std::string& path) {
     return line;
 }
 
+/// What the host has left. @param note  gets why that is not certain
+std::uint64_t memory_of_host(const std::string& root, std::string& note) {
+    const std::string path = root + "/proc/meminfo";
+    if (const auto kib = field_in(path, "MemAvailable:")) return *kib * 1024;
+    const bool is_there = ::access(path.c_str(), R_OK) == 0;
+    note = "; " + path + (is_there ? " has no MemAvailable" : " cannot be read: " + errno_text(errno));
+    struct sysinfo host {};
+    if (!root.empty() || ::sysinfo(&host) != 0) return 0;
+    note += ", so only what nobody uses counts, not what the page cache would give back (sysinfo(2))";
+    return (std::uint64_t{host.freeram} + host.bufferram) * host.mem_unit;
+}
+
 std::uint64_t soft_limit(__rlimit_resource resource) {
     rlimit limit{};
     return ::getrlimit(resource, &limit) == 0 ? limit.rlim_cur : 0;
@@ -72,8 +87,8 @@ std::uint64_t soft_limit(__rlimit_resource resource) {
 MachineLimits read_machine_limits(const std::string& root) {
     MachineLimits limits;
     limits.memory_total_bytes = kib_field_in_bytes(root + "/proc/meminfo", "MemTotal:");
-    limits.memory_available_bytes =
-        std::min(kib_field_in_bytes(root + "/proc/meminfo", "MemAvailable:"), memory_left_in_cgroups(root));
+    const std::uint64_t host_bytes = memory_of_host(root, limits.memory_note);
+    limits.memory_available_bytes = std::min(host_bytes, memory_left_in_cgroups(root));
     limits.open_files = soft_limit(RLIMIT_NOFILE);
     limits.locked_memory_bytes = soft_limit(RLIMIT_MEMLOCK);
     limits.aio_max = number_in(root + "/proc/sys/fs/aio-max-nr", 65536);  // the kernel's default

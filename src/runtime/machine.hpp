@@ -11,6 +11,7 @@ struct MachineLimits {
     /// Least of the host's MemAvailable and of what is left in each cgroup above us; cached file pages count as left,
     /// in a group as on the host.
     std::uint64_t memory_available_bytes = 0;
+    std::string memory_note;                  ///< why that may be wrong: "; /proc/meminfo ..."; "" = it is not
     std::uint64_t open_files = 0;             ///< RLIMIT_NOFILE
     std::uint64_t locked_memory_bytes = 0;    ///< RLIMIT_MEMLOCK; 2^64-1 = no limit
     std::uint64_t aio_max = 0, aio_used = 0;  ///< fs.aio-max-nr, fs.aio-nr: host-wide

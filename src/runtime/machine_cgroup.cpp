@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <vector>
 
@@ -25,7 +26,7 @@ bool has_word(const std::string& list, const std::string& word) {
     return ("," + list + ",").find("," + word + ",") != std::string::npos;
 }
 
-std::vector<Mount> mounts_of(const std::string& root, bool version2) {
+std::vector<Mount> mounts_of(const std::string& root, bool version2, const std::string& controller) {
     std::vector<Mount> found;
     std::ifstream table(root + "/proc/self/mountinfo");
     std::string line;
@@ -36,7 +37,7 @@ std::vector<Mount> mounts_of(const std::string& root, bool version2) {
         while (words >> word && word != "-") {
         }
         words >> type >> source >> options;
-        if (version2 ? type == "cgroup2" : type == "cgroup" && has_word(options, "memory"))
+        if (version2 ? type == "cgroup2" : type == "cgroup" && has_word(options, controller))
             found.push_back({group, point});
     }
     return found;
@@ -62,16 +63,6 @@ std::uint64_t left_in_group(const std::string& directory, const Names& names) {
     return limit - std::min(limit, used);
 }
 
-std::uint64_t left_from_group_up(const std::string& point, std::string group, const Names& names) {
-    std::uint64_t left = kNoMemoryLimit;
-    for (;;) {
-        left = std::min(left, left_in_group(point + group, names));
-        const std::size_t slash = group.rfind('/');
-        if (group.empty() || slash == std::string::npos) return left;
-        group.resize(slash);
-    }
-}
-
 /// `group` as a path below the mount point. A container often sees only its own group there, under the name "/" or
 /// under the host's name for it.
 std::string below_mount(const Mount& mount, const std::string& group) {
@@ -81,24 +72,50 @@ std::string below_mount(const Mount& mount, const std::string& group) {
     return "";
 }
 
-}  // namespace
-
-std::uint64_t memory_left_in_cgroups(const std::string& root) {
+/// Calls `look` with the directory of our group in each hierarchy that has the controller, and of every group above it.
+void for_each_group_up(const std::string& root, const std::string& controller,
+                       const std::function<void(const std::string& directory, bool version2)>& look) {
     std::ifstream groups(root + "/proc/self/cgroup");
     std::string line;
-    std::uint64_t left = kNoMemoryLimit;
     while (std::getline(groups, line)) {  // "4:memory:/group", version 2 "0::/group"
         const std::size_t first = line.find(':'), second = line.find(':', first + 1);
         if (first == std::string::npos || second == std::string::npos) continue;
-        const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
+        const std::string controllers = line.substr(first + 1, second - first - 1), ours = line.substr(second + 1);
         const bool version2 = controllers.empty();
-        if (!version2 && !has_word(controllers, "memory")) continue;
-        for (const Mount& mount : mounts_of(root, version2)) {
-            left = std::min(left, left_from_group_up(root + mount.point, below_mount(mount, group),
-                                                     version2 ? kVersion2 : kVersion1));
+        if (!version2 && !has_word(controllers, controller)) continue;
+        for (const Mount& mount : mounts_of(root, version2, controller)) {
+            std::string group = below_mount(mount, ours);
+            for (;;) {
+                look(root + mount.point + group, version2);
+                const std::size_t slash = group.rfind('/');
+                if (group.empty() || slash == std::string::npos) break;
+                group.resize(slash);
+            }
         }
     }
+}
+
+}  // namespace
+
+std::uint64_t memory_left_in_cgroups(const std::string& root) {
+    std::uint64_t left = kNoMemoryLimit;
+    for_each_group_up(root, "memory", [&](const std::string& directory, bool version2) {
+        left = std::min(left, left_in_group(directory, version2 ? kVersion2 : kVersion1));
+    });
     return left;
+}
+
+PidsLimit tightest_pids_limit(const std::string& root) {
+    PidsLimit tightest;
+    for_each_group_up(root, "pids", [&](const std::string& directory, bool) {
+        const std::uint64_t limit = number_in(directory + "/pids.max", 0);  // "max" is no number
+        if (limit == 0) return;
+        const std::uint64_t used = number_in(directory + "/pids.current", 0);
+        const auto left = [](std::uint64_t most, std::uint64_t now) { return most - std::min(most, now); };
+        if (tightest.limit == 0 || left(limit, used) < left(tightest.limit, tightest.used))
+            tightest = {limit, used, directory};
+    });
+    return tightest;
 }
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
 #pragma once
-/// Memory that the control groups above this process still allow.
+/// Memory and threads that the control groups above this process still allow.
 
 #include <cstdint>
 #include <string>
@@ -13,5 +13,12 @@ inline constexpr std::uint64_t kNoMemoryLimit = ~std::uint64_t{0};
 /// them a container that has just built or copied something would seem full.
 /// @param root  prefix of /proc and /sys, for tests.
 std::uint64_t memory_left_in_cgroups(const std::string& root = "");
+
+struct PidsLimit {
+    std::uint64_t limit = 0, used = 0;  ///< threads and processes; limit 0: nothing limits them
+    std::string group;                  ///< directory of the group
+};
+/// Of our group and those above it, the one with the least left.
+PidsLimit tightest_pids_limit(const std::string& root = "");
 
 }  // namespace sluice

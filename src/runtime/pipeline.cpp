@@ -3,7 +3,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <new>
+#include <system_error>
+
 #include "runtime/error.hpp"
+#include "runtime/resources.hpp"
 #include "runtime/thread_clock.hpp"
 
 namespace sluice {
@@ -51,7 +55,11 @@ void Pipeline::run_worker(Worker& worker) {
         if (bind_) bind_(worker);
         worker.body();
     } catch (const Error& error) {
-        fail(std::make_exception_ptr(error.with("stage=" + worker.stage + " worker=" + std::to_string(worker.index))));
+        fail_in(worker, error);
+    } catch (const std::bad_alloc& error) {
+        fail_in(worker, error_of(error));
+    } catch (const std::system_error& error) {
+        fail_in(worker, error_of(error));
     } catch (...) {
         fail(std::current_exception());
     }
@@ -64,6 +72,10 @@ void Pipeline::run_worker(Worker& worker) {
         ended_.notify_all();
     }
     if (changed_) changed_();
+}
+
+void Pipeline::fail_in(const Worker& worker, const Error& error) {
+    fail(std::make_exception_ptr(error.with("stage=" + worker.stage + " worker=" + std::to_string(worker.index))));
 }
 
 void Pipeline::fail(std::exception_ptr cause) {

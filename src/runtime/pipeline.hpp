@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/error.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/metrics.hpp"
 
@@ -55,6 +56,7 @@ public:
 
 private:
     void run_worker(Worker& worker);
+    void fail_in(const Worker& worker, const Error& error);
 
     Executor& executor_;
     std::function<void(const Worker&)> bind_;

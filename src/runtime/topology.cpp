@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "runtime/errno_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/topology_devices.hpp"
 
@@ -145,7 +146,7 @@ bool Topology::bind_this_thread(std::span<const unsigned> cores) const {
     }
     hwloc_bitmap_and(set.get(), set.get(), state_->usable.get());
     if (hwloc_set_cpubind(state_->handle, set.get(), HWLOC_CPUBIND_THREAD) != 0) {
-        throw Error(Errc::environment, "cannot bind a thread to core(s) " + names + ": " + std::strerror(errno) +
+        throw Error(Errc::environment, "cannot bind a thread to core(s) " + names + ": " + errno_text(errno) +
                                            "; the launcher or a cgroup forbids them, set placement.policy = \"none\"");
     }
     return true;

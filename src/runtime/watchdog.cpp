@@ -93,6 +93,7 @@ void Watchdog::enter(const std::string& step, const std::string& run_id) {
     {
         const std::lock_guard lock(mutex_);
         rules_.set_step(step, clock_ns_);
+        if (!run_id.empty()) run_id_ = run_id;
     }
     status_.change("running", step, run_id);
 }
@@ -155,6 +156,16 @@ void Watchdog::lives(std::uint32_t rank) {
 void Watchdog::progress() {
     const std::lock_guard lock(mutex_);
     rules_.progress(clock_ns_);
+}
+
+void Watchdog::set_seed(std::uint64_t seed) {
+    const std::lock_guard lock(mutex_);
+    seed_ = std::to_string(seed);
+}
+
+std::string Watchdog::run_words() const {
+    const std::lock_guard lock(mutex_);
+    return (run_id_.empty() ? "" : " run=" + run_id_) + (seed_.empty() ? "" : " seed=" + seed_);
 }
 
 int Watchdog::exit_code() const {
@@ -319,7 +330,8 @@ void Watchdog::end_job(const WatchVerdict& verdict) {
     leaving_ = true;  // the main thread, if it still answers, tells the others while we write
     if (!verdict.silent)
         write_line("ERROR rank=" + std::to_string(ranks_ > 1 ? rank_ : launch_rank_) + " host=" + host_ +
-                   " stage=" + verdict.stage + " code=" + code + "(" + std::to_string(number) + "): " + message + "\n");
+                   " stage=" + verdict.stage + " code=" + code + "(" + std::to_string(number) + ")" + run_words() +
+                   ": " + message + "\n");
     if (verdict.silent && status_.another_failed()) {
         status_.change("aborted", "aborted because of another rank");
     } else {

@@ -50,6 +50,9 @@ public:
     bool take_last_words() noexcept { return !words_taken_.exchange(true); }
     /// What the job does now: a state change.
     void enter(const std::string& step, const std::string& run_id = "");
+    void set_seed(std::uint64_t seed);
+    /// What identifies this run in an ERROR line: " run=ID seed=1", as far as it is known yet.
+    std::string run_words() const;
     void set_processes(std::vector<Process> by_rank);
     /// Called on a worker's own thread: it is watched until the thread ends.
     void watch_this_thread(const Worker& worker);
@@ -95,7 +98,7 @@ private:
     WatchRules rules_;
     const WorkerMetrics& main_;
     const StepNote& main_step_;
-    std::string host_;
+    std::string host_, run_id_, seed_;
     std::function<std::string()> who_is_missing_;
     std::vector<const Worker*> workers_;
     std::vector<Process> processes_;

@@ -1,5 +1,6 @@
 """What the end-to-end tests share: a directory of their own on a real disk, runs under mpirun bounded in time, and checks."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -13,6 +14,10 @@ import tempfile
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("SLUICE_TEST_BIN", REPO / "build" / "release" / "bin"))
 RECORD_BYTES = 100
+
+# Jobs of one host leave each other cores and memory: those of a test see none but its own.
+os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="sluice-test-jobs.", dir="/var/tmp")
+atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
 
 class Failed(Exception):

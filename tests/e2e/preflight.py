@@ -96,7 +96,7 @@ def limits_of_the_machine_are_named_with_numbers():
         sluice = h.BIN / "sluice"
         refused(w, 3, ["memory.budget", "or its cgroup has", "left", "chunks", "partitions", "tags"], [*w.options, "--set", "memory.budget=900TiB"], ranks=2)
         command = [pathlib.Path(shutil.which("bash")), "-c", f'ulimit -n 40; exec "$0" "$@"', sluice, "sort", *w.options, *SMALL]
-        refused(w, 3, ["open files planned, the limit is 40", "ulimit -n"], command)
+        refused(w, 3, ["files open at a time are needed", "may have 40", "ulimit -n"], command)
         refused(w, 2, ["too small to sort", "smallest that works is"], [*w.options, "--set", "memory.budget=1MiB", "--set", "partitions.count=1"])
         if shutil.which("strace"):
             trace = w.path.parent / f"{w.path.name}.trace"
@@ -189,7 +189,7 @@ def memory_is_no_disk_unless_it_is_said():
     with h.Workspace() as w, tempfile.TemporaryDirectory(prefix="sluice-test.", dir="/dev/shm") as memory:
         generated(w)
         config = config_file(w, "c.toml", [(w.data, "input"), (memory, "intermediate"), (w.data, "output")])
-        refused(w, 3, [memory, "no direct I/O (tmpfs is memory)", 'io.direct = "attempt"'], [config], ranks=2)
+        refused(w, 3, [memory, "no direct I/O: tmpfs is memory", 'io.direct = "attempt"'], [config], ranks=2)
         refused(w, 3, [memory, "tmpfs is memory"], ["--records", 100, "--set", f"disks.path={memory}"], verb="gen")
         in_memory = shutil.copy(w.inputs()[0], memory)
         plain = config_file(w, "p.toml", [(w.data, "intermediate"), (w.data, "output")])

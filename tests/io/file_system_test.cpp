@@ -135,7 +135,9 @@ TEST_P(AnyFileSystem, ListAndGlobAreSortedAndKeepToTheirDirectory) {
 
 TEST_P(AnyFileSystem, SpaceAndAlignmentAreAnswered) {
     EXPECT_GT(files_->free_bytes(root_), 0u);
-    const std::uint32_t alignment = files_->direct_io_alignment(root_);
+    EXPECT_GT(files_->room(root_).free_bytes, 0u);
+    EXPECT_EQ(files_->problem_of_size(root_, 4096), "");
+    const std::uint32_t alignment = files_->direct_io_in(root_).alignment;
     EXPECT_LE(alignment, kDirectIoAlign);
     if (alignment > 0) {
         EXPECT_EQ(kDirectIoAlign % alignment, 0u);
@@ -182,11 +184,6 @@ TEST(RealFileSystem, FailedDurableWriteLeavesTheOldTextAndNoTemporaryFile) {
 TEST(RealFileSystem, ReadingADirectoryIsAnError) {
     TempDirectory directory;
     EXPECT_EQ(error_of([&] { make_real_file_system()->read_text(directory.path(), 1000); }).code, 4);
-}
-
-TEST(RealFileSystem, ProcHasNoDirectIo) {
-    // Nameless files cannot be made there, so nobody says; the first open will.
-    EXPECT_EQ(make_real_file_system()->direct_io_alignment("/proc"), kDirectIoAlign);
 }
 
 }  // namespace

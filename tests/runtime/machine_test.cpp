@@ -135,6 +135,7 @@ TEST_F(Machine, NothingReadableGivesZerosAndNoException) {
     const MachineLimits limits = read_machine_limits("/nonexistent");
     EXPECT_EQ(limits.memory_total_bytes, 0u);
     EXPECT_EQ(limits.memory_available_bytes, 0u);
+    EXPECT_NE(limits.memory_note.find("/proc/meminfo cannot be read"), std::string::npos) << limits.memory_note;
     EXPECT_FALSE(limits.kernel.empty());
     EXPECT_FALSE(limits.cpu_model.empty()) << "the architecture stands in";
 }
@@ -142,6 +143,7 @@ TEST_F(Machine, NothingReadableGivesZerosAndNoException) {
 TEST(ThisMachine, LimitsAreThoseOfTheSystemCalls) {
     const MachineLimits limits = read_machine_limits();
     EXPECT_GT(limits.memory_available_bytes, 0u);
+    EXPECT_EQ(limits.memory_note, "");
     EXPECT_LE(limits.memory_available_bytes, limits.memory_total_bytes);
     rlimit files{};
     ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);

@@ -1,0 +1,120 @@
+#include "cli/host_share.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "runtime/machine.hpp"
+#include "runtime/run_status.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kPatienceMs = 2000;
+
+}  // namespace
+
+HostShare::HostShare(Communicator& communicator, const RankPlace& place, const ProcessTable& processes,
+                     std::string verb, bool takes_part)
+    : communicator_(communicator),
+      place_(place),
+      takes_part_(takes_part),
+      jobs_(takes_part ? live_jobs_directory() : "", processes) {
+    const ProcessIdentity self = processes.self();
+    mine_.job = job_name();
+    mine_.verb = std::move(verb);
+    mine_.pid = self.pid;
+    mine_.start_ticks = self.start_ticks;
+    mine_.ranks = place.local_ranks;
+}
+
+std::string HostShare::from_first(const std::string& text) {
+    const auto all = communicator_.all_gather(is_first() ? text : "");
+    return all[place_.ranks_here.front()];
+}
+
+std::string HostShare::name_of(const JobClaim& job) const {
+    return "`sluice " + job.verb + "` (pid " + std::to_string(job.pid) + ")";
+}
+
+void HostShare::choose_cores(const Topology& topology, PlacementRequest& request) {
+    if (!takes_part_) return;
+    const bool may_choose = request.policy == "auto";  // another host's config may say otherwise: all talk all the same
+    if (is_first()) turn_ = jobs_.take_turn(kPatienceMs);
+    std::set<unsigned> others;
+    std::string names;
+    for (const JobClaim& job : is_first() ? jobs_.others(mine_.job) : std::vector<JobClaim>{}) {
+        if (job.cores.empty() || !may_choose) continue;
+        others.insert(job.cores.begin(), job.cores.end());
+        names += (names.empty() ? "" : ", ") + name_of(job);
+    }
+    const std::string list = from_first(format_core_list({others.begin(), others.end()}));
+    if (!list.empty()) {
+        const std::vector<unsigned> taken = parse_core_list(list);
+        auto usable = request.usable_cores;
+        std::set<unsigned> left;
+        for (auto& cores : usable) {
+            std::erase_if(cores, [&](unsigned core) { return std::count(taken.begin(), taken.end(), core) != 0; });
+            left.insert(cores.begin(), cores.end());
+        }
+        const bool enough = left.size() >= place_.local_ranks &&
+                            std::none_of(usable.begin(), usable.end(), [](const auto& cores) { return cores.empty(); });
+        if (enough) {
+            request.usable_cores = usable;
+        } else {
+            request.policy = "none";
+        }
+        if (is_first()) {
+            notes_.push_back("note: other jobs of host " + place_.host + " are pinned to cores " + list + ": " + names +
+                             "; this one " +
+                             (enough ? "uses cores " + format_core_list({left.begin(), left.end()})
+                                     : "is not pinned to any, since too few are left"));
+        }
+    }
+    if (!is_first()) return;
+    std::set<unsigned> mine;
+    PlacementRequest each = request;
+    for (each.local_rank = 0; each.local_rank < place_.local_ranks; ++each.local_rank) {
+        const auto cores = plan_placement(topology, each).rank_cores;
+        mine.insert(cores.begin(), cores.end());
+    }
+    mine_.cores.assign(mine.begin(), mine.end());
+    jobs_.claim(mine_);
+    turn_.reset();
+}
+
+std::uint64_t HostShare::memory_left_bytes() {
+    const MachineLimits limits = read_machine_limits();
+    std::uint64_t left = limits.memory_available_bytes, claimed = 0;
+    std::string names;
+    if (takes_part_ && is_first()) {
+        turn_ = jobs_.take_turn(kPatienceMs);
+        for (const JobClaim& job : jobs_.others(mine_.job)) {
+            const std::uint64_t to_come = job.memory_bytes - job.resident_bytes;
+            if (to_come == 0) continue;
+            claimed += to_come;
+            names += (names.empty() ? "" : ", ") + name_of(job);
+        }
+    }
+    left -= std::min(left, claimed);
+    memory_note_ = limits.memory_note;
+    if (claimed != 0) {
+        memory_note_ +=
+            "; " + human_bytes(static_cast<double>(claimed)) + " of what is free will be taken by other jobs: " + names;
+        notes_.push_back("note: host " + place_.host + " has " + human_bytes(static_cast<double>(left)) +
+                         " of memory left" + memory_note_);
+    } else if (!limits.memory_note.empty()) {
+        notes_.push_back("note: host " + place_.host + " has " + human_bytes(static_cast<double>(left)) +
+                         " of memory left" + memory_note_);
+    }
+    return std::stoull(from_first(std::to_string(left)));
+}
+
+void HostShare::claim_memory(std::uint64_t bytes) {
+    if (!takes_part_ || !is_first()) return;
+    mine_.memory_bytes = bytes;
+    jobs_.claim(mine_);
+    turn_.reset();
+}
+
+}  // namespace sluice
