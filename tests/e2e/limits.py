@@ -93,8 +93,8 @@ def test_a_limit_of_file_size_is_found_before_the_first_byte():
 
 def test_a_limit_of_address_space_is_named():
     with Workspace() as w:
-        must(sluice(["gen", "--records", 100_000, *w.options]), "gen")
-        code, _, err = limited(["sort", *w.options, "--set", "memory.budget=1GiB", "--set", "partitions.size=64MiB"], "--as=500000000")
+        must(sluice(["gen", "--records", 5_000_000, *w.options]), "gen")
+        code, _, err = limited(["sort", *w.options, "--set", "memory.budget=1GiB", "--set", "passes=one"], "--as=500000000")
         check(code == 3 and "ulimit -v" in err and "bug" not in err, f"exit code {code}: {err}")
         check(sorted(p.name for p in w.data.iterdir()) == ["input"], "refused, but something was left")
 
@@ -112,15 +112,16 @@ def test_a_lack_of_threads_is_named():
         w.path.chmod(0o755)
         shutil.copy(BIN / "sluice", w.path / "sluice")
         must(sluice(["gen", "--records", 20_000, *w.options]), "gen")
-        out = w.path / "out"
-        out.mkdir()
-        os.chown(out, 61237, 61237)
+        out, results = w.path / "out", w.path / "their-results"
+        for directory in (out, results):
+            directory.mkdir()
+            os.chown(directory, 61237, 61237)
         w.data.chmod(0o755)
         (w.data / "input").chmod(0o755)
         for file in (w.data / "input").iterdir():
             file.chmod(0o644)
         words = [w.path / "sluice", "sort", "--set", f"disks.path={out}", "--set", f"input.paths={w.data}/input/data-*",
-                 "--set", f"results.dir={out}/results", "--set", "memory.budget=64MiB", "--set", "run.progress=none"]
+                 "--set", f"results.dir={results}", "--set", "memory.budget=64MiB", "--set", "run.progress=none"]
         enough = None
         for processes in (1, 2, 3, 4, 6, 8, 12, 100):
             code, _, err = as_a_user_with(processes, words)
@@ -153,10 +154,14 @@ def test_inodes_are_counted_before_the_first_byte():
             return
         try:
             must(run([BIN / "gensort", 300_000, w.path / "in.dat"]), "gensort")
+            filler = disk / "filler"
+            filler.mkdir()
+            while os.statvfs(disk).f_favail > 50:
+                (filler / str(os.statvfs(disk).f_favail)).touch()
             code, _, err = sluice(["sort", *w.options, "--set", f"disks.path={disk}", "--set", f"input.paths={w.path}/in.dat",
                                    "--set", "memory.budget=64MiB", "--set", "partitions.count=100"])
             check(code == 3 and "inodes free" in err, f"exit code {code}: {err}")
-            check([p.name for p in disk.iterdir()] == ["lost+found"], "refused, but something was left")
+            check(sorted(p.name for p in disk.iterdir()) == ["filler", "lost+found"], "refused, but something was left")
         finally:
             run(["umount", disk])
 
