@@ -22,6 +22,7 @@ else
 fi
 scripts/build.sh release
 if [ $full = 1 ]; then
+  scripts/fuzz.sh 1100000
   SLUICE_FULL_TESTS=1 ctest --preset release --no-tests=error
   for preset in asan tsan; do
     scripts/build.sh $preset
@@ -29,5 +30,6 @@ if [ $full = 1 ]; then
   done
 else
   echo "fast tests only; scripts/test.sh --full adds the tests labelled full and the sanitizers"
+  scripts/fuzz.sh 70000
   ctest --preset release --no-tests=error -LE full
 fi
