@@ -3,6 +3,7 @@
 #include <boost/program_options.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <sstream>
 
 #include "net/traffic.hpp"
@@ -184,6 +185,17 @@ void check_shuffle(const CommandLine& line, bool has_records) {
     }
 }
 
+/// What Boost says; its what() never ends where a word holds one of its own placeholders ("%value%"), which it replaces
+/// by that word.
+std::string text_of(const po::error& error, int argc, char** argv) {
+    const bool plain =
+        std::none_of(argv, argv + argc, [](const char* word) { return std::strchr(word, '%') != nullptr; });
+    if (plain) return error.what();
+    const auto* named = dynamic_cast<const po::error_with_option_name*>(&error);
+    return "option '" + (named != nullptr ? named->get_option_name() : std::string()) +
+           "' is not known, or does not take what is given to it";
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -242,7 +254,7 @@ CommandLine parse_command_line(int argc, char** argv) {
                         "and `sluice bench net` are what there is");
         }
     } catch (const po::error& error) {
-        throw Error(Errc::config, std::string(error.what()) + "; `sluice --help` lists verbs and options");
+        throw Error(Errc::config, text_of(error, argc, argv) + "; `sluice --help` lists verbs and options");
     }
     return line;
 }
