@@ -392,6 +392,7 @@ void Application::announce(const Error& error) noexcept {
 
 void Application::record_failure(const Error& error, bool echo) noexcept {
     try {
+        host_share_.reset();  // MPI ends a failed process without its destructors; other jobs may have the share now
         RunStatus& status = watchdog_.status();
         // What is refused together before the first byte leaves no trace.
         const bool refused =
