@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::uint64_t kPatienceMs = 2000;
+constexpr std::uint64_t kPatienceMs = 500;
 
 }  // namespace
 
@@ -40,38 +40,49 @@ std::string HostShare::name_of(const JobClaim& job) const {
 void HostShare::choose_cores(const Topology& topology, PlacementRequest& request) {
     if (!takes_part_) return;
     const bool may_choose = request.policy == "auto";  // another host's config may say otherwise: all talk all the same
-    if (is_first()) turn_ = jobs_.take_turn(kPatienceMs);
-    std::set<unsigned> others;
-    std::string names;
-    for (const JobClaim& job : is_first() ? jobs_.others(mine_.job) : std::vector<JobClaim>{}) {
-        if (job.cores.empty() || !may_choose) continue;
-        others.insert(job.cores.begin(), job.cores.end());
-        names += (names.empty() ? "" : ", ") + name_of(job);
+    std::string list, names;
+    if (is_first()) {
+        // Claimed within one turn, and no other rank is waited for in it: hosts that see one directory (namespaces,
+        // containers) would wait for each other.
+        const auto turn = jobs_.take_turn(kPatienceMs);
+        std::set<unsigned> others;
+        for (const JobClaim& job : jobs_.others(mine_.job)) {
+            if (job.cores.empty() || !may_choose) continue;
+            others.insert(job.cores.begin(), job.cores.end());
+            names += (names.empty() ? "" : ", ") + name_of(job);
+        }
+        list = format_core_list({others.begin(), others.end()});
+        leave_cores(list, names, request);
+        claim_cores(topology, request);
     }
-    const std::string list = from_first(format_core_list({others.begin(), others.end()}));
-    if (!list.empty()) {
-        const std::vector<unsigned> taken = parse_core_list(list);
-        auto usable = request.usable_cores;
-        std::set<unsigned> left;
-        for (auto& cores : usable) {
-            std::erase_if(cores, [&](unsigned core) { return std::count(taken.begin(), taken.end(), core) != 0; });
-            left.insert(cores.begin(), cores.end());
-        }
-        const bool enough = left.size() >= place_.local_ranks &&
-                            std::none_of(usable.begin(), usable.end(), [](const auto& cores) { return cores.empty(); });
-        if (enough) {
-            request.usable_cores = usable;
-        } else {
-            request.policy = "none";
-        }
-        if (is_first()) {
-            notes_.push_back("note: other jobs of host " + place_.host + " are pinned to cores " + list + ": " + names +
-                             "; this one " +
-                             (enough ? "uses cores " + format_core_list({left.begin(), left.end()})
-                                     : "is not pinned to any, since too few are left"));
-        }
+    list = from_first(list);
+    if (!is_first()) leave_cores(list, names, request);
+}
+
+void HostShare::leave_cores(const std::string& list, const std::string& names, PlacementRequest& request) {
+    if (list.empty()) return;
+    const std::vector<unsigned> taken = parse_core_list(list);
+    auto usable = request.usable_cores;
+    std::set<unsigned> left;
+    for (auto& cores : usable) {
+        std::erase_if(cores, [&](unsigned core) { return std::count(taken.begin(), taken.end(), core) != 0; });
+        left.insert(cores.begin(), cores.end());
+    }
+    const bool enough = left.size() >= place_.local_ranks &&
+                        std::none_of(usable.begin(), usable.end(), [](const auto& cores) { return cores.empty(); });
+    if (enough) {
+        request.usable_cores = usable;
+    } else {
+        request.policy = "none";
     }
     if (!is_first()) return;
+    notes_.push_back("note: other jobs of host " + place_.host + " are pinned to cores " + list + ": " + names +
+                     "; this one " +
+                     (enough ? "uses cores " + format_core_list({left.begin(), left.end()})
+                             : "is not pinned to any, since too few are left"));
+}
+
+void HostShare::claim_cores(const Topology& topology, const PlacementRequest& request) {
     std::set<unsigned> mine;
     PlacementRequest each = request;
     for (each.local_rank = 0; each.local_rank < place_.local_ranks; ++each.local_rank) {
@@ -80,7 +91,6 @@ void HostShare::choose_cores(const Topology& topology, PlacementRequest& request
     }
     mine_.cores.assign(mine.begin(), mine.end());
     jobs_.claim(mine_);
-    turn_.reset();
 }
 
 std::uint64_t HostShare::memory_left_bytes() {
@@ -88,7 +98,9 @@ std::uint64_t HostShare::memory_left_bytes() {
     std::uint64_t left = limits.memory_available_bytes, claimed = 0;
     std::string names;
     if (takes_part_ && is_first()) {
-        turn_ = jobs_.take_turn(kPatienceMs);
+        // Held until claim_memory(), over words between ranks: not waited for where another host of this job may hold
+        // it.
+        turn_ = jobs_.take_turn(jobs_.sees_own_job(mine_.job) ? 0 : kPatienceMs);
         for (const JobClaim& job : jobs_.others(mine_.job)) {
             const std::uint64_t to_come = job.memory_bytes - job.resident_bytes;
             if (to_come == 0) continue;

@@ -36,6 +36,9 @@ public:
     const std::vector<std::string>& notes() const noexcept { return notes_; }
 
 private:
+    /// Takes the cores of `list`, which other jobs use, out of the request, or all pinning where too few stay.
+    void leave_cores(const std::string& list, const std::string& names, PlacementRequest& request);
+    void claim_cores(const Topology& topology, const PlacementRequest& request);
     bool is_first() const { return place_.local_rank == 0; }
     /// What the first rank of this host says, on all of them. Collective.
     std::string from_first(const std::string& text);

@@ -125,6 +125,11 @@ std::vector<JobClaim> LiveJobs::others(const std::string& own_job) const {
     return found;
 }
 
+bool LiveJobs::sees_own_job(const std::string& own_job) const {
+    const auto all = others("");
+    return std::any_of(all.begin(), all.end(), [&](const JobClaim& claim) { return claim.job == own_job; });
+}
+
 void LiveJobs::claim(const JobClaim& claim) {
     if (directory_.empty()) return;
     if (own_ < 0) {

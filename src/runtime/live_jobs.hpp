@@ -46,6 +46,8 @@ public:
     std::unique_ptr<Turn> take_turn(std::uint64_t milliseconds);
     /// All jobs but this process' own, and other than `own_job`; files of dead ones are removed.
     std::vector<JobClaim> others(const std::string& own_job) const;
+    /// Another process of `own_job` has a record here: hosts of one job see one directory.
+    bool sees_own_job(const std::string& own_job) const;
     /// Says, or says anew, what this job claims; it stands until this object or the process is gone.
     void claim(const JobClaim& claim);
 

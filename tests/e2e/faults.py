@@ -410,11 +410,11 @@ def hangup_and_closed_output_do_not_end_a_run():
     with h.Workspace() as w:
         h.must(h.sluice(["gen", *w.options, "--records", 4000000]), "gen")
         process = subprocess.Popen([h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=64MiB", "--set", "io.depth=1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        process.stdout.close()
-        process.stderr.close()
         sent = 0
         while process.poll() is None and not list(w.path.glob("results/run-*/status-r00000.json")):
             time.sleep(0.005)
+        process.stdout.close()   # not before: a run whose result nobody can read does not begin
+        process.stderr.close()
         while process.poll() is None:
             process.send_signal(signal.SIGHUP)
             sent += 1
