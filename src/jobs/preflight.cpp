@@ -104,6 +104,8 @@ void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, P
     const std::uint64_t rank_share =
         padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions;
     DiskSpace space(job);
+    std::set<std::string>
+        has_spare;  // disks at which this rank keeps room for what a file system takes for itself: once
     for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
         if (role == DiskRole::intermediate && plan.passes == 1) continue;
         const RoleDisks all = role_disks(job, role);
@@ -113,7 +115,8 @@ void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, P
             const std::uint64_t share = rank_share / used.size();
             const bool is_log = role == DiskRole::intermediate;
             DiskNeed need;
-            need.bytes = share + share / (is_log ? 10 : 20) + 16 * kMiB;
+            const bool first_use = has_spare.insert(all.disks[index].path).second;
+            need.bytes = share + share / (is_log ? 10 : 20) + (first_use ? 16 * kMiB : 0);
             const std::uint64_t log_bytes = job.config.io.preallocate ? need.bytes : share;
             need.files = is_log ? 1 : ceil_div(mine.partitions, used.size());
             need.largest_file_bytes =
