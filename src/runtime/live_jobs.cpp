@@ -14,6 +14,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "runtime/bounded_text.hpp"
+
 namespace sluice {
 namespace {
 
@@ -46,7 +48,7 @@ std::optional<JobClaim> read_claim(int fd) {
     if (got <= 0) return std::nullopt;
     text.resize(static_cast<std::size_t>(got));
     try {
-        const auto document = nlohmann::json::parse(text);
+        const auto document = parse_bounded_json(text);
         JobClaim claim;
         claim.job = document.at("job");
         claim.verb = document.at("verb");
@@ -57,8 +59,9 @@ std::optional<JobClaim> read_claim(int fd) {
         claim.memory_bytes = document.at("memory_bytes");
         return claim;
     } catch (const nlohmann::json::exception&) {  // being written this moment: its job counts from the next look on
-        return std::nullopt;
+    } catch (const Error&) {                      // nests as no record of ours does
     }
+    return std::nullopt;
 }
 
 std::uint64_t resident_bytes_of(std::uint64_t pid) {

@@ -178,6 +178,19 @@ private:
     std::thread native_;
 };
 
+SeededExecutor::OneCore::OneCore() {
+    CPU_ZERO(&before_);
+    if (sched_getaffinity(0, sizeof before_, &before_) != 0) return;  // more than 1,024 cores: it is only slower
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(sched_getcpu()), &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+SeededExecutor::OneCore::~OneCore() {
+    if (CPU_COUNT(&before_) > 0) sched_setaffinity(0, sizeof before_, &before_);
+}
+
 SeededExecutor::SeededExecutor(std::uint64_t seed) : scheduler_(seed) {
     scheduler_.current_ = scheduler_.add_thread("main");
 }
