@@ -61,6 +61,12 @@ std::uint64_t watchdog_limit_at_start(const CommandLine& line) {
     return config.run.watchdog_ns;
 }
 
+/// Words between ranks are exchanged or not, files replaced or not, by these: a host's own section may not differ.
+constexpr const char* kSameOnAllHosts[] = {"net.transport",   "passes",     "record.size", "record.key_offset",
+                                           "record.key_size", "input.name", "output.name", "run.verify",
+                                           "run.overwrite",   "run.locks",  "run.limit",   "keys.distribution",
+                                           "keys.samples"};
+
 /// Throws Error(config) where a relative name means nothing, since the directory that it starts from is gone.
 std::string absolute_results_dir(const std::string& directory) {
     std::error_code error;
@@ -157,8 +163,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     read_config();
     values_ = loaded_->for_host(host_);
     values_.results.dir = absolute_results_dir(values_.results.dir);
-    // A host's own section could name another transport; the two would wait for each other for ever.
-    if (communicator_->size() > 1) require_agreement(*communicator_, host_, {{"net.transport", values_.net.transport}});
+    require_same_values();
     watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);
     watchdog_.set_seed(values_.run.seed);
     open_status();
@@ -198,6 +203,13 @@ Application::Application(int argc, char** argv, CommandLine line)
 }
 
 Application::~Application() = default;
+
+void Application::require_same_values() {
+    if (communicator_->size() == 1) return;
+    std::vector<AgreedFact> facts;
+    for (const char* key : kSameOnAllHosts) facts.push_back({key, find_option(key)->print(values_)});
+    require_agreement(*communicator_, host_, facts);
+}
 
 void Application::choose_transport(const RankPlace& place) {
     if (values_.net.transport != "auto") return;

@@ -74,6 +74,7 @@ private:
     void place_workers();
     void meet_processes(const std::vector<std::string>& host_and_cores);
     /// net.transport = "auto" becomes what it stands for here; collective.
+    void require_same_values();
     void choose_transport(const RankPlace& place);
     /// Rank 0: [hosts."name"] sections for nobody.
     void warn_of_host_sections(const std::vector<std::string>& host_by_rank) const;

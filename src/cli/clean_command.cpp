@@ -1,5 +1,6 @@
 #include "cli/clean_command.hpp"
 
+#include <poll.h>
 #include <spdlog/fmt/fmt.h>
 #include <unistd.h>
 
@@ -16,13 +17,16 @@ namespace sluice {
 namespace {
 
 /// On a terminal a person decides; elsewhere only --yes does.
-bool may_remove(const CommandLine& line, const std::vector<std::string>& lines) {
+bool may_remove(JobContext& job, const CommandLine& line, const std::vector<std::string>& lines) {
+    const Step step = open_step(job, "waits for an answer");
     std::string text = line.dry_run ? "would be removed:\n" : "to be removed:\n";
     for (const std::string& each : lines) text += "  " + each + "\n";
     print(text);
     if (line.dry_run || line.yes) return true;
     if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) return false;
     print("remove all this? [y/N] ");
+    // A person may take longer than the watchdog does: the waiting is a step, with a sign of life each second.
+    for (pollfd keyboard{STDIN_FILENO, POLLIN, 0}; ::poll(&keyboard, 1, 1000) == 0;) tick_step();
     std::string answer;
     std::getline(std::cin, answer);
     return answer == "y" || answer == "Y" || answer == "yes";
@@ -45,7 +49,7 @@ void report(Application& app, const Leftovers& left, bool also_when_nothing) {
 int clean_command(Application& app) {
     const CommandLine& line = app.line();
     JobContext& job = app.job();
-    if (!line.run_id.empty()) {
+    if (!line.run_id.empty() && !line.dry_run) {
         report(app, remove_leftovers(job, leftovers_of(line.run_id, line.force)), false);
         return 0;
     }
@@ -53,7 +57,8 @@ int clean_command(Application& app) {
     options.with_input = line.with_input;
     options.dry_run = line.dry_run;
     options.force = line.force;
-    options.confirm = [&line](const std::vector<std::string>& lines) { return may_remove(line, lines); };
+    if (!line.run_id.empty()) options.only_runs = leftovers_of(line.run_id, line.force);
+    options.confirm = [&](const std::vector<std::string>& lines) { return may_remove(job, line, lines); };
     const CleanResult result = run_clean(job, options);
     if (!result.found) {
         if (app.rank() == 0) print("nothing to remove\n");

@@ -100,8 +100,14 @@ std::uint64_t HostShare::memory_left_bytes() {
     if (takes_part_ && is_first()) {
         // Held until claim_memory(), over words between ranks: not waited for where another host of this job may hold
         // it.
-        turn_ = jobs_.take_turn(jobs_.sees_own_job(mine_.job) ? 0 : kPatienceMs);
-        for (const JobClaim& job : jobs_.others(mine_.job)) {
+        const std::uint64_t patience_ms = jobs_.sees_own_job(mine_.job) ? 0 : kPatienceMs;
+        turn_ = jobs_.take_turn(patience_ms);
+        const auto others = jobs_.others(mine_.job);
+        if (!turn_->is_held() && patience_ms != 0 && !others.empty()) {
+            notes_.push_back("note: another job is just starting on host " + place_.host +
+                             " and has not settled how much memory it takes; what it may take is left to it");
+        }
+        for (const JobClaim& job : others) {
             const std::uint64_t to_come = job.memory_bytes - job.resident_bytes;
             if (to_come == 0) continue;
             claimed += to_come;
@@ -109,6 +115,10 @@ std::uint64_t HostShare::memory_left_bytes() {
         }
     }
     left -= std::min(left, claimed);
+    if (takes_part_ && is_first()) {  // what it may take, until it knows: a job that cannot wait sees that much
+        mine_.memory_bytes = left / 5 * 4;
+        jobs_.claim(mine_);
+    }
     memory_note_ = limits.memory_note;
     if (claimed != 0) {
         memory_note_ +=

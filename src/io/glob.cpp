@@ -45,7 +45,9 @@ private:
     /// @param folder  without a slash at its end: "" is the root
     void below(const std::string& folder, std::size_t depth) {
         const std::string& name = names_[depth];
-        if (!is_pattern(name)) {
+        struct stat there {};
+        // A name that exists is a name, whatever signs are in it.
+        if (!is_pattern(name) || ::lstat((folder + "/" + name).c_str(), &there) == 0) {
             go_on(folder + "/" + name, depth);
             return;
         }

@@ -239,6 +239,20 @@ std::optional<OwnerRecord> read_owner(Directory& directory) {
     }
 }
 
+namespace {
+
+/// Its process number means a process of this kernel and namespace.
+bool can_be_asked(const ProcessIdentity& owner, const ProcessIdentity& self) {
+    return !owner.boot.empty() && owner.boot == self.boot && owner.pid_namespace != 0 &&
+           owner.pid_namespace == self.pid_namespace && owner.start_ticks != 0;
+}
+
+}  // namespace
+
+bool is_seen_alive(const OwnerRecord& record, const ProcessTable& here) {
+    return can_be_asked(record.process, here.self()) && here.lives(record.process.pid, record.process.start_ticks);
+}
+
 Life judge_life(const OwnerRecord& record, bool lock_taken, const ProcessTable& here) {
     const ProcessIdentity self = here.self();
     const ProcessIdentity& owner = record.process;
@@ -246,7 +260,7 @@ Life judge_life(const OwnerRecord& record, bool lock_taken, const ProcessTable& 
     if (!lock_taken) return {false, pid + " on host " + owner.host + " holds its lock"};
     const bool same_boot = !owner.boot.empty() && owner.boot == self.boot;
     const bool same_machine = !owner.machine.empty() && owner.machine == self.machine && owner.host == self.host;
-    if (same_boot && owner.pid_namespace != 0 && owner.pid_namespace == self.pid_namespace && owner.start_ticks != 0) {
+    if (can_be_asked(owner, self)) {
         if (here.lives(owner.pid, owner.start_ticks)) return {false, pid + " of this host is alive"};
         return {true, pid + " of this host is gone"};
     }

@@ -79,6 +79,9 @@ struct Life {
     bool dead = false;
     std::string why;  ///< for people: "pid 17 of this host is gone", "host h2 cannot be asked from here"
 };
+/// Its process is of this boot and pid namespace, and is there: alive, whatever locks and counters say.
+bool is_seen_alive(const OwnerRecord& record, const ProcessTable& here);
+
 /// Dead is who lost the lock and cannot hold it again: a process of this boot and pid namespace that is gone, or one of
 /// this machine before it was started anew. Anybody else may live where we cannot see him.
 /// @param lock_taken  the record's lock could be had just now

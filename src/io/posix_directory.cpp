@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "io/file_status.hpp"
@@ -20,7 +21,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kLockTries = 10;
+constexpr int kLockTries = 10, kProbeTries = 10;
 
 class Descriptor {
 public:
@@ -246,6 +247,7 @@ public:
             if (!file) {
                 if (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO || errno == ENOTDIR)
                     return {LockAttempt::Outcome::absent, nullptr, ""};
+                if (errno != EACCES && errno != EPERM && errno != EROFS) throw failed("open", name);
                 return {LockAttempt::Outcome::no_locks, nullptr, Error::from_errno(errno, "open", name).what()};
             }
             struct stat s {};
@@ -319,13 +321,20 @@ private:
         throw failed("rename", from + "' to '" + to);
     }
 
+    static std::uint64_t clock_ns() {
+        return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    }
     std::uint32_t ask_owner() {
         // Nameless where that can be, so that nothing stays when we are killed here.
         Descriptor file(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-        const std::string name = ".sluice-probe-" + std::to_string(::getpid());
         const bool named = !file;
-        if (named) file = Descriptor(open_beneath(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
-        if (!file) throw failed("create", name);
+        std::string name = ".";
+        for (int tries = 0; named && !file; ++tries) {
+            // A number of its own: one left by a process that was killed here, or of another host, is not ours.
+            name = ".sluice-probe-" + std::to_string(::getpid()) + "-" + std::to_string(clock_ns());
+            file = Descriptor(open_beneath(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
+            if (!file && (errno != EEXIST || tries == kProbeTries)) throw failed("create", name);
+        }
         struct stat s {};
         const bool known = ::fstat(file.get(), &s) == 0;
         if (named) ::unlinkat(directory_.get(), name.c_str(), 0);

@@ -1,5 +1,7 @@
 #include "jobs/clean_job.hpp"
 
+#include <set>
+
 #include "jobs/cluster.hpp"
 #include "jobs/old_data_set.hpp"
 #include "runtime/packing.hpp"
@@ -18,55 +20,70 @@ std::vector<std::string> gather_lines(JobContext& job, const std::vector<std::st
     return all;
 }
 
-/// @param stays  gets what lives, or may live
-std::vector<std::string> leftover_lines(JobContext& job, std::vector<std::string>& stays) {
-    std::vector<std::string> lines;
+/// What would go and what stays, on the disks of one rank.
+struct Listing {
+    std::vector<std::string> lines, stays;
+    std::set<std::string> run_ids;  ///< of the runs whose traces are in `lines`
+};
+
+Listing list_leftovers(JobContext& job, const CleanOptions& options) {
+    Listing listing;
     for (const RunTrace& trace : find_run_traces(job)) {
         if (!trace.kind && !trace.is_half_set()) continue;
+        if (options.only_runs && !options.only_runs->run_ids.empty() &&
+            options.only_runs->run_ids.count(trace.run_id) == 0)
+            continue;
+        const std::string where = "'" + trace.path() + "' on host " + job.place.host;
         if (!trace.not_ours.empty()) {
-            stays.push_back("note: stays: '" + trace.path() + "' on host " + job.place.host + ": " + trace.not_ours);
+            listing.stays.push_back("note: stays: " + where + ": " + trace.not_ours);
             continue;
         }
-        const std::string what = "'" + trace.path() + "' on host " + job.place.host +
-                                 (trace.record ? ", " + describe_owner(*trace.record) : std::string());
-        const std::size_t segments = trace.record ? trace.record->process.segments.size() : 0;
-        if (trace.life.dead && segments != 0) {
-            lines.push_back("left by a dead run: " + what + ", with " + std::to_string(segments) +
-                            " segments of shared memory, as far as they are still there");
-        } else if (trace.life.dead) {
-            lines.push_back("left by a dead run: " + what);
-        } else {
-            stays.push_back("note: stays: " + what + ": " + trace.life.why);
+        const std::string what = where + (trace.record ? ", " + describe_owner(*trace.record) : std::string());
+        if (!trace.life.dead && !(options.force && trace.could_lock)) {
+            listing.stays.push_back("note: stays: " + what + ": " + trace.life.why);
+            continue;
         }
+        const std::size_t segments = trace.record ? trace.record->process.segments.size() : 0;
+        listing.run_ids.insert(trace.run_id);
+        listing.lines.push_back((trace.life.dead ? "left by a dead run: " + what
+                                                 : "by --force, though it may live (" + trace.life.why + "): " + what) +
+                                (segments == 0 ? std::string()
+                                               : ", with " + std::to_string(segments) +
+                                                     " segments of shared memory, as far as they are still there"));
     }
-    return lines;
+    return listing;
 }
 
 }  // namespace
 
 CleanResult run_clean(JobContext& job, const CleanOptions& options) {
     std::vector<OldDataSet> sets;
-    sets.emplace_back(job, DiskRole::output, job.config.output.name);
-    if (options.with_input) sets.emplace_back(job, DiskRole::input, job.config.input.name);
-    std::vector<std::string> stays, problems, lines = leftover_lines(job, stays);
+    if (!options.only_runs) sets.emplace_back(job, DiskRole::output, job.config.output.name);
+    if (options.with_input && !options.only_runs) sets.emplace_back(job, DiskRole::input, job.config.input.name);
+    Listing listing = list_leftovers(job, options);
+    std::vector<std::string> problems;
     for (OldDataSet& set : sets) {
-        for (const std::string& line : set.strangers()) stays.push_back(line);
+        for (const std::string& line : set.strangers()) listing.stays.push_back(line);
         if (!set.is_there()) continue;
-        for (const std::string& line : set.lines()) lines.push_back(line);
+        for (const std::string& line : set.lines()) listing.lines.push_back(line);
         if (!options.dry_run) set.lock(problems);
     }
     refuse_if_any(job, problems);
-    say_notes(job, stays);
-    const std::vector<std::string> all = gather_lines(job, lines);
+    say_notes(job, listing.stays);
+    const std::vector<std::string> all = gather_lines(job, listing.lines);
     CleanResult result;
     const bool allowed = job.rank() == 0 && !all.empty() && options.confirm(all);
     const std::string answer =
         job.communicator.broadcast(std::string(all.empty() ? "0" : "1") + (allowed ? "1" : "0"), 0);
     result.found = answer[0] == '1';
     result.confirmed = answer[1] == '1';
-    if (!result.confirmed || options.dry_run) return result;
+    if (!result.confirmed || options.dry_run || options.only_runs) return result;
     LeftoversWanted wanted;
     wanted.force = options.force;
+    wanted.shown.emplace();
+    for (const std::string& text :
+         job.communicator.all_gather(pack(std::vector<std::string>(listing.run_ids.begin(), listing.run_ids.end()))))
+        for (const std::string& run_id : unpack<std::vector<std::string>>(text)) wanted.shown->insert(run_id);
     result.left = remove_leftovers(job, wanted);
     Removal removal;
     for (OldDataSet& set : sets) {

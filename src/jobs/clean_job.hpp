@@ -2,6 +2,7 @@
 /// `sluice clean`: removes data sets of ours and what dead runs left, and nothing else.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@ struct CleanOptions {
     bool with_input = false;  ///< else only the output
     bool dry_run = false;
     bool force = false;  ///< see LeftoversWanted
+    /// Only of these runs, and no data set: what `--run --dry-run` lists. Nothing is removed.
+    std::optional<LeftoversWanted> only_runs;
     /// Asked on rank 0 once it is known what would go: may it?
     std::function<bool(const std::vector<std::string>& lines)> confirm;
 };

@@ -58,9 +58,12 @@ void DiskSpace::need(const RoleDisk& disk, const DiskNeed& need) {
 }
 
 void DiskSpace::replaces(const OldDataSet& old) {
-    for (const auto& [disk, bytes] : old.bytes_by_disk()) {
+    for (const OldDataSet::Size& size : old.size_by_disk()) {
         try {
-            if (Need* const found = of_disk(disk)) found->old_bytes += bytes;
+            Need* const found = of_disk(size.disk);
+            if (found == nullptr) continue;
+            found->old_bytes += size.bytes;
+            found->old_files += size.files;
         } catch (const Error&) {  // need() has said it
         }
     }
@@ -87,6 +90,7 @@ std::vector<DiskSpace::Need> DiskSpace::sum_over_ranks() {
             }
             same->bytes += part.bytes;
             same->old_bytes += part.old_bytes;
+            same->old_files += part.old_files;
             same->files += part.files;
             same->free_bytes = std::min(same->free_bytes, part.free_bytes);
             same->free_files = std::min(same->free_files, part.free_files);
@@ -114,8 +118,8 @@ void DiskSpace::judge_bytes(const Need& sum, const std::string& what, std::vecto
 }
 
 void DiskSpace::judge_files(const Need& sum, const std::string& what, std::vector<std::string>& problems) const {
-    const bool old_goes_first = job_.config.run.overwrite == Overwrite::first && sum.old_bytes != 0;
-    if (sum.free_files >= sum.files || old_goes_first) return;
+    const std::uint64_t freed = job_.config.run.overwrite == Overwrite::first ? sum.old_files : 0;
+    if (sum.free_files + freed >= sum.files) return;
     problems.push_back("[3] disk '" + sum.disk + "' on host " + sum.host + ": " + std::to_string(sum.files) +
                        " files needed for " + what + ", " + std::to_string(sum.free_files) +
                        (sum.files_quota.empty() ? " inodes free (`df -i`); remove files there"

@@ -35,11 +35,11 @@ private:
         std::string key;  ///< of what shares its free bytes
         std::string disk, host;
         std::uint64_t bytes = 0, free_bytes = 0, old_bytes = 0;
-        std::uint64_t files = 0, free_files = 0;  ///< free_files: 2^64-1 where there is no fixed number
-        std::string bytes_quota, files_quota;     ///< whose quota free_bytes and free_files are; "" = the disk's
-        static constexpr auto fields =
-            std::tuple{&Need::key,       &Need::disk,  &Need::host,       &Need::bytes,       &Need::free_bytes,
-                       &Need::old_bytes, &Need::files, &Need::free_files, &Need::bytes_quota, &Need::files_quota};
+        std::uint64_t files = 0, old_files = 0, free_files = 0;  ///< free_files: 2^64-1 where there is no fixed number
+        std::string bytes_quota, files_quota;  ///< whose quota free_bytes and free_files are; "" = the disk's
+        static constexpr auto fields = std::tuple{
+            &Need::key,   &Need::disk,      &Need::host,       &Need::bytes,       &Need::free_bytes, &Need::old_bytes,
+            &Need::files, &Need::old_files, &Need::free_files, &Need::bytes_quota, &Need::files_quota};
     };
     Need* of_disk(const RoleDisk& disk);
     std::vector<Need> sum_over_ranks();

@@ -128,32 +128,41 @@ private:
             return;
         }
         if (!are_files(candidate, record->disk)) return;
-        LockAttempt attempt = candidate.directory->lock(kOwnerName, LockMode::shared);
+        LockAttempt attempt;
+        if (!lock_against_removal(candidate, kOwnerName, attempt)) return;
+        set_.here.push_back({record->disk, path, candidate.disk.seen_by, candidate.directory->names(),
+                             attempt.outcome == LockAttempt::Outcome::taken,
+                             std::shared_ptr<FileLock>(std::move(attempt.lock))});
+    }
+
+    /// Shared, with whoever else reads the set. False: a problem says why not.
+    /// @param file  that whoever removes or replaces the directory locks for himself
+    bool lock_against_removal(const Candidate& candidate, const char* file, LockAttempt& attempt) {
+        const std::string& path = candidate.directory->path();
+        attempt = candidate.directory->lock(file, LockMode::shared);
         for (int tries = 0; attempt.outcome == LockAttempt::Outcome::held; ++tries) {
             const std::string who = who_replaces(candidate);
             if (who.empty() && tries < kLockTries) {  // whoever it was let go before he was seen
                 job_.executor.sleep_for_ns(kLockWaitNs);
-                attempt = candidate.directory->lock(kOwnerName, LockMode::shared);
+                attempt = candidate.directory->lock(file, LockMode::shared);
                 continue;
             }
             problems_.push_back("[10] data set " + here(path) + ": is being replaced or removed by " +
                                 (who.empty() ? "another run" : who) + "; wait for it");
-            return;
+            return false;
         }
         if (attempt.outcome == LockAttempt::Outcome::absent) {
             const std::string who = who_replaces(candidate);
             problems_.push_back((who.empty() ? "[4] data set " : "[10] data set ") + here(path) + ": was " +
                                 (who.empty() ? "removed just now" : "replaced just now by " + who) + "; try again");
-            return;
+            return false;
         }
         if (attempt.outcome == LockAttempt::Outcome::no_locks && job_.config.run.locks == Locks::flock) {
             problems_.push_back("[3] data set " + here(path) + ": cannot be locked against removal (" + attempt.why +
                                 "); use a file system with locks, or run.locks = \"record\"");
-            return;
+            return false;
         }
-        set_.here.push_back({record->disk, path, candidate.disk.seen_by, candidate.directory->names(),
-                             attempt.outcome == LockAttempt::Outcome::taken,
-                             std::shared_ptr<FileLock>(std::move(attempt.lock))});
+        return true;
     }
 
     /// Under the names that the manifest lists lie files, and nothing that leads elsewhere.
@@ -185,14 +194,19 @@ private:
         return lock_holder(job_, *candidate.directory, kOwnerName);
     }
 
-    /// Sets of old had no records: their directories are where the manifest's paths lead.
+    /// Sets of old had no records: their directories are where the manifest's paths lead, and their MANIFEST is what
+    /// is locked, where it lies.
     void take_legacy(Candidate& candidate) {
         const std::string& path = candidate.directory->path();
+        LockAttempt attempt;
+        if (candidate.directory->look(kManifestName) && !lock_against_removal(candidate, kManifestName, attempt))
+            return;
+        const std::shared_ptr<FileLock> lock = std::move(attempt.lock);
         for (std::uint32_t disk = 0; disk < set_.set.disks.size(); ++disk) {
             const SetDisk& each = set_.set.disks[disk];
             const bool is_here = each.directory == path && (each.host == job_.place.host || each.host == "*");
             if (is_here && are_files(candidate, disk))
-                set_.here.push_back({disk, path, candidate.disk.seen_by, candidate.directory->names(), true, nullptr});
+                set_.here.push_back({disk, path, candidate.disk.seen_by, candidate.directory->names(), true, lock});
         }
         for (const SetDisk& each : set_.set.disks) {
             const bool is_a_disk = std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& known) {

@@ -144,7 +144,9 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
     const OldDataSet old(job, DiskRole::input, job.config.input.name);
     const auto found = old.problems(job.config.run.overwrite != Overwrite::no);
     problems.insert(problems.end(), found.begin(), found.end());
-    check_permissions(job, DiskRole::input, problems);
+    std::vector<std::string> notes;
+    check_permissions(job, DiskRole::input, problems, notes);
+    say_notes(job, notes);
     for (const std::string& disk : disks) {
         const auto info = look(job, disk);
         if (!info || !info->is_directory) {

@@ -256,7 +256,8 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
         tick_step();
         const bool is_wanted = wanted.run_ids.empty() ? fact.is_in_the_way : wanted.run_ids.count(run_id) != 0;
         const bool may_go = fact.is_dead || (wanted.force && fact.can_be_forced);
-        if (!is_wanted || !may_go || !fact.is_leftover()) continue;
+        const bool was_shown = !wanted.shown || wanted.shown->count(run_id) != 0;
+        if (!is_wanted || !was_shown || !may_go || !fact.is_leftover()) continue;
         left.runs.push_back(record_text(fact));
         sweep.of_run(fact, left);
     }

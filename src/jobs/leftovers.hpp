@@ -3,6 +3,7 @@
 /// by a signal, a watchdog or a crash cleans nothing up, so that it can end at once.
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct LeftoversWanted {
     bool say_strangers =
         false;           ///< in Removal::kept: what has the name of a run's directory and is none of this user's
     bool force = false;  ///< also of runs that cannot be asked whether they live, if nobody holds their locks
+    /// Of no other than these runs: those that a person was shown. Not the same as run_ids, which insists.
+    std::optional<std::set<std::string>> shown;
 };
 
 /// Removes what dead runs left on the disks of all roles, and nothing else: a set that was to be replaced gets its name

@@ -218,12 +218,12 @@ std::vector<std::string> OldDataSet::strangers() const {
     return lines;
 }
 
-std::vector<std::pair<RoleDisk, std::uint64_t>> OldDataSet::bytes_by_disk() const {
-    std::vector<std::pair<RoleDisk, std::uint64_t>> bytes;
+std::vector<OldDataSet::Size> OldDataSet::size_by_disk() const {
+    std::vector<Size> sizes;
     for (const Part& part : parts_) {
-        if (part.entry && part.is_ours()) bytes.emplace_back(part.disk, part.bytes);
+        if (part.entry && part.is_ours()) sizes.push_back({part.disk, part.bytes, part.files});
     }
-    return bytes;
+    return sizes;
 }
 
 std::vector<std::string> OldDataSet::lines() const {
@@ -293,7 +293,8 @@ std::string OldDataSet::lock_problem(Part& part) {
                    "), so that nobody knows whether it is read; use a file system with locks, or run.locks "
                    "= \"record\"";
         }
-        const auto reader = part.trace ? readers_.find(part.trace->run_id) : readers_.end();
+        const std::string set = part.trace ? part.trace->run_id : manifest_ ? manifest_->run_id : std::string();
+        const auto reader = readers_.find(set);
         if (reader != readers_.end()) {
             user = reader->second;
             break;

@@ -32,7 +32,11 @@ public:
     /// Runs that died and left half a set under the name; remove_leftovers() frees it. The same on all ranks.
     const std::set<std::string>& dead_runs() const noexcept { return dead_runs_; }
     /// What this rank's part of it takes.
-    std::vector<std::pair<RoleDisk, std::uint64_t>> bytes_by_disk() const;
+    struct Size {
+        RoleDisk disk;
+        std::uint64_t bytes = 0, files = 0;
+    };
+    std::vector<Size> size_by_disk() const;
     /// A line each, for people: directory, files, bytes, run.
     std::vector<std::string> lines() const;
 

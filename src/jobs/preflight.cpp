@@ -94,8 +94,8 @@ void check_input_directories(JobContext& job, const InputSet& input, Problems& p
     }
 }
 
-/// Logs and parts of all ranks. Collective. @param old  output that is there
-void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, Problems& problems) {
+/// What this rank will write, logs and parts.
+void need_of_plan(JobContext& job, const SortPlan& plan, DiskSpace& space, Problems& problems) {
     if (plan.passes == 2 && disk_paths(job, DiskRole::intermediate).empty()) {
         problems.push_back("[2] disks: none has role = \"intermediate\", and " + plan.passes_reason +
                            "; add a [[disks]] table with it");
@@ -103,7 +103,6 @@ void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, P
     const RankPlan& mine = plan.ranks[job.rank()];
     const std::uint64_t rank_share =
         padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions;
-    DiskSpace space(job);
     std::set<std::string>
         has_spare;  // disks at which this rank keeps room for what a file system takes for itself: once
     for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
@@ -124,6 +123,14 @@ void check_space(JobContext& job, const SortPlan& plan, const OldDataSet& old, P
             space.need(all.disks[index], need);
         }
     }
+}
+
+/// Of all ranks together. Collective: where one host's own values allow no plan, its ranks come without any.
+/// @param plan  nullptr where there is none
+/// @param old   output that is there
+void check_space(JobContext& job, const SortPlan* plan, const OldDataSet& old, Problems& problems) {
+    DiskSpace space(job);
+    if (plan != nullptr) need_of_plan(job, *plan, space, problems);
     space.replaces(old);
     space.judge("logs and output", problems);
 }
@@ -247,18 +254,20 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options) {
     for (const InputSlice& slice : slices) mine.input_bytes += slice.bytes;
     prepared.resources = gather_resources(job.communicator, mine);
     // Planned even where something is wrong already, so that one message lists it all.
+    bool planned = false;
     try {
         prepared.plan = plan_sort(job.config, prepared.input.format, prepared.resources);
         const RankPlan& plan = prepared.plan.ranks[job.rank()];
         const auto pools = pool_problems(job.config, plan, job.ranks());
         problems.insert(problems.end(), pools.begin(), pools.end());
         check_budget(job, options, pools_text(plan), problems);
-        check_space(job, prepared.plan, old, problems);
+        planned = true;
         check_windows(job, prepared.plan, problems);
         check_limits(job, plan, mine, problems);
     } catch (const Error& error) {
         problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
     }
+    check_space(job, planned ? &prepared.plan : nullptr, old, problems);
     refuse_if_any(job, problems);
     check_same_plan(job, prepared.plan);
     prepared.run_id = make_run_id(job);

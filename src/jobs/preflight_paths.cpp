@@ -33,7 +33,7 @@ bool lies_in(JobContext& job, const std::string& path, const std::string& direct
 }
 
 /// Two disks of one role must be two directories; on one device they are allowed, but rarely meant.
-void check_same_directory(JobContext& job, DiskRole role, Problems& problems) {
+void check_same_directory(JobContext& job, DiskRole role, Problems& problems, std::vector<std::string>& notes) {
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> seen;
     std::map<std::uint64_t, std::string> devices;
     for (const std::string& path : disk_paths(job, role)) {
@@ -46,9 +46,9 @@ void check_same_directory(JobContext& job, DiskRole role, Problems& problems) {
             continue;
         }
         const auto [other, alone] = devices.emplace(info->device, path);
-        if (!alone && job.say) {
-            job.say("note: " + std::string(name_of(role)) + " disks '" + other->second + "' and '" + path +
-                    "' are on one device and share its speed");
+        if (!alone) {
+            notes.push_back("note: " + std::string(name_of(role)) + " disks '" + other->second + "' and '" + path +
+                            "' on host " + job.place.host + " are on one device and share its speed");
         }
     }
 }
@@ -93,7 +93,7 @@ std::optional<FileInfo> look(JobContext& job, const std::string& path) {
 }
 
 /// Who may write to a directory can swap what lies in it while we work there.
-void check_permissions(JobContext& job, DiskRole role, Problems& problems) {
+void check_permissions(JobContext& job, DiskRole role, Problems& problems, std::vector<std::string>& notes) {
     constexpr std::uint32_t kOthersWrite = 0002, kGroupWrites = 0020, kSticky = 01000;
     for (const std::string& path : disk_paths(job, role)) {
         const auto info = look(job, path);
@@ -102,11 +102,12 @@ void check_permissions(JobContext& job, DiskRole role, Problems& problems) {
         const char* open_to_all = "any user may rename and remove what lies in it (mode o+w without the sticky bit); ";
         if ((info->mode & kOthersWrite) != 0 && info->can_change_mode) {
             problems.push_back("[3] " + where + open_to_all + "`chmod o-w` it, or `chmod +t`");
-        } else if ((info->mode & kOthersWrite) != 0 && job.place.local_rank == 0 && job.say) {
+        } else if ((info->mode & kOthersWrite) != 0) {
             // Who may only use it because all may cannot mend it either.
-            job.say("WARNING " + where + open_to_all + "ask its owner for `chmod +t`");
-        } else if ((info->mode & kGroupWrites) != 0 && job.place.local_rank == 0 && job.say) {
-            job.say("WARNING " + where + "its group may rename and remove what lies in it; `chmod g-w` or `chmod +t`");
+            notes.push_back("WARNING " + where + open_to_all + "ask its owner for `chmod +t`");
+        } else if ((info->mode & kGroupWrites) != 0) {
+            notes.push_back("WARNING " + where +
+                            "its group may rename and remove what lies in it; `chmod g-w` or `chmod +t`");
         }
     }
 }
@@ -128,10 +129,13 @@ void check_results(JobContext& job, std::vector<std::string>& problems) {
 }
 
 void check_paths(JobContext& job, const InputSet& input, std::vector<std::string>& problems) {
+    std::vector<std::string> notes;
     for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output})
-        check_same_directory(job, role, problems);
+        check_same_directory(job, role, problems, notes);
     for (const std::string& disk : disk_paths(job, DiskRole::output)) check_output(job, input, disk, problems);
-    for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) check_permissions(job, role, problems);
+    for (const DiskRole role : {DiskRole::intermediate, DiskRole::output})
+        check_permissions(job, role, problems, notes);
+    say_notes(job, notes);
     check_results(job, problems);
 }
 

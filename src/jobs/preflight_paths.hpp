@@ -19,10 +19,12 @@ void check_results(JobContext& job, std::vector<std::string>& problems);
 
 /// Adds one line per problem, each beginning with its exit code in brackets: a directory that two tables name for one
 /// role (by device and inode, so links and bind mounts are seen), output in the input or the other way round, logs in
-/// the output, disks that others may write to, a results folder that cannot be made. Local to the rank.
+/// the output, disks that others may write to, a results folder that cannot be made. Says what is only worth a line.
+/// Collective.
 void check_paths(JobContext& job, const InputSet& input, std::vector<std::string>& problems);
 
-/// Disks of a role that any user may write to are problems, those of a group are said.
-void check_permissions(JobContext& job, DiskRole role, std::vector<std::string>& problems);
+/// Disks of a role that any user may write to are problems, those of a group are `notes`. Local to the rank.
+void check_permissions(JobContext& job, DiskRole role, std::vector<std::string>& problems,
+                       std::vector<std::string>& notes);
 
 }  // namespace sluice

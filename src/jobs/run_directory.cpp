@@ -96,7 +96,13 @@ void RunDirectory::make(OwnerRecord record) {
                 throw Error(Errc::environment, "mkdir '" + path() + "': is there already, with this run's number");
             disk_->sync();
             directory_ = disk_->open(name_);
-            if (!directory_) continue;
+            if (!directory_) {  // somebody has removed it at once
+                if (tries == kMakeTries)
+                    throw Error(Errc::environment, "directory '" + path() + "' on host " + job_.place.host +
+                                                       ": goes as often as it is made; does another program clean " +
+                                                       "that disk? keep it away");
+                continue;
+            }
             record_ = record;
             made_ = true;
             hold(directory_->write_locked(kOwnerName, to_block(record)));

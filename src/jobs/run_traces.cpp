@@ -67,7 +67,8 @@ std::optional<EntryInfo> look_if_allowed(Directory& directory, const std::string
 
 /// Another user's run may be at work on the name that ours wants: that much is looked at, and nothing is touched.
 std::optional<RunTrace> of_somebody_else(JobContext& job, Directory& directory, RunTrace trace) {
-    LockAttempt attempt = directory.lock(kOwnerName, LockMode::shared);
+    // Its own run holds it shared: only a lock that excludes others tells whether it lives.
+    LockAttempt attempt = directory.lock(kOwnerName, LockMode::exclusive);
     trace.could_lock = attempt.outcome != LockAttempt::Outcome::held;
     attempt.lock.reset();
     trace.record = read_owner(directory);
@@ -118,10 +119,12 @@ void observe_beats(JobContext& job, const std::vector<RunTrace*>& traces) {
         const auto directory = trace->disk->open(trace->name);
         const auto now = directory ? read_owner(*directory) : std::nullopt;
         const bool beats = !now || now->counter != trace->record->counter;  // gone: somebody is at work
-        trace->could_lock = !beats;
-        trace->life = {!beats, beats ? "its record's counter moves"
-                                     : "its record's counter has stood still for " +
-                                           std::to_string(kObservedBeats * longest_ms) + " ms"};
+        const bool alive = beats || is_seen_alive(*trace->record, job.processes);
+        trace->could_lock = !alive;
+        trace->life = {!alive, beats   ? "its record's counter moves"
+                               : alive ? "its process stands still, and is there"
+                                       : "its record's counter has stood still for " +
+                                             std::to_string(kObservedBeats * longest_ms) + " ms"};
     }
     for (RunTrace* trace : traces) {
         if (trace->is_displaced_set() && !trace->no_locks.empty()) judge_displaced(*trace, traces);
@@ -254,7 +257,7 @@ std::unique_ptr<FileLock> take_from_dead_run(JobContext& job, const RunTrace& tr
     if (!trace.record || record->run_id != trace.record->run_id) return nullptr;
     const bool stands_still = trace.life.dead && record->counter == trace.record->counter;
     const bool is_dead = by_record && record->beat_ms != 0
-                             ? stands_still
+                             ? stands_still && !is_seen_alive(*record, job.processes)
                              : judge_life(*record, attempt.outcome == LockAttempt::Outcome::taken, job.processes).dead;
     const bool gone = force || is_dead || record->state == OwnerState::removing || trace.is_displaced_set();
     return gone ? std::move(attempt.lock) : nullptr;

@@ -187,10 +187,14 @@ SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::ve
 }
 
 /// Files with the name of a part that the manifest does not list: whoever reads all that is there gets more than the
-/// set.
+/// set. Each directory is spoken of by one of the ranks that see it.
 std::vector<std::string> stray_parts(const JobContext& job, const FoundSet& found) {
     std::vector<std::string> stray;
     for (const SetDirectory& directory : found.here) {
+        const bool speaks = directory.seen_by == SeenBy::one_rank    ? true
+                            : directory.seen_by == SeenBy::all_hosts ? job.rank() == 0
+                                                                     : job.place.local_rank == 0;
+        if (!speaks) continue;
         std::vector<std::string> listed;
         for (const DataFile& file : found.set.files) {
             if (file.disk == directory.disk) listed.push_back(file.name);
@@ -216,23 +220,46 @@ std::vector<std::string> unlocked(const JobContext& job, const FoundSet& found) 
     return notes;
 }
 
-/// What the parts are to add up to: by the input's manifest where there is one, else as the sort read it.
+/// What one rank sees of the input's manifest.
+struct InputFact {
+    std::string host, run_id;  ///< run_id "": it sees none
+    RecordSum total;
+    static constexpr auto fields = std::tuple{&InputFact::host, &InputFact::run_id, &InputFact::total};
+};
+
+/// What the parts are to add up to: by the input's manifest where there is one, else as the sort read it. Collective.
 void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, std::vector<std::string>& problems) {
     result.expected = set.input_total;
     result.expected_from = set.verified ? "the input as it was sorted" : "the count that was sorted, unverified";
     result.sum_is_known = set.verified;
     if (!job.config.input.paths.empty()) return;
+    InputFact mine{job.place.host, "", {}};
     try {
         if (const auto input = read_manifest_here(job, DiskRole::input, job.config.input.name)) {
-            result.expected = input->total;
-            result.expected_from = "the input's manifest";
-            result.sum_is_known = true;
-        } else if (job.rank() == 0 && job.say) {
-            job.say("the input's manifest is gone: comparing with what the sort read");
+            mine.run_id = input->run_id;
+            mine.total = input->total;
         }
     } catch (const Error& error) {  // there, and damaged: then nothing is known to be right
         problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
     }
+    // Not every host need see it; all judge by the same one.
+    std::optional<InputFact> first;
+    for (const std::string& text : job.communicator.all_gather(pack(mine))) {
+        const auto fact = unpack<InputFact>(text);
+        if (fact.run_id.empty()) continue;
+        if (!first) first = fact;
+        if (fact.run_id == first->run_id && fact.total == first->total) continue;
+        problems.push_back("[4] the input's manifest is of run " + first->run_id + " (" + first->total.text() +
+                           ") on host " + first->host + ", and of run " + fact.run_id + " (" + fact.total.text() +
+                           ") on host " + fact.host + ": what the sorted data is to be compared with is not known; " +
+                           "remove the one that is not its input, or mount the same disks");
+    }
+    if (!first && job.rank() == 0 && job.say)
+        job.say("the input's manifest is gone: comparing with what the sort read");
+    if (!first) return;
+    result.expected = first->total;
+    result.expected_from = "the input's manifest";
+    result.sum_is_known = true;
 }
 
 void judge(const ValidateResult& result, const DataSet& set) {
@@ -274,7 +301,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     const auto stray = stray_parts(job, found);
     say_notes(job, stray);
     say_notes(job, unlocked(job, found));
-    result.stray_parts = sum_over_ranks(job.communicator, job.place.local_rank == 0 ? stray.size() : 0);
+    result.stray_parts = sum_over_ranks(job.communicator, stray.size());
 
     std::vector<Piece> mine = pieces_of_rank(job, found);
     const unsigned workers = std::max(1u, std::min<unsigned>(threads, static_cast<unsigned>(mine.size())));

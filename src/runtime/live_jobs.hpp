@@ -37,6 +37,7 @@ public:
         explicit Turn(int descriptor) : descriptor_(descriptor) {}
         ~Turn();
         Turn(const Turn&) = delete;
+        bool is_held() const noexcept { return descriptor_ >= 0; }
 
     private:
         int descriptor_;
