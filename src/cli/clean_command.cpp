@@ -49,10 +49,6 @@ void report(Application& app, const Leftovers& left, bool also_when_nothing) {
 int clean_command(Application& app) {
     const CommandLine& line = app.line();
     JobContext& job = app.job();
-    if (!line.run_id.empty() && !line.dry_run) {
-        report(app, remove_leftovers(job, leftovers_of(line.run_id, line.force)), false);
-        return 0;
-    }
     CleanOptions options;
     options.with_input = line.with_input;
     options.dry_run = line.dry_run;
@@ -60,6 +56,13 @@ int clean_command(Application& app) {
     if (!line.run_id.empty()) options.only_runs = leftovers_of(line.run_id, line.force);
     options.confirm = [&](const std::vector<std::string>& lines) { return may_remove(job, line, lines); };
     const CleanResult result = run_clean(job, options);
+    if (options.only_runs && !line.dry_run) {
+        report(app, result.left, false);
+        if (app.rank() == 0 && result.left.runs.empty())
+            print("nothing to remove" +
+                  (line.run_id == "all" ? std::string(" of dead runs\n") : " of run " + line.run_id + "\n"));
+        return 0;
+    }
     if (!result.found) {
         if (app.rank() == 0) print("nothing to remove\n");
         return 0;

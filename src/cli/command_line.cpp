@@ -241,13 +241,17 @@ CommandLine parse_command_line(int argc, char** argv) {
         if (map.count("run") != 0) line.run_id = map["run"].as<std::string>();
         if (map.count("run") != 0 && line.run_id.empty())
             throw Error(Errc::config, "--run: is empty; write a run id or \"all\"");
+        if (line.with_input && !line.run_id.empty())
+            throw Error(
+                Errc::config,
+                "clean --run --input: --run removes what a run left, --input a data set; leave out one of them");
         if (map.count("hosts") != 0) line.hosts = map["hosts"].as<unsigned>();
         if (map.count("ranks-per-host") != 0) line.ranks_per_host = map["ranks-per-host"].as<unsigned>();
         if (map.count("cores") != 0) line.cores = map["cores"].as<unsigned>();
-        if (line.verb == "gen" && !line.help && map.count("records") == 0)
+        if (line.verb == "gen" && !line.help && !line.version && map.count("records") == 0)
             throw Error(Errc::config, "gen: say how many with --records N");
-        if (line.verb == "shuffle" && !line.help) check_shuffle(line, map.count("records") != 0);
-        if (line.verb == "bench" && !line.help && line.subverb != "net" &&
+        if (line.verb == "shuffle" && !line.help && !line.version) check_shuffle(line, map.count("records") != 0);
+        if (line.verb == "bench" && !line.help && !line.version && line.subverb != "net" &&
             (line.subverb != "disk" || line.two_pass_copy == line.one_pass_copy)) {
             throw Error(Errc::config,
                         "bench: `sluice bench disk --two-pass-copy CONFIG`, `sluice bench disk --one-pass-copy CONFIG` "

@@ -147,6 +147,7 @@ public:
     std::unique_ptr<IoFile> open_for_read(const std::string& path) override {
         return wrap(inner_->open_for_read(path));
     }
+    std::unique_ptr<IoFile> open_written(const std::string& path) override { return wrap(inner_->open_written(path)); }
     std::unique_ptr<IoFile> create(const std::string& path) override { return wrap(inner_->create(path)); }
     std::unique_ptr<IoFile> open_for_update(const std::string& path) override {
         return wrap(inner_->open_for_update(path));

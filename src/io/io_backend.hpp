@@ -83,8 +83,10 @@ public:
 class IoBackend {
 public:
     virtual ~IoBackend() = default;
-    /// Error(input) when there is no such file or it may not be read.
+    /// Error(input) when there is no such file, it is no regular one, or it may not be read.
     virtual std::unique_ptr<IoFile> open_for_read(const std::string& path) = 0;
+    /// As open_for_read, for a file that this run wrote: a link in its place is Error(input), never followed.
+    virtual std::unique_ptr<IoFile> open_written(const std::string& path) { return open_for_read(path); }
     /// Creates a new file (O_EXCL, O_NOFOLLOW, mode 0600 whatever the umask); an existing one is Error(config), never
     /// overwritten; a directory that is not there or not writable is Error(environment).
     virtual std::unique_ptr<IoFile> create(const std::string& path) = 0;

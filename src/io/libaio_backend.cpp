@@ -153,9 +153,10 @@ private:
         Kind kind = Kind::read;
         PosixFile* file = nullptr;
         std::uint64_t offset = 0, moved = 0, total = 0, token = 0;
-        std::uint64_t submitted_ns = 0;  // 0: not in the kernel
-        bool stalled = false;            // its last try moved no whole block
-        std::vector<iovec> pieces;       // what is still to move
+        std::uint64_t submitted_ns = 0;
+        bool in_kernel = false;
+        bool stalled = false;       // its last try moved no whole block
+        std::vector<iovec> pieces;  // what is still to move
     };
 
     template <typename Byte>
@@ -181,7 +182,7 @@ private:
     /// Before anything is thrown about a request: it no longer counts as in flight, or the destructor would wait for
     /// it.
     void release(Slot& slot) {
-        slot.submitted_ns = 0;
+        slot.in_kernel = false;
         if (--in_flight_ == 0) counters_.busy_ns += now_ns() - busy_since_ns_;
         free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
     }
@@ -212,6 +213,7 @@ private:
     int give_to_kernel(Slot& slot) {
         iocb* control = &slot.control;
         const std::uint64_t begin_ns = slot.submitted_ns = now_ns();
+        slot.in_kernel = true;
         const Waiting waiting = noted(slot);  // full or frozen file systems block right here
         int rc = ::io_submit(context_, 1, &control);
         while ((rc == -EINTR || rc == -EAGAIN || rc == 0) && now_ns() - begin_ns < kSubmitPatienceNs) {
@@ -231,7 +233,7 @@ private:
     const Slot& oldest() const {
         const Slot* found = nullptr;
         for (const Slot& slot : slots_) {
-            if (slot.submitted_ns != 0 && (found == nullptr || slot.submitted_ns < found->submitted_ns)) found = &slot;
+            if (slot.in_kernel && (found == nullptr || slot.submitted_ns < found->submitted_ns)) found = &slot;
         }
         SLUICE_CHECK(found != nullptr);
         return *found;
@@ -318,6 +320,9 @@ public:
     explicit LibaioBackend(DirectIo direct) : direct_(direct) {}
     std::unique_ptr<IoFile> open_for_read(const std::string& path) override {
         return open(path, PosixFile::Mode::read);
+    }
+    std::unique_ptr<IoFile> open_written(const std::string& path) override {
+        return open(path, PosixFile::Mode::read_own);
     }
     std::unique_ptr<IoFile> create(const std::string& path) override { return open(path, PosixFile::Mode::create); }
     std::unique_ptr<IoFile> open_for_update(const std::string& path) override {

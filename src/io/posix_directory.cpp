@@ -351,7 +351,12 @@ private:
 
 std::unique_ptr<Directory> open_posix_directory(const std::string& path) {
     Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) throw Error::from_errno(errno, "open", path, Errc::environment);
+    if (!directory) {
+        const Error error = Error::from_errno(errno, "open", path, Errc::environment);
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+            throw ExhaustedError(Errc::environment, error.what());
+        throw error;
+    }
     return std::make_unique<PosixDirectory>(std::move(directory), path);
 }
 

@@ -23,11 +23,13 @@ namespace {
 int flags_of(PosixFile::Mode mode) {
     switch (mode) {
         case PosixFile::Mode::read:
-            return O_RDONLY;
+            return O_RDONLY | O_NONBLOCK;  // a FIFO in the place of a file must not hold us up
+        case PosixFile::Mode::read_own:
+            return O_RDONLY | O_NONBLOCK | O_NOFOLLOW;
         case PosixFile::Mode::create:
             return O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
         case PosixFile::Mode::update:
-            return O_RDWR | O_NOFOLLOW;
+            return O_RDWR | O_NONBLOCK | O_NOFOLLOW;
     }
     return O_RDONLY;
 }
@@ -50,7 +52,7 @@ Errc code_of_open(int error, PosixFile::Mode mode) {
         case EACCES:
         case EPERM:
         case EROFS:
-            return mode == PosixFile::Mode::read ? Errc::input : Errc::environment;
+            return mode == PosixFile::Mode::read || mode == PosixFile::Mode::read_own ? Errc::input : Errc::environment;
         default:
             return Errc::device;
     }
@@ -112,12 +114,21 @@ PosixFile::PosixFile(std::string path, Mode mode, DirectIo direct, CachedPlaces&
                     plain.what() + std::string(advice_of_open(error)));
     }
     try {
+        require_regular();
         if (mode == Mode::create && ::fchmod(fd_, 0600) != 0) throw Error::from_errno(errno, "fchmod", path_);
         prove_direct(direct, cached);
     } catch (...) {
         ::close(fd_);
         throw;
     }
+}
+
+void PosixFile::require_regular() const {
+    struct stat info {};
+    if (::fstat(fd_, &info) != 0) throw Error::from_errno(errno, "fstat", path_);
+    if (!S_ISREG(info.st_mode))
+        throw Error(Errc::input, "open '" + path_ + "': is no regular file; something else was put in its place");
+    ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) & ~O_NONBLOCK);  // some file systems hand it on to their servers
 }
 
 void PosixFile::prove_direct(DirectIo direct, CachedPlaces& cached) const {

@@ -22,7 +22,7 @@ private:
 
 class PosixFile final : public IoFile {
 public:
-    enum class Mode { read, create, update };
+    enum class Mode { read, read_own, create, update };
     /// Opens with O_DIRECT as `direct` says; what is cached all the same is refused or noted. create: O_EXCL,
     /// O_NOFOLLOW, mode 0600 whatever the umask.
     PosixFile(std::string path, Mode mode, DirectIo direct, CachedPlaces& cached);
@@ -40,6 +40,7 @@ public:
     int descriptor() const noexcept { return fd_; }
 
 private:
+    void require_regular() const;
     void prove_direct(DirectIo direct, CachedPlaces& cached) const;
 
     std::string path_;

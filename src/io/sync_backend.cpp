@@ -128,6 +128,9 @@ public:
     std::unique_ptr<IoFile> open_for_read(const std::string& path) override {
         return std::make_unique<PosixFile>(path, PosixFile::Mode::read, direct_, cached_);
     }
+    std::unique_ptr<IoFile> open_written(const std::string& path) override {
+        return std::make_unique<PosixFile>(path, PosixFile::Mode::read_own, direct_, cached_);
+    }
     std::unique_ptr<IoFile> create(const std::string& path) override {
         return std::make_unique<PosixFile>(path, PosixFile::Mode::create, direct_, cached_);
     }

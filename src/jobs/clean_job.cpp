@@ -4,6 +4,7 @@
 
 #include "jobs/cluster.hpp"
 #include "jobs/old_data_set.hpp"
+#include "jobs/preflight_paths.hpp"
 #include "runtime/packing.hpp"
 
 namespace sluice {
@@ -54,12 +55,49 @@ Listing list_leftovers(JobContext& job, const CleanOptions& options) {
     return listing;
 }
 
+/// Who may write to a directory can swap what lies in it while we remove.
+void check_disks_of(JobContext& job, const CleanOptions& options) {
+    std::vector<std::string> problems, notes;
+    std::vector<DiskRole> roles{DiskRole::intermediate, DiskRole::output};
+    if (options.with_input || options.only_runs) roles.push_back(DiskRole::input);
+    for (const DiskRole role : roles) check_permissions(job, role, problems, notes);
+    refuse_if_any(job, problems);
+    say_notes(job, notes);
+}
+
+/// Only of runs that were shown to whom they concern.
+LeftoversWanted shown_ones(JobContext& job, const Listing& listing, bool force) {
+    LeftoversWanted wanted;
+    wanted.force = force;
+    wanted.shown.emplace();
+    const std::vector<std::string> mine(listing.run_ids.begin(), listing.run_ids.end());
+    for (const std::string& text : job.communicator.all_gather(pack(mine))) {
+        for (const std::string& run_id : unpack<std::vector<std::string>>(text)) wanted.shown->insert(run_id);
+    }
+    return wanted;
+}
+
+/// What one run, or all dead ones, left: no data set, and nobody is asked.
+CleanResult clean_runs(JobContext& job, const CleanOptions& options) {
+    CleanResult result;
+    const Listing listing = list_leftovers(job, options);
+    const auto all = gather_lines(job, listing.lines);
+    result.found = job.communicator.broadcast(all.empty() ? "0" : "1") == "1";
+    if (options.dry_run && job.rank() == 0 && !all.empty()) options.confirm(all);
+    if (!options.dry_run) result.left = remove_leftovers(job, *options.only_runs);
+    say_notes(job, listing.stays);
+    result.confirmed = !options.dry_run;
+    return result;
+}
+
 }  // namespace
 
 CleanResult run_clean(JobContext& job, const CleanOptions& options) {
+    check_disks_of(job, options);
+    if (options.only_runs) return clean_runs(job, options);
     std::vector<OldDataSet> sets;
-    if (!options.only_runs) sets.emplace_back(job, DiskRole::output, job.config.output.name);
-    if (options.with_input && !options.only_runs) sets.emplace_back(job, DiskRole::input, job.config.input.name);
+    sets.emplace_back(job, DiskRole::output, job.config.output.name);
+    if (options.with_input) sets.emplace_back(job, DiskRole::input, job.config.input.name);
     Listing listing = list_leftovers(job, options);
     std::vector<std::string> problems;
     for (OldDataSet& set : sets) {
@@ -77,14 +115,8 @@ CleanResult run_clean(JobContext& job, const CleanOptions& options) {
         job.communicator.broadcast(std::string(all.empty() ? "0" : "1") + (allowed ? "1" : "0"), 0);
     result.found = answer[0] == '1';
     result.confirmed = answer[1] == '1';
-    if (!result.confirmed || options.dry_run || options.only_runs) return result;
-    LeftoversWanted wanted;
-    wanted.force = options.force;
-    wanted.shown.emplace();
-    for (const std::string& text :
-         job.communicator.all_gather(pack(std::vector<std::string>(listing.run_ids.begin(), listing.run_ids.end()))))
-        for (const std::string& run_id : unpack<std::vector<std::string>>(text)) wanted.shown->insert(run_id);
-    result.left = remove_leftovers(job, wanted);
+    if (!result.confirmed || options.dry_run) return result;
+    result.left = remove_leftovers(job, shown_ones(job, listing, options.force));
     Removal removal;
     for (OldDataSet& set : sets) {
         if (set.is_there()) removal += set.remove();

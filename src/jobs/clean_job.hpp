@@ -14,7 +14,7 @@ struct CleanOptions {
     bool with_input = false;  ///< else only the output
     bool dry_run = false;
     bool force = false;  ///< see LeftoversWanted
-    /// Only of these runs, and no data set: what `--run --dry-run` lists. Nothing is removed.
+    /// Only of these runs, and no data set, unasked: `--run`. With dry_run they are only listed.
     std::optional<LeftoversWanted> only_runs;
     /// Asked on rank 0 once it is known what would go: may it?
     std::function<bool(const std::vector<std::string>& lines)> confirm;

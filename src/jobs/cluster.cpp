@@ -99,6 +99,8 @@ std::vector<std::string> disk_paths(const JobContext& job, DiskRole role) {
 std::shared_ptr<Directory> open_disk(JobContext& job, const std::string& path) {
     try {
         return job.files.open_directory(path);
+    } catch (const ExhaustedError&) {
+        throw;
     } catch (const Error& error) {
         if (error.code() == Errc::environment) return nullptr;
         throw;

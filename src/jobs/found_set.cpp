@@ -45,9 +45,9 @@ public:
     FoundSet find() {
         open_directories();
         read_manifest();
-        if (found_manifest_ && set_.set.is_legacy()) {
+        if (found_manifest_ && !failed_ && set_.set.is_legacy()) {
             for (Candidate& candidate : candidates_) take_legacy(candidate);
-        } else if (found_manifest_) {
+        } else if (found_manifest_ && !failed_) {
             for (Candidate& candidate : candidates_) take(candidate);
         }
         compare_manifests();
@@ -94,6 +94,7 @@ private:
             problems_.push_back("[6] data set '" + name_ + "' on host " + job_.place.host + ": is of kind '" +
                                 to_string(set_.set.kind) + "', not '" + to_string(kind_) +
                                 "'; name its files in input.paths, or choose another input.name or output.name");
+            failed_ = true;  // nothing else that it says is worth a line
         }
     }
 
@@ -324,9 +325,22 @@ std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const 
     for (const RoleDisk& disk : role_disks(job, role).disks) {
         const auto parent = open_disk(job, disk.path);
         const auto directory = parent ? parent->open(name) : nullptr;
-        if (directory && directory->look(kManifestName))
-            return DataSet::from_text(directory->read_text(kManifestName, kMostManifestBytes),
-                                      directory->path() + "/" + kManifestName);
+        if (!directory || !directory->look(kManifestName)) continue;
+        const std::string path = directory->path() + "/" + kManifestName;
+        DataSet set = DataSet::from_text(directory->read_text(kManifestName, kMostManifestBytes), path);
+        const auto record = set.is_legacy() ? std::nullopt : read_owner(*directory);
+        const char* const kind = role == DiskRole::input ? to_string(SetKind::input) : to_string(SetKind::sorted);
+        const std::string where = "manifest '" + path + "' on host " + job.place.host + ": ";
+        if (std::string_view(to_string(set.kind)) != kind) {
+            throw Error(Errc::integrity, where + "is of kind '" + to_string(set.kind) + "', not '" + kind +
+                                             "'; it was put there by hand: make the data set again");
+        }
+        if (!set.is_legacy() && (!record || record->run_id != set.run_id)) {
+            throw Error(Errc::integrity, where + "is of run " + set.run_id + ", its directory's record " +
+                                             (record ? "of run " + record->run_id : std::string("cannot be read")) +
+                                             "; put the right one there, or make the data set again");
+        }
+        return set;
     }
     return std::nullopt;
 }

@@ -79,12 +79,36 @@ struct Claim {
     Key key{};
     std::uint32_t host_index = 0;
     SeenBy seen_by = SeenBy::one_host;
+    std::uint32_t place = 0;  ///< in its host's list of files that are seen by as many: by it hosts share them out
     std::string host, path;
     static constexpr auto fields =
-        std::tuple{&Claim::key, &Claim::host_index, &Claim::seen_by, &Claim::host, &Claim::path};
+        std::tuple{&Claim::key, &Claim::host_index, &Claim::seen_by, &Claim::place, &Claim::host, &Claim::path};
 };
 
 std::string where(const Claim& claim) { return "'" + claim.path + "' on host " + claim.host; }
+
+/// A file that all hosts share has one place, or as many as it is listed, in the lists of all.
+std::string judge_places(const std::vector<Claim>& claims) {
+    std::map<std::uint32_t, std::vector<std::uint32_t>> by_host;
+    for (const Claim& claim : claims) by_host[claim.host_index].push_back(claim.place);
+    for (auto& [host, places] : by_host) std::sort(places.begin(), places.end());
+    const auto text = [](const std::vector<std::uint32_t>& places) {
+        std::string all;
+        for (const std::uint32_t place : places) all += (all.empty() ? "" : ", ") + std::to_string(place + 1);
+        return all;
+    };
+    const auto& expected = by_host.at(claims.front().host_index);
+    for (const Claim& claim : claims) {
+        const auto& places = by_host.at(claim.host_index);
+        if (places == expected) continue;
+        return "[2] input " + where(claims.front()) + ": is file " + text(expected) +
+               " of the list of shared input there, and file " + text(places) + ", '" + claim.path + "', on host " +
+               claim.host +
+               ": hosts share such files out by their places; have all of them list the same files by the "
+               "same names";
+    }
+    return "";
+}
 
 /// Several hosts, or one more than once, have this file in their lists.
 std::string judge(const JobContext& job, const std::vector<Claim>& claims) {
@@ -111,7 +135,7 @@ std::string judge(const JobContext& job, const std::vector<Claim>& claims) {
                " hosts have it in their list of input; all hosts must see the same files there, or it is no shared "
                "disk";
     }
-    return "";
+    return all_shared ? judge_places(claims) : "";
 }
 
 }  // namespace
@@ -136,7 +160,8 @@ void prove_hosts(JobContext& job, Problems& problems) {
     for (const auto& [key, seen] : meet(job, sights)) {
         const Sight& first = seen.front();
         for (const Sight& other : seen) {
-            const bool other_boot = first.boot != other.boot;
+            // One that cannot be seen, as without /proc, is no other one.
+            const bool other_boot = !first.boot.empty() && !other.boot.empty() && first.boot != other.boot;
             if (!other_boot && first.device == other.device && first.inode == other.inode) continue;
             problems.push_back("[2] hosts: ranks " + std::to_string(first.rank) + " and " + std::to_string(other.rank) +
                                " both run on a host named '" + first.host + "', but " +
@@ -160,8 +185,10 @@ void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems&
     const std::string machine = self.boot.empty() ? "host " + job.place.host : self.boot;
     std::map<std::uint64_t, MountInfo> mounts;
     std::vector<Claim> claims;
+    std::map<SeenBy, std::uint32_t> places;
     for (const InputFile& file : files) {
         tick_step();
+        const std::uint32_t place = places[file.seen_by]++;
         if (file.seen_by != SeenBy::one_rank && job.place.local_rank != 0) continue;  // one rank of a host speaks
         const FileIdentity& id = file.identity;
         if (mounts.count(id.device) == 0) mounts[id.device] = job.files.mount_of(file.path, id.device);
@@ -171,7 +198,7 @@ void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems&
             mount.is_network
                 ? pack(std::array{id.inode, id.size_bytes, static_cast<std::uint64_t>(id.modified_ns)}) + mount.source
                 : pack(std::array{id.device, id.inode}) + machine;
-        claims.push_back({key_of(identity), job.place.host_index, file.seen_by, job.place.host, file.path});
+        claims.push_back({key_of(identity), job.place.host_index, file.seen_by, place, job.place.host, file.path});
     }
     std::size_t wrong = 0;
     for (const auto& [key, same] : meet(job, claims)) {

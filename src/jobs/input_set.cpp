@@ -35,6 +35,7 @@ std::vector<InputFile> files_of_set(const FoundSet& found, bool (*is_wanted)(See
 
 std::vector<InputFile> files_of_paths(JobContext& job, bool own, Problems& problems) {
     std::vector<InputFile> files;
+    const PathScopes scopes(job);
     for (const std::string& pattern : job.config.input.paths) {
         const bool is_own = pattern.find("{rank}") != std::string::npos;
         if (is_own != own) continue;
@@ -54,7 +55,7 @@ std::vector<InputFile> files_of_paths(JobContext& job, bool own, Problems& probl
             tick_step();
             InputFile each;
             each.path = path;
-            each.seen_by = is_own ? SeenBy::one_rank : seen_by_of_path(job, path);
+            each.seen_by = is_own ? SeenBy::one_rank : scopes.of(path);
             files.push_back(std::move(each));
         }
     }

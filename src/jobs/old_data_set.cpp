@@ -53,6 +53,12 @@ void OldDataSet::look_at(Part& part) {
     if (!part.entry) return;
     part.trace = trace_of(job_, part.parent, name_);
     part.not_ours = part.trace ? part.trace->not_ours : why_not_ours(*part.parent, name_);
+    // What one verb made is not another's to remove: a wrong name in the config must not cost the input.
+    const bool is_other_kind =
+        part.trace && part.trace->record && (part.trace->record->verb == "gen") != (role_ == DiskRole::input);
+    if (is_other_kind && part.not_ours.empty())
+        part.not_ours =
+            role_ == DiskRole::input ? "is sorted output, no input" : "is input that was generated, no output";
     if (!part.trace && part.not_ours.empty()) part.holder = whose_placeholder(job_, part.parent, name_);
 }
 

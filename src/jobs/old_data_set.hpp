@@ -86,7 +86,9 @@ private:
     std::string lock_problem(Part& part);
     static std::string stranger_text(const Part& part);
     static const char* record_of(const Part& part) { return part.is_legacy ? kManifestName : kOwnerName; }
-    bool is_half(const Part& part) const { return !published_ && part.trace && part.trace->is_half_set(); }
+    bool is_half(const Part& part) const {
+        return !published_ && part.is_ours() && part.trace && part.trace->is_half_set();
+    }
 
     JobContext& job_;
     DiskRole role_;

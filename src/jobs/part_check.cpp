@@ -51,7 +51,7 @@ private:
     void begin(const WrittenFile& written) {
         std::unique_ptr<IoFile> file;
         try {
-            file = job_.io.open_for_read(written.path);
+            file = job_.io.open_written(written.path);
         } catch (const Error& error) {
             if (error.code() != Errc::input) throw;
             fail(written, error.what());

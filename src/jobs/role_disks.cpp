@@ -57,15 +57,24 @@ const char* name_of(DiskRole role) {
     return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
 }
 
-SeenBy seen_by_of_path(const JobContext& job, const std::string& path) {
+PathScopes::PathScopes(JobContext& job) : job_(job) {
+    for (const DiskConfig& disk : job.config.disks) {
+        const SeenBy seen = seen_by(disk);
+        // Who names a file below one rank's disk by a path without {rank} names it for the whole host.
+        disks_.emplace_back(job.files.real_path(expand_path(disk.path, job.place.host, job.rank())),
+                            seen == SeenBy::all_hosts ? seen : SeenBy::one_host);
+    }
+}
+
+SeenBy PathScopes::of(const std::string& path) const {
+    const std::string real = job_.files.real_path(path);
     SeenBy found = SeenBy::one_host;
     std::size_t longest = 0;
-    for (const DiskConfig& disk : job.config.disks) {
-        const std::string directory = expand_path(disk.path, job.place.host, job.rank());
-        const bool below = path.rfind(directory == "/" ? directory : directory + "/", 0) == 0;
+    for (const auto& [directory, seen] : disks_) {
+        const bool below = real.rfind(directory == "/" ? directory : directory + "/", 0) == 0;
         if (!below || directory.size() < longest) continue;
         // One directory may have several roles; shared in one of them is shared.
-        found = directory.size() == longest && found == SeenBy::all_hosts ? found : seen_by(disk);
+        found = directory.size() == longest && found == SeenBy::all_hosts ? found : seen;
         longest = directory.size();
     }
     return found;

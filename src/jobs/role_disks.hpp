@@ -35,8 +35,16 @@ RoleDisks role_disks(const JobContext& job, DiskRole role);
 
 const char* name_of(DiskRole role);  ///< "input", "intermediate", "output"
 
-/// Whom a path that the config names belongs to: the innermost configured disk that it lies below decides; elsewhere it
-/// is its host's.
-SeenBy seen_by_of_path(const JobContext& job, const std::string& path);
+/// Who sees the files below which directory, for files that the config names by their paths: the longest configured
+/// disk that a file lies below tells, links and spelling aside; elsewhere it is the host. Used by one thread.
+class PathScopes {
+public:
+    explicit PathScopes(JobContext& job);
+    SeenBy of(const std::string& path) const;
+
+private:
+    JobContext& job_;
+    std::vector<std::pair<std::string, SeenBy>> disks_;  // by real path
+};
 
 }  // namespace sluice

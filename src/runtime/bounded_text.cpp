@@ -70,6 +70,8 @@ nlohmann::json parse_bounded_json(std::string_view text) {
     bool in_string = false;
     for (std::size_t at = 0; at < text.size(); ++at) {
         const char c = text[at];
+        // The parser takes it for the end, and all that follows for nothing: a block that was lost, or a forgery.
+        if (c == '\0') throw Error(Errc::integrity, "holds a zero byte at " + std::to_string(at));
         if (in_string) {
             if (c == '\\') ++at;
             in_string = c != '"';

@@ -6,6 +6,7 @@
 #include "runtime/bounded_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/option_table.hpp"
+#include "runtime/printable.hpp"
 #include "runtime/utf8.hpp"
 
 namespace sluice {
@@ -304,7 +305,8 @@ void ConfigReader::read_environment() {
             if (const auto near = nearest(name, variables, kSlipDistance)) {
                 problem(origin, "no such option; did you mean " + *near + "?");
             } else {
-                loaded_.warnings_.push_back("WARNING " + origin + ": is no option of sluice and has no effect");
+                loaded_.warnings_.push_back("WARNING " + printable(origin) +
+                                            ": is no option of sluice and has no effect");
             }
         }
     }

@@ -44,6 +44,12 @@ private:
     Errc code_;
 };
 
+/// Descriptors or memory have run out: says nothing about the object that was asked for.
+class ExhaustedError : public Error {
+public:
+    using Error::Error;
+};
+
 /// A failure that every rank of the job finds at the same time, with the same text: rank 0 speaks for all.
 class CollectiveError : public Error {
 public:

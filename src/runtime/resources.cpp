@@ -22,6 +22,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::uint64_t kLargeStackBytes = 64 * kMiB;  // more than a machine has room for a few times
+
 std::uint64_t limit_of(__rlimit_resource resource) {
     rlimit limit{};
     return ::getrlimit(resource, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
@@ -36,6 +38,15 @@ std::uint64_t mapped_bytes() {
 
 std::string size(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
 
+std::string limits_of_memory() {
+    std::string text;
+    if (const std::uint64_t space = limit_of(RLIMIT_AS); space != RLIM_INFINITY)
+        text += "; RLIMIT_AS (`ulimit -v`) is " + size(space) + ", " + size(mapped_bytes()) + " are mapped";
+    if (const std::uint64_t data = limit_of(RLIMIT_DATA); data != RLIM_INFINITY)
+        text += "; RLIMIT_DATA (`ulimit -d`) is " + size(data) + " for heap, stacks and buffers";
+    return text;
+}
+
 std::string limits_of_threads() {
     std::string text;
     if (const std::uint64_t limit = limit_of(RLIMIT_NPROC); limit != RLIM_INFINITY) {
@@ -46,17 +57,12 @@ std::string limits_of_threads() {
         text += "; pids.max of the control group " + pids.group + " is " + std::to_string(pids.limit) + ", " +
                 std::to_string(pids.used) + " are used";
     }
-    if (const std::uint64_t stack = limit_of(RLIMIT_STACK), space = limit_of(RLIMIT_AS); space != RLIM_INFINITY) {
-        text += "; RLIMIT_AS (`ulimit -v`) is " + size(space) + ", " + size(mapped_bytes()) + " are mapped";
-        if (stack != RLIM_INFINITY) text += ", and a thread's stack takes " + size(stack) + " (`ulimit -s`)";
-    }
+    const std::string of_memory = limits_of_memory();
+    text += of_memory;
+    const std::uint64_t stack = limit_of(RLIMIT_STACK);
+    if (stack != RLIM_INFINITY && (!of_memory.empty() || stack > kLargeStackBytes))
+        text += "; a thread's stack takes " + size(stack) + " (`ulimit -s`)";
     return text;
-}
-
-std::string limits_of_memory() {
-    const std::uint64_t space = limit_of(RLIMIT_AS);
-    if (space == RLIM_INFINITY) return "";
-    return "; RLIMIT_AS (`ulimit -v`) is " + size(space) + ", " + size(mapped_bytes()) + " are mapped";
 }
 
 /// Threads that do nothing until they are let go.
