@@ -38,6 +38,10 @@ TEST_F(Glob, ALiteralNameIsItselfWhateverSignsAreInIt) {
     EXPECT_EQ(find("run[34].dat"), Names{});
     EXPECT_EQ(find("run[1x].dat"), Names{"run1.dat"});
     EXPECT_EQ(find("not there"), Names{"not there"}) << "for the caller to miss";
+    for (const char* name : {"of[1]/part-0", "of1/part-1", "of*/part-2", "of9/part-9"}) put(name);
+    EXPECT_EQ(find("of[1]/part-*"), Names{"of[1]/part-0"}) << "a folder's name as well";
+    EXPECT_EQ(find("of*/part-*"), Names{"of*/part-2"});
+    EXPECT_EQ(find("of[19]/part-*"), (Names{"of1/part-1", "of9/part-9"}));
 }
 
 TEST_F(Glob, OurOwnRecordsMatchNoPattern) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <filesystem>
@@ -102,6 +103,30 @@ TEST_P(SyncBackend, WriteCutShortByTheKernelIsContinuedUntilItsErrorShows) {
     EXPECT_EQ(error_of([&] { file->preallocate(4 * kBlock); }).code, 9);
     EXPECT_EQ(std::filesystem::file_size(file->path()), 3 * kBlock)
         << "a failed preallocation leaves the file as it was";
+}
+
+TEST(PosixFiles, WhatStandsInThePlaceOfAFileIsRefusedAtOnce) {
+    const TempDirectory scratch;
+    write_text_file(scratch / "file", "x");
+    std::filesystem::create_symlink(scratch / "file", scratch / "link");
+    ASSERT_EQ(::mkfifo((scratch / "fifo").c_str(), 0600), 0);
+    const auto expect_input = [&](const char* name, auto open) {
+        try {
+            open(scratch / name);
+            ADD_FAILURE() << name << " was opened";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Errc::input) << error.what();
+            EXPECT_NE(std::string(error.what()).find(scratch / name), std::string::npos) << error.what();
+        }
+    };
+    for (const auto& io : {make_sync_backend(DirectIo::attempt), make_libaio_backend(DirectIo::attempt)}) {
+        EXPECT_EQ(io->open_written(scratch / "file")->size_bytes(), 1u);
+        EXPECT_EQ(io->open_for_read(scratch / "link")->size_bytes(), 1u) << "input may be named by links";
+        expect_input("link", [&](const std::string& path) { io->open_written(path); });
+        expect_input("fifo", [&](const std::string& path) { io->open_written(path); });
+        expect_input("fifo", [&](const std::string& path) { io->open_for_read(path); });
+        expect_input("", [&](const std::string& path) { io->open_for_read(path); });
+    }
 }
 
 TEST_P(SyncBackend, ErrorsOfTheFileItselfAreReported) {

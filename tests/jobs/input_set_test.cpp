@@ -254,6 +254,40 @@ TEST_F(InputOfRanks, SharedFilesThatOnlySomeHostsSeeAreRefused) {
     expect_code_two(hosts.find(of), {"shared/b", "h1", "only 1 of 2 hosts"});
 }
 
+TEST_F(InputOfRanks, SharedFilesInAnotherOrderOnAnotherHostAreRefused) {
+    fs::create_directories(here.path("shared/of-h1"));
+    fs::create_directories(here.path("shared/of-h2"));
+    fs::create_hard_link(here.path("shared/a"), here.path("shared/of-h1/1"));
+    fs::create_hard_link(here.path("shared/b"), here.path("shared/of-h1/2"));
+    fs::create_hard_link(here.path("shared/b"), here.path("shared/of-h2/1"));
+    fs::create_hard_link(here.path("shared/a"), here.path("shared/of-h2/2"));
+    Ranks hosts({{"h1", "boot"}, {"h2", "boot"}});
+    expect_code_two(hosts.find(paths("shared/of-{host}/*", true)),
+                    {"host h1", "host h2", "file 1", "file 2", "places"});
+}
+
+TEST_F(InputOfRanks, ASharedDiskIsTheSameHoweverItIsSpelt) {
+    Ranks hosts({{"h1", "boot"}, {"h2", "boot"}});
+    const auto of = [&](std::uint32_t rank) {
+        Config config = paths("shared/../shared/*", true)(rank);
+        config.disks[0].path += "/";
+        return config;
+    };
+    EXPECT_TRUE(hosts.find(of).empty());
+    EXPECT_EQ(hosts.bytes_of(0) + hosts.bytes_of(1), 2u * 40'960 * 25);
+}
+
+TEST_F(InputOfRanks, AFileOnOneRanksDiskThatIsNamedForTheHostIsReadOnce) {
+    Ranks ranks({{"h1", "boot"}, {"h1", "boot"}});
+    const auto of = [&](std::uint32_t rank) {
+        Config config = paths("in0")(rank);
+        config.disks = {{here.path("{rank}"), DiskRole::output, DiskScope::host}};
+        return config;
+    };
+    EXPECT_TRUE(ranks.find(of).empty());
+    EXPECT_EQ(ranks.bytes_of(0) + ranks.bytes_of(1), 40'960u * 25);
+}
+
 TEST_F(InputOfRanks, EachRanksOwnFilesAreReadWholeByIt) {
     Ranks ranks({{"h1", "boot"}, {"h1", "boot"}});
     EXPECT_TRUE(ranks.find(paths("in{rank}")).empty());
