@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "io/data_set.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/error.hpp"
@@ -217,6 +218,8 @@ std::optional<OwnerRecord> parse_owner(const std::string& block) {
             if (!is_plain(text)) return std::nullopt;
         }
         if (!known || !is_run_id(record.run_id) || record.disk >= record.disks) return std::nullopt;
+        // It is looked up on the disk, and may become the name of what lies there.
+        if (!record.target.empty() && !is_bare_name(record.target)) return std::nullopt;
         record.state = *known;
         const std::string counter = document.at("counter");
         if (counter.size() != 16 || counter.find_first_not_of("0123456789abcdef") != std::string::npos)

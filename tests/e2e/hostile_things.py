@@ -56,7 +56,8 @@ def edit_manifest(path, change):
 def edit_record(path, change):
     document = json.loads(path.read_text())
     change(document["owner"])
-    path.write_bytes(record_block(document["owner"], document["state"].strip()))
+    state = document["owner"].pop("state", document["state"].strip())
+    path.write_bytes(record_block(document["owner"], state))
 
 
 def record_block(owner, state="writing"):
@@ -271,10 +272,10 @@ def partial_of_one_run_with_the_record_of_another(lair):
     return [directory.name, OTHER_RUN, "sorted"]
 
 
-@family("record says", {"disk beyond": {"disk": 9}, "target elsewhere": {"target": "../canary"}, "target with a line end": {"target": "x\nERROR"},
-                        "verb that clears the screen": {"verb": "\x1b[2J"}, "patterns that match all": {"patterns": ["#", "../#", "/etc/#"]}})
+@family("record says", {"disk beyond": {"disk": 9}, "target elsewhere": {"target": "../canary"}, "target elsewhere, to be published": {"target": "../canary", "state": "publishing"},
+                        "target with a line end": {"target": "x\nERROR"}, "verb that clears the screen": {"verb": "\x1b[2J"}, "patterns that match all": {"patterns": ["#", "../#", "/etc/#"]}})
 def records_say(lair, words):
-    directory = dead_run(lair, name=f".partial-{RUN}", files=("part-000000",), **{k: v for k, v in words.items() if k not in ("verb", "target", "patterns")})
+    directory = dead_run(lair, name=f".partial-{RUN}", files=("part-000000",), **{k: v for k, v in words.items() if k not in ("verb", "target", "patterns", "state")})
     edit_record(directory / "OWNER.json", lambda body: body.update(words))
     return [directory.name, RUN, "part-000000"]
 

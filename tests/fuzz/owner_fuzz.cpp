@@ -1,5 +1,6 @@
 // Any block as an owner record, as it is and with its checksum put right: a record that writes the same block, or none.
 #include "fuzz.hpp"
+#include "io/data_set.hpp"
 #include "io/owner_record.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/bounded_text.hpp"
@@ -12,6 +13,7 @@ void read(std::string block) {
     const auto record = parse_owner(block);
     if (!record) return;
     fuzz_check(record->disk < record->disks && is_run_id(record->run_id));
+    fuzz_check(record->target.empty() || is_bare_name(record->target));
     [[maybe_unused]] const bool ours = record->matches("part-000001");
     describe_owner(*record);
 }

@@ -77,6 +77,20 @@ TEST(OwnerRecord, TornAndDamagedBlocksAreNoRecord) {
     EXPECT_FALSE(parse_owner(std::string(kOwnerBytes, '[')));
 }
 
+TEST(OwnerRecord, WhoseTargetIsNoBareNameIsNone) {
+    const auto with_target = [](const std::string& target) {
+        OwnerRecord record = example();
+        record.target = target;
+        return parse_owner(to_block(record)).has_value();
+    };
+    for (const char* name : {"sorted", "", "..sorted", "s\u00f6rted", ".partial"})
+        EXPECT_TRUE(with_target(name)) << name;
+    for (const std::string& name :
+         {std::string("../x"), std::string(".."), std::string("."), std::string("/etc"), std::string("a/b"),
+          std::string("x\n"), std::string("x\0", 2), std::string(256, 'x')})
+        EXPECT_FALSE(with_target(name)) << name;
+}
+
 TEST(OwnerRecord, KnowsItsFilesByPatternsAndNothingElse) {
     const OwnerRecord record = example();
     for (const char* name :

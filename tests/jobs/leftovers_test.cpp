@@ -208,6 +208,22 @@ TEST_F(LeftoversOnDisk, EmptyDirectoriesAndTornRecordsOfARunsNameAreRemovable) {
     EXPECT_EQ(left.removal.kept.size(), 1u);
 }
 
+TEST_F(LeftoversOnDisk, ARecordThatWouldLeadElsewhereIsNoneAndStopsNobody) {
+    const std::string run = std::string(32, '4'), partial = ".partial-" + run;
+    OwnerRecord record = record_of(".partial-" + kDead);
+    record.run_id = run;
+    record.target = "../x";
+    record.state = OwnerState::publishing;  // as of a run that may hold its name by an empty directory
+    put_record(partial, record);
+    here.put(partial + "/part-000001");
+    const Leftovers left = remove("all");
+    EXPECT_FALSE(here.there(".partial-" + kDead)) << "the rest goes on";
+    EXPECT_TRUE(here.there(partial + "/part-000001"));
+    ASSERT_EQ(left.removal.kept.size(), 1u);
+    EXPECT_NE(left.removal.kept.front().find(partial + "': has no owner record that can be read"), std::string::npos)
+        << left.removal.kept.front();
+}
+
 TEST_F(LeftoversOnDisk, WhatIsNoRunIdIsRefused) {
     for (const std::string& id : {std::string("../x"), std::string(""), kDead.substr(1), std::string("*")})
         EXPECT_EQ(refusal_of([&] { remove(id); }).code, 2) << id;
