@@ -104,7 +104,7 @@ private:
     void remove(RunTrace& trace, Leftovers& left) {
         if (!trace.disk->look(trace.name)) return;  // it got its name back, or went with another trace
         if (!trace.record && trace.is_empty) {
-            if (!remove_torn(trace)) left.removal.kept.push_back("'" + trace.path() + "': is in use");
+            remove_torn(trace, left);
             return;
         }
         const auto lock = trace.record ? take_from_dead_run(job_, trace, force_) : nullptr;
@@ -146,22 +146,35 @@ private:
         }
     }
     /// A record that was never finished, and the directory that it was to be for. Its run may be about to finish it:
-    /// whoever holds it keeps it, and a directory that is not empty any more stays.
-    static bool remove_torn(const RunTrace& trace) {
+    /// whoever holds it keeps it, and a directory that is not empty any more stays. So does all of it where something
+    /// in it is no file of ours: no run makes that.
+    static void remove_torn(const RunTrace& trace, Leftovers& left) {
         const auto directory = trace.disk->open(trace.name);
-        if (!directory) return true;
-        std::vector<std::unique_ptr<FileLock>> locks;
+        if (!directory) return;
+        const std::size_t kept_before = left.removal.kept.size();
         const auto names = directory->names();
         for (const std::string& name : names) {
-            LockAttempt attempt = directory->lock(name, LockMode::exclusive);
+            const auto entry = directory->look(name);
+            const char* why = entry ? why_no_file_of(directory->info().owner, *entry) : "";
+            if (*why != '\0') left.removal.kept.push_back("'" + trace.path() + "/" + printable(name) + "': " + why);
+        }
+        if (left.removal.kept.size() > kept_before) return;
+        if (!remove_torn_files(*trace.disk, trace.name, *directory, names))
+            left.removal.kept.push_back("'" + trace.path() + "': is in use");
+    }
+    static bool remove_torn_files(Directory& disk, const std::string& directory_name, Directory& directory,
+                                  const std::vector<std::string>& names) {
+        std::vector<std::unique_ptr<FileLock>> locks;
+        for (const std::string& name : names) {
+            LockAttempt attempt = directory.lock(name, LockMode::exclusive);
             if (attempt.outcome == LockAttempt::Outcome::held) return false;
             locks.push_back(std::move(attempt.lock));
         }
-        if (read_owner(*directory)) return false;
-        for (const std::string& name : names) directory->remove_file(name);
-        if (!directory->names().empty()) return false;
+        if (read_owner(directory)) return false;
+        for (const std::string& name : names) directory.remove_file(name);
+        if (!directory.names().empty()) return false;
         try {
-            trace.disk->remove_directory(trace.name);
+            disk.remove_directory(directory_name);
         } catch (const Error&) {
             return false;  // its record came at this very moment
         }

@@ -32,6 +32,13 @@ Removal& Removal::operator+=(Removal other) {
     return *this;
 }
 
+const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry) {
+    if (entry.kind == EntryInfo::Kind::link) return "is a link";
+    if (entry.kind != EntryInfo::Kind::file) return "is no regular file";
+    if (entry.is_mount_point) return "is a mount point";
+    return entry.owner != owner ? "belongs to another user" : "";
+}
+
 Removal remove_directory_of_ours(Directory& disk, const std::string& name,
                                  const std::function<bool(const std::string& file)>& is_ours) {
     Removal removal;
@@ -54,12 +61,8 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
             keep("is none of sluice's files");
         } else if (is_trial(*directory, each, *entry)) {
             directory->remove_directory(each);
-        } else if (entry->kind != EntryInfo::Kind::file) {
-            keep(entry->kind == EntryInfo::Kind::link ? "is a link" : "is no regular file");
-        } else if (entry->is_mount_point) {
-            keep("is a mount point");
-        } else if (entry->owner != owner) {
-            keep("belongs to another user");
+        } else if (const char* why = why_no_file_of(owner, *entry); *why != '\0') {
+            keep(why);
         } else {
             // A set without its MANIFEST is none: that must be known before its parts go.
             if (!goes_first(each) && !std::exchange(synced, true)) directory->sync();

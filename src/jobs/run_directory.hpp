@@ -21,6 +21,9 @@ struct Removal {
     Removal& operator+=(Removal other);
 };
 
+/// Why an entry is no file that may be removed, for people; "" where it is a regular file of that user.
+const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry);
+
 /// Removes the files of a directory of ours by its descriptor: the MANIFEST first, then what `is_ours` says, the record
 /// last, then the directory itself if nothing is left in it. Only regular files of the user that new files here belong
 /// to. Syncs `disk`.

@@ -240,6 +240,16 @@ def no_files(lair, what):
     return [path.name, path.parent.name + "'"]
 
 
+@family("alone as a record", {kind: kind for kind in ("fifo", "socket", "device", "directory", "link")})
+def alone_as_records(lair, kind):
+    """As what a run leaves that was killed before its record was there, but that no run makes."""
+    path = lair.data / f".partial-{RUN}" / "OWNER.json"
+    path.parent.mkdir()
+    path.symlink_to(lair.canary / "notes") if kind == "link" else make_special(path, kind)
+    lair.guarded.append(path)
+    return [path.parent.name]
+
+
 @family("no directory", {f"{kind} as {name}": (kind, name) for kind in ("fifo", "socket", "file") for name in ("sorted", f".partial-{RUN}", f"sluice-{RUN}-logs")})
 def no_directories(lair, what):
     kind, name = what

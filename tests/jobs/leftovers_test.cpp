@@ -208,6 +208,27 @@ TEST_F(LeftoversOnDisk, EmptyDirectoriesAndTornRecordsOfARunsNameAreRemovable) {
     EXPECT_EQ(left.removal.kept.size(), 1u);
 }
 
+TEST_F(LeftoversOnDisk, WhatHasTheNameOfARecordAndIsNoFileStaysAndIsSaid) {
+    const std::string directory = ".partial-" + std::string(32, '5'), link = ".partial-" + std::string(32, '6'),
+                      unfinished = "sluice-" + std::string(32, '7') + "-logs";
+    here.put("precious");
+    fs::create_directories(here.path(directory + "/OWNER.json"));
+    fs::create_directories(here.path(link));
+    fs::create_symlink(here.path("precious"), here.path(link + "/OWNER.json"));
+    here.put(unfinished + "/OWNER.json", "half a rec");
+    fs::create_directories(here.path(unfinished + "/OWNER.json.tmp-17"));
+    const Leftovers left = remove("all");
+    EXPECT_FALSE(here.there(".partial-" + kDead)) << "the rest goes on";
+    EXPECT_TRUE(here.there(directory + "/OWNER.json") && here.there(link + "/OWNER.json"));
+    EXPECT_TRUE(here.there(unfinished + "/OWNER.json.tmp-17") && here.there("precious"));
+    ASSERT_EQ(left.removal.kept.size(), 3u);
+    EXPECT_NE(left.removal.kept[0].find(directory + "/OWNER.json': is no regular file"), std::string::npos)
+        << left.removal.kept[0];
+    EXPECT_NE(left.removal.kept[1].find(link + "/OWNER.json': is a link"), std::string::npos) << left.removal.kept[1];
+    EXPECT_NE(left.removal.kept[2].find("OWNER.json.tmp-17': is no regular file"), std::string::npos)
+        << left.removal.kept[2];
+}
+
 TEST_F(LeftoversOnDisk, ARecordThatWouldLeadElsewhereIsNoneAndStopsNobody) {
     const std::string run = std::string(32, '4'), partial = ".partial-" + run;
     OwnerRecord record = record_of(".partial-" + kDead);
