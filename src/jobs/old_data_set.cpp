@@ -17,7 +17,8 @@ constexpr std::uint64_t kLockWaitNs = 50'000'000;
 
 /// What a rank tells the others.
 struct OldSetFact {
-    bool there = false, published = false;
+    bool there = false;
+    std::vector<std::string> published;  ///< runs
     std::vector<std::string> half_runs;  ///< dead ones
     static constexpr auto fields = std::tuple{&OldSetFact::there, &OldSetFact::published, &OldSetFact::half_runs};
 };
@@ -144,20 +145,22 @@ void OldDataSet::share() {
         if (part.holder && part.holder->life.dead) mine.half_runs.push_back(part.holder->run_id);
         if (!part.is_ours()) continue;
         mine.there = true;
-        mine.published = mine.published || part.is_legacy ||
-                         (part.trace->record->disk == 0 && part.trace->has_manifest) ||
-                         part.trace->record->state == OwnerState::published;
-        if (part.trace && part.trace->is_half_set() && part.trace->life.dead)
-            mine.half_runs.push_back(part.trace->run_id);
+        if (!part.trace) continue;
+        const OwnerRecord& record = *part.trace->record;
+        if ((record.disk == 0 && part.trace->has_manifest) || record.state == OwnerState::published)
+            mine.published.push_back(part.trace->run_id);
+        if (part.trace->is_half_set() && part.trace->life.dead) mine.half_runs.push_back(part.trace->run_id);
     }
     std::set<std::string> halves;
     for (const std::string& text : job_.communicator.all_gather(pack(mine))) {
         const auto fact = unpack<OldSetFact>(text);
         there_ = there_ || fact.there;
-        published_ = published_ || fact.published;
+        published_.insert(fact.published.begin(), fact.published.end());
         halves.insert(fact.half_runs.begin(), fact.half_runs.end());
     }
-    if (!published_) dead_runs_ = std::move(halves);
+    // Where sets were changing places, one disk may have the new one's half and another the old one, whole.
+    for (const std::string& run_id : published_) halves.erase(run_id);
+    dead_runs_ = std::move(halves);
     // What a dead run left is none; it goes before anything begins.
     there_ = there_ && dead_runs_.empty();
 }

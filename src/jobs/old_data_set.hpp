@@ -87,7 +87,7 @@ private:
     static std::string stranger_text(const Part& part);
     static const char* record_of(const Part& part) { return part.is_legacy ? kManifestName : kOwnerName; }
     bool is_half(const Part& part) const {
-        return !published_ && part.is_ours() && part.trace && part.trace->is_half_set();
+        return part.is_ours() && part.trace && part.trace->is_half_set() && published_.count(part.trace->run_id) == 0;
     }
 
     JobContext& job_;
@@ -96,7 +96,8 @@ private:
     std::vector<Part> parts_;
     std::optional<DataSet> manifest_;
     std::string manifest_problem_;
-    bool there_ = false, published_ = false;
+    bool there_ = false;
+    std::set<std::string> published_;  ///< runs whose set has the name, on whatever host
     std::set<std::string> dead_runs_;
     std::map<std::string, std::string> readers_;  ///< by run id of what they read: live runs, on whatever host
 };

@@ -267,11 +267,12 @@ void OutputSet::take_name(Place& place) {
 }
 
 void OutputSet::write_manifest(const std::string& manifest) {
+    // One copy a rank that looks after disks: on each host, at least, and on disk 0, wherever the config lists it.
+    Place* first = nullptr;
     for (Place& place : places_) {
-        if (!place.disk.is_ours) continue;
-        place.directory->directory().write_durably(kManifestName, manifest);
-        return;  // one copy a rank that looks after disks: on each host, at least
+        if (place.disk.is_ours && (first == nullptr || place.disk.number < first->disk.number)) first = &place;
     }
+    if (first != nullptr) first->directory->directory().write_durably(kManifestName, manifest);
 }
 
 void OutputSet::publish(const std::string& manifest) {

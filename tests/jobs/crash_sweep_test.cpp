@@ -44,7 +44,10 @@ public:
             }
         }
         first_pid_ = other.first_pid_;
+        second_scope_ = other.second_scope_;
     }
+    /// A disk that is its host's, listed before the one that all hosts see.
+    void mix_scopes() { second_scope_ = DiskScope::shared; }
     void lack_rename_flags() {
         for (auto& disk : disks_) disk->lacks_rename_flags = true;
     }
@@ -112,7 +115,7 @@ private:
         config.disks = {{"/in", DiskRole::input},
                         {"/out1", DiskRole::intermediate},
                         {"/out1", DiskRole::output},
-                        {"/out2", DiskRole::output}};
+                        {"/out2", DiskRole::output, second_scope_}};
         config.memory.budget_bytes = 8 << 20;
         config.partitions.count = 4;
         config.io.read_size_bytes = config.io.write_size_bytes = config.io.chunk_size_bytes = 102'400;
@@ -167,6 +170,7 @@ private:
     std::atomic<std::uint64_t> changes_{0}, crash_at_{~std::uint64_t{0}};
     std::string last_change_;
     std::uint64_t first_pid_ = 0;
+    DiskScope second_scope_ = DiskScope::host;
 };
 
 constexpr std::uint64_t kRecords = 3000;
@@ -197,7 +201,7 @@ void validate(JobContext& job) { run_validate(job, 1); }
 struct Case {
     const char* name;
     std::uint32_t ranks;
-    bool two_hosts, lacks_rename_flags;
+    bool two_hosts, lacks_rename_flags, mixes_scopes = false;
 };
 
 class CrashSweep : public ::testing::TestWithParam<Case> {
@@ -206,6 +210,7 @@ protected:
     std::unique_ptr<World> world(bool with_input, bool with_output) {
         auto made = std::make_unique<World>(GetParam().ranks, GetParam().two_hosts);
         if (GetParam().lacks_rename_flags) made->lack_rename_flags();
+        if (GetParam().mixes_scopes) made->mix_scopes();
         if (with_input) {
             EXPECT_EQ(made->run(generate, Overwrite::no).code, 0);
         }
@@ -260,7 +265,8 @@ protected:
 INSTANTIATE_TEST_SUITE_P(Clusters, CrashSweep,
                          ::testing::Values(Case{"OneRank", 1, false, false}, Case{"TwoRanks", 2, false, false},
                                            Case{"TwoHosts", 2, true, false}, Case{"OneRankOnNfs", 1, false, true},
-                                           Case{"TwoHostsOnNfs", 2, true, true}),
+                                           Case{"TwoHostsOnNfs", 2, true, true},
+                                           Case{"TwoRanksMixedScopes", 2, false, false, true}),
                          [](const auto& which) { return which.param.name; });
 
 TEST_P(CrashSweep, SortedAgainByOneCommand) {

@@ -284,6 +284,22 @@ TEST_F(Claims, AClaimThatWasNotPublishedLeavesNothing) {
     EXPECT_TRUE(here.names().empty());
 }
 
+TEST_F(Claims, TheManifestGoesToTheFirstDiskInWhateverOrderTheConfigHasThem) {
+    for (const char* name : {"by-rank-0", "local", "shared"}) fs::create_directories(here.path(name));
+    here.config.disks = {{here.path("by-rank-{rank}"), DiskRole::output},
+                         {here.path("local"), DiskRole::output},
+                         {here.path("shared"), DiskRole::output, DiskScope::shared}};
+    JobContext job = here.job();
+    const auto first = set(job, kLive);
+    first->claim();
+    first->publish("{}");
+    for (const char* name : {"by-rank-0", "local", "shared"}) {
+        const auto record = read_owner(*here.files->open_directory(here.path(std::string(name) + "/sorted")));
+        ASSERT_TRUE(record) << name;
+        EXPECT_EQ(here.there(std::string(name) + "/sorted/MANIFEST.json"), record->disk == 0) << name;
+    }
+}
+
 TEST_F(Claims, PublishingLooksWhetherItIsStillOurs) {
     JobContext job = here.job();
     const auto first = set(job, kLive);
