@@ -192,11 +192,13 @@ private:
             done = rename_to_free_name(*trace.disk, trace.name, target) == Directory::Renamed::done;
         } else if (trace.disk->exchange(trace.name, target) == Directory::Renamed::done) {
             half->name = trace.name;
+            half->kind = trace.kind;
             done = true;
         } else {
             const std::string aside = run_directory_name(Kind::removed, trace.run_id);
             if (rename_to_free_name(*trace.disk, target, aside) == Directory::Renamed::done) {
                 half->name = aside;
+                half->kind = Kind::removed;
                 done = rename_to_free_name(*trace.disk, trace.name, target) == Directory::Renamed::done;
             }
         }

@@ -143,7 +143,7 @@ void OldDataSet::share() {
     for (Part& part : parts_) {
         part.is_legacy = !part.trace && manifest_ && manifest_->is_legacy() && lists_files_in(part);
         if (part.holder && part.holder->life.dead) mine.half_runs.push_back(part.holder->run_id);
-        if (!part.is_ours()) continue;
+        if (!part.is_ours() || is_renamed_half(part)) continue;
         mine.there = true;
         if (!part.trace) continue;
         const OwnerRecord& record = *part.trace->record;
@@ -161,8 +161,20 @@ void OldDataSet::share() {
     // Where sets were changing places, one disk may have the new one's half and another the old one, whole.
     for (const std::string& run_id : published_) halves.erase(run_id);
     dead_runs_ = std::move(halves);
+    for (Part& part : parts_) {
+        if (part.is_ours() && is_renamed_half(part) && published_.count(part.trace->run_id) == 0)
+            part.not_ours = "is half a set of run " + part.trace->run_id + ", which did not give it that name";
+    }
     // What a dead run left is none; it goes before anything begins.
     there_ = there_ && dead_runs_.empty();
+}
+
+/// What a run had not published, and somebody gave this name. Where the rest of the set is published under it, it is
+/// the rest of a set that was renamed or copied.
+bool OldDataSet::is_renamed_half(const Part& part) {
+    if (!part.trace || !part.trace->record || part.trace->is_half_set()) return false;
+    const OwnerRecord& record = *part.trace->record;
+    return record.state != OwnerState::published && !(record.disk == 0 && part.trace->has_manifest);
 }
 
 bool OldDataSet::lists_files_in(const Part& part) const {

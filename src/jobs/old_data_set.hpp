@@ -86,6 +86,7 @@ private:
     std::string lock_problem(Part& part);
     static std::string stranger_text(const Part& part);
     static const char* record_of(const Part& part) { return part.is_legacy ? kManifestName : kOwnerName; }
+    static bool is_renamed_half(const Part& part);
     bool is_half(const Part& part) const {
         return part.is_ours() && part.trace && part.trace->is_half_set() && published_.count(part.trace->run_id) == 0;
     }

@@ -135,7 +135,7 @@ std::string RunTrace::path() const { return disk->path() + "/" + printable(name)
 
 bool RunTrace::is_half_set() const {
     return !kind && not_ours.empty() && record && !(has_manifest && record->disk == 0) &&
-           record->state != OwnerState::published;
+           record->state != OwnerState::published && (name == record->target || record->state == OwnerState::removing);
 }
 
 bool RunTrace::may_hold_name(const std::string& target) const {

@@ -29,8 +29,9 @@ struct RunTrace {
     std::string path() const;  ///< for people
     /// The set whose place the run's was to take, moved aside.
     bool is_displaced_set() const { return kind && record && record->run_id != run_id; }
-    /// It has the name of a data set, and the run had not come to its end when this was last written. Whether the set
-    /// is one all the same, the MANIFEST of its first disk tells, which may lie on another host.
+    /// It has the name that its run was to give to a data set, or was being removed, and the run had not come to its
+    /// end when this was last written. Whether the set is one all the same, the MANIFEST of its first disk tells, which
+    /// may lie on another host. Under a name that no run gave it is the user's, who put it there.
     bool is_half_set() const;
     /// The run was about to give its directory the name `target`, or to free that name: what is empty there is its own.
     bool may_hold_name(const std::string& target) const;

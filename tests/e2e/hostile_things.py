@@ -393,7 +393,8 @@ def names_in_sets(lair, name):
     return ["sorted"]
 
 
-@family("directory name", {"line end": "half\nERROR", "escape": "half\x1b[2J"})
+@family("directory name", {"line end": "half\nERROR", "escape": "half\x1b[2J", "plain": "half"})
 def directory_names(lair, name):
-    dead_run(lair, name=name, files=("part-000000",))
+    """Of a name that no run gives: whoever moved a dead run's directory there may want what is in it."""
+    lair.guarded.append(dead_run(lair, name=name, files=("part-000000",)))
     return ["half"]

@@ -245,6 +245,36 @@ TEST_F(LeftoversOnDisk, ARecordThatWouldLeadElsewhereIsNoneAndStopsNobody) {
         << left.removal.kept.front();
 }
 
+TEST_F(LeftoversOnDisk, AHalfSetUnderANameThatItsRunDidNotGiveIsTheUsers) {
+    const auto claim = [&](const std::string& name) {
+        JobContext job = here.job();
+        OutputSet(job, {DiskRole::output, name, std::string(32, '8'), "sort", {"part-#"}, {}}).claim();
+    };
+    fs::rename(here.path(".partial-" + kDead), here.path("rescue"));
+    EXPECT_EQ(remove("all").removal.files, 1u) << "its log";
+    EXPECT_EQ(remove(kDead).removal.files, 0u);
+    for (const Overwrite overwrite : {Overwrite::no, Overwrite::yes, Overwrite::first}) {
+        here.config.run.overwrite = overwrite;
+        const Refusal refusal = refusal_of([&] { claim("rescue"); });
+        EXPECT_EQ(refusal.code, 2);
+        EXPECT_TRUE(refusal.mentions("rescue' on host here") && refusal.mentions(kDead)) << refusal.text;
+    }
+    EXPECT_TRUE(here.there("rescue/part-000001") && here.there("rescue/OWNER.json"));
+    fs::rename(here.path("sorted"), here.path("mine"));
+    fs::rename(here.path("rescue"), here.path("sorted"));
+    EXPECT_EQ(remove("all").removal.files, 1u) << "under the name that the run was to give";
+    EXPECT_FALSE(here.there("sorted"));
+}
+
+TEST_F(LeftoversOnDisk, WhatWasBeingRemovedIsALeftoverUnderAnyName) {
+    OwnerRecord record = record_of(".partial-" + kDead);
+    record.state = OwnerState::removing;  // as `clean` of a set that had been renamed leaves it when killed
+    put_record(".partial-" + kDead, record);
+    fs::rename(here.path(".partial-" + kDead), here.path("renamed"));
+    remove("all");
+    EXPECT_FALSE(here.there("renamed"));
+}
+
 TEST_F(LeftoversOnDisk, WhatIsNoRunIdIsRefused) {
     for (const std::string& id : {std::string("../x"), std::string(""), kDead.substr(1), std::string("*")})
         EXPECT_EQ(refusal_of([&] { remove(id); }).code, 2) << id;
