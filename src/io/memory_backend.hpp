@@ -44,6 +44,8 @@ struct MemoryDisk {
     /// Of what lies directly in `directory`; sorted.
     std::vector<std::string> names_in(const std::string& directory) const;
     std::vector<std::string> all_paths() const;
+    /// A directory keeps it when it is renamed.
+    std::uint64_t inode_of_directory(const std::string& path);
     /// `from`, and what lies below it, moves to `to`, where nothing may be.
     void move(const std::string& from, const std::string& to);
     /// Directories that are not empty, and names that are none, are errors as rmdir's.
@@ -52,6 +54,8 @@ struct MemoryDisk {
     Mutex mutex;
     std::map<std::string, std::shared_ptr<Content>> files;
     std::map<std::string, bool> directories;
+    std::map<std::string, std::uint64_t> inodes;  ///< of directories that somebody has looked at
+    std::uint64_t next_inode = 1;
     std::uint64_t capacity_bytes = std::uint64_t{1} << 50;
     std::int64_t changes = 0;
     std::function<void(const char* what, const std::string& path)> before_change;

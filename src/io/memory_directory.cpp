@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cerrno>
-#include <functional>
 #include <utility>
 
 #include "io/memory_backend.hpp"
@@ -76,7 +75,10 @@ class MemoryDirectory final : public Directory {
 public:
     MemoryDirectory(MemoryDisk& disk, std::string path) : disk_(disk), path_(std::move(path)) {}
     const std::string& path() const noexcept override { return path_; }
-    EntryInfo info() override { return directory_entry(path_); }
+    EntryInfo info() override {
+        Lock lock(disk_.mutex);
+        return directory_entry(path_);
+    }
     std::optional<EntryInfo> look(const std::string& name) override {
         Lock lock(disk_.mutex);
         const auto file = disk_.files.find(at(name));
@@ -189,11 +191,11 @@ private:
         if (!disk_.has_file(at(name)) && !disk_.has_directory(at(name)))
             throw Error::from_errno(ENOENT, "rename", at(name));
     }
-    static EntryInfo directory_entry(const std::string& path) {
+    EntryInfo directory_entry(const std::string& path) const {
         EntryInfo entry;
         entry.kind = EntryInfo::Kind::directory;
         entry.device = 1;
-        entry.inode = std::hash<std::string>{}(path);  // one path, one directory: there are no links here
+        entry.inode = disk_.inode_of_directory(path);
         entry.mode = 0700;
         return entry;
     }
@@ -233,12 +235,20 @@ std::vector<std::string> MemoryDisk::names_in(const std::string& directory) cons
 void MemoryDisk::move(const std::string& from, const std::string& to) {
     move_names(files, from, to);
     move_names(directories, from, to);
+    move_names(inodes, from, to);
 }
 
 void MemoryDisk::remove_directory(const std::string& path) {
     if (!has_directory(path)) throw Error::from_errno(ENOENT, "rmdir", path);
     if (!names_in(path).empty()) throw Error::from_errno(ENOTEMPTY, "rmdir", path);
     directories.erase(path);
+    inodes.erase(path);
+}
+
+std::uint64_t MemoryDisk::inode_of_directory(const std::string& path) {
+    const auto [found, fresh] = inodes.emplace(path, next_inode);
+    if (fresh) ++next_inode;
+    return found->second;
 }
 
 bool MemoryDisk::has_directory(const std::string& path) const {

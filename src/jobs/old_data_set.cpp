@@ -289,9 +289,9 @@ std::string OldDataSet::aside_of(const Part& part) {
     return run_directory_name(RunDirectoryKind::removed, part.trace ? part.trace->run_id : "");
 }
 
-/// Under the name lies what this object looked at.
-bool OldDataSet::is_still_there(const Part& part) const {
-    const auto now = part.parent->look(name_);
+/// Somebody may move it, remove it or put something else there, whatever locks are held.
+bool OldDataSet::is_still_under(const Part& part, const std::string& name) {
+    const auto now = part.parent->look(name);
     return now && now->same_file(*part.entry);
 }
 
@@ -351,14 +351,27 @@ bool OldDataSet::is_on(const std::string& disk_path) const {
                        [&](const Part& part) { return part.disk.path == disk_path && part.entry && part.is_ours(); });
 }
 
+bool OldDataSet::is_still_on(const std::string& disk_path) const {
+    return std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
+        return part.disk.path == disk_path && part.entry && part.is_ours() && is_still_there(part);
+    });
+}
+
+void OldDataSet::say_another(const Part& part, const std::string& name, Removal& removal) {
+    if (!part.parent->look(name)) return;  // moved or removed by whoever had a reason to
+    removal.kept.push_back("'" + part.path(printable(name)) +
+                           "': has come there since this run looked, and is not the data set that it found; stays");
+}
+
 Removal OldDataSet::remove() {
     const Step step = open_step(job_, "removes a data set");
     // The commit record first: from then on it is no set any more, on any host.
     for (Part& part : parts_) {
         const bool is_first = part.trace && part.trace->record && part.trace->record->disk == 0;
         if (!part.entry || !part.is_ours() || !(is_first || part.is_legacy)) continue;
+        const auto directory = is_still_there(part) ? part.parent->open(name_) : nullptr;
+        if (!directory) continue;
         mark_removing(part);
-        const auto directory = part.parent->open(name_);
         const auto manifest = directory->look(kManifestName);
         if (manifest && manifest->kind == EntryInfo::Kind::file && manifest->owner == part.parent->owner_of_new_files())
             directory->remove_file(kManifestName);
@@ -367,11 +380,15 @@ Removal OldDataSet::remove() {
     job_.communicator.barrier_or_failure();
     Removal removal;
     for (const Part& part : parts_) {
+        if (!part.entry || !part.is_ours()) continue;
+        if (!is_still_there(part)) {
+            say_another(part, name_, removal);
+            continue;
+        }
         // Under a name that tells what it is, so that it does also when it is empty.
         const std::string aside =
             part.trace ? run_directory_name(RunDirectoryKind::removed, part.trace->run_id) : std::string();
-        const bool moved =
-            part.trace && part.entry && rename_to_free_name(*part.parent, name_, aside) == Directory::Renamed::done;
+        const bool moved = part.trace && rename_to_free_name(*part.parent, name_, aside) == Directory::Renamed::done;
         removal += remove_moved(part.disk.path, moved ? aside : name_);
         give_back_name(part, aside);
     }
@@ -389,6 +406,11 @@ Removal OldDataSet::remove_moved(const std::string& disk_path, const std::string
     Removal removal;
     for (Part& part : parts_) {
         if (part.disk.path != disk_path || !part.entry || !part.is_ours()) continue;
+        if (!is_still_under(part, name_now)) {
+            say_another(part, name_now, removal);
+            part.lock.reset();
+            continue;
+        }
         mark_removing(part);
         removal +=
             remove_directory_of_ours(*part.parent, name_now, [&](const std::string& file) { return owns(part, file); });

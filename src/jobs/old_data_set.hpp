@@ -47,9 +47,12 @@ public:
     /// Nobody may read it any more, nor remove it, until this object is gone. Adds a problem naming who uses it.
     void lock(std::vector<std::string>& problems);
     bool is_on(const std::string& disk_path) const;
+    /// is_on(), and what lies there now is what this object looked at: nobody has moved, replaced or removed it.
+    bool is_still_on(const std::string& disk_path) const;
     /// Removes it: the MANIFEST of its first disk before anything else on any host. Collective; lock() before.
     Removal remove();
-    /// Removes what moved aside, under the name that it has now. Local; lock() before. @param disk_path  where it was
+    /// Removes what moved aside, under the name that it has now. What has come there since stays. Local; lock() before.
+    /// @param disk_path  where it was
     Removal remove_moved(const std::string& disk_path, const std::string& name_now);
 
 private:
@@ -82,7 +85,9 @@ private:
     std::string who_took(const Part& part) const;
     static std::string aside_of(const Part& part);
     void find_readers();
-    bool is_still_there(const Part& part) const;
+    bool is_still_there(const Part& part) const { return is_still_under(part, name_); }
+    static bool is_still_under(const Part& part, const std::string& name);
+    static void say_another(const Part& part, const std::string& name, Removal& removal);
     std::string lock_problem(Part& part);
     static std::string stranger_text(const Part& part);
     static const char* record_of(const Part& part) { return part.is_legacy ? kManifestName : kOwnerName; }

@@ -235,6 +235,17 @@ std::vector<SetDisk> OutputSet::set_disks() const {
     return disks;
 }
 
+/// The name is free, or has the older set that the run began with; else how to get at what the run has made.
+std::string OutputSet::name_problem(const Place& place) const {
+    if (!place.parent->look(options_.name) || (old_ && old_->is_still_on(place.disk.path))) return "";
+    const std::string ours = "'" + place.disk.path + "/" + place.directory->name() + "'";
+    return "rename " + ours + " to '" + options_.name + "' on host " + job_.place.host +
+           ": something that was not there when the run began has that name, and is not replaced; the files in " +
+           ours +
+           " are complete, but for a MANIFEST: move it to another name before a run for this one or `sluice "
+           "clean` removes it, or free the name and run again";
+}
+
 void OutputSet::take_name(Place& place) {
     RunDirectory& directory = *place.directory;
     if (!directory.is_still_ours()) {
@@ -242,10 +253,13 @@ void OutputSet::take_name(Place& place) {
                                     "': another run has taken it for a dead run's, by `clean --run` with --force or a "
                                     "lock that does not hold; nothing was published");
     }
+    const std::string problem = name_problem(place);
+    if (!problem.empty()) throw Error(Errc::config, problem);
     directory.set_state(OwnerState::publishing);
     directory.directory().sync();
     const std::string ours = directory.name(), &name = options_.name;
-    if (old_ && old_->is_on(place.disk.path)) {
+    // One that was moved or removed meanwhile leaves the name free.
+    if (old_ && old_->is_still_on(place.disk.path)) {
         if (place.trial.can_exchange && place.parent->exchange(ours, name) == Renamed::done) {
             place.replaced_as = ours;
         } else {
@@ -278,6 +292,15 @@ void OutputSet::write_manifest(const std::string& manifest) {
 void OutputSet::publish(const std::string& manifest) {
     const Step step = open_step(job_, "publishes the data set");
     job_.communicator.barrier_or_failure();  // nobody still looks at its files under their old names
+    Problems problems;
+    for (const Place& place : places_) {
+        if (!place.disk.is_ours) continue;
+        guarded(problems, [&] {
+            const std::string problem = name_problem(place);
+            if (!problem.empty()) problems.push_back("[2] " + problem);
+        });
+    }
+    fail_if_any(job_, problems);  // before any disk of any host has changed
     for (Place& place : places_) {
         if (place.disk.is_ours) take_name(place);
     }

@@ -66,6 +66,7 @@ private:
     std::string just_published(Place& place);
     void try_publishing(std::vector<std::string>& problems);
     void give_up();
+    std::string name_problem(const Place& place) const;
     void take_name(Place& place);
     void write_manifest(const std::string& manifest);
 

@@ -362,6 +362,92 @@ TEST_F(Claims, WhatIsInTheWayIsRefusedBeforeAnythingIsMade) {
     }
 }
 
+/// An older set, and a run that is about to take its place when somebody works on the disk.
+struct Overwriting : Claims {
+    Overwriting() {
+        {
+            const auto first = set(job, kDead);
+            first->claim();
+            here.put(".partial-" + kDead + "/part-000000", std::string(100, 'o'));
+            first->publish(manifest_of(kDead));
+            first->remove_replaced();
+        }
+        here.config.run.overwrite = Overwrite::yes;
+        next = set(job, kLive);
+        next->claim();
+        here.put(".partial-" + kLive + "/part-000000", std::string(100, 'n'));
+    }
+    static std::string manifest_of(const std::string& run) {
+        DataSet made;
+        made.kind = SetKind::sorted;
+        made.run_id = run;
+        made.disks = {{"here", ""}};
+        made.files = {{0, "part-000000", 100, RecordSum{1, 7}, 0}};
+        made.total = made.input_total = RecordSum{1, 7};
+        return made.to_text();
+    }
+    /// Whole, and as a set that nobody is removing.
+    void expect_set_of(const std::string& run, const std::string& name) {
+        ASSERT_TRUE(here.there(name + "/part-000000") && here.there(name + "/MANIFEST.json")) << name;
+        const auto record = read_owner(*here.files->open_directory(here.path(name)));
+        ASSERT_TRUE(record) << name;
+        EXPECT_EQ(record->run_id, run);
+        EXPECT_EQ(record->state, OwnerState::published) << name;
+    }
+    JobContext job = here.job();
+    std::unique_ptr<OutputSet> next;
+};
+
+TEST_F(Overwriting, ASetThatWasMovedOrRemovedMeanwhileLeavesItsNameFree) {
+    fs::rename(here.path("sorted"), here.path("keep"));
+    next->publish(manifest_of(kLive));
+    EXPECT_TRUE(next->remove_replaced().empty());
+    expect_set_of(kLive, "sorted");
+    expect_set_of(kDead, "keep");
+    EXPECT_EQ(here.names(), (std::vector<std::string>{"keep", "sorted"}));
+}
+
+TEST_F(Overwriting, WhatElseHasTheNameByNowIsNotReplacedAndTheRunsFilesStay) {
+    fs::rename(here.path("sorted"), here.path("keep"));
+    here.put("sorted/part-000000", "mine");
+    const Refusal refusal = refusal_of([&] { next->publish(manifest_of(kLive)); });
+    next.reset();
+    EXPECT_EQ(refusal.code, 2) << refusal.text;
+    EXPECT_TRUE(refusal.mentions(".partial-" + kLive + "'") && refusal.mentions("move it to another name"))
+        << refusal.text;
+    EXPECT_EQ(here.names("sorted"), std::vector<std::string>{"part-000000"});
+    expect_set_of(kDead, "keep");
+    EXPECT_TRUE(here.there(".partial-" + kLive + "/part-000000"));
+}
+
+TEST_F(Overwriting, WhatHasComeInThePlaceOfTheReplacedSetStays) {
+    next->publish(manifest_of(kLive));
+    const std::string aside = ".partial-" + kLive;
+    expect_set_of(kDead, aside);
+    fs::rename(here.path(aside), here.path("keep"));
+    here.put(aside + "/part-000000", "mine");
+    const auto notes = next->remove_replaced();
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_NE(notes.front().find(aside), std::string::npos) << notes.front();
+    expect_set_of(kLive, "sorted");
+    expect_set_of(kDead, "keep");
+    EXPECT_TRUE(here.there(aside + "/part-000000"));
+}
+
+TEST_F(Overwriting, ASetThatIsToBeRemovedAndWasMovedMeanwhileStays) {
+    next.reset();  // nothing of it has been written under a name that is looked at
+    OldDataSet old(job, DiskRole::output, "sorted");
+    std::vector<std::string> problems;
+    old.lock(problems);
+    ASSERT_TRUE(problems.empty()) << problems.front();
+    fs::rename(here.path("sorted"), here.path("keep"));
+    EXPECT_TRUE(old.remove().kept.empty());
+    here.put("sorted/part-000000", "mine");
+    EXPECT_EQ(old.remove().kept.size(), 1u);
+    expect_set_of(kDead, "keep");
+    EXPECT_TRUE(here.there("sorted/part-000000"));
+}
+
 TEST_F(Claims, ASetThatIsReadCannotBeReplaced) {
     JobContext job = here.job();
     {
