@@ -16,10 +16,13 @@ using Kind = RunDirectoryKind;
 
 /// What one rank sees of one run.
 struct RunFact {
-    std::string run_id, description, why;
+    std::string run_id, description, why, manifest_host;
     bool is_dead = true, is_published = false, can_be_forced = true;
     bool has_run_directory = false, has_half_set = false;
     bool is_in_the_way = false;  ///< of LeftoversWanted::target
+    std::string undecided;       ///< undecided_text(), once all ranks' facts are merged
+    // For who cannot see its first disk: what its other disks say of how far it came.
+    bool sees_first_disk = false, says_published = false, says_unpublished = false;
     static constexpr auto fields = std::tuple{&RunFact::run_id,
                                               &RunFact::description,
                                               &RunFact::why,
@@ -28,7 +31,11 @@ struct RunFact {
                                               &RunFact::can_be_forced,
                                               &RunFact::has_run_directory,
                                               &RunFact::has_half_set,
-                                              &RunFact::is_in_the_way};
+                                              &RunFact::is_in_the_way,
+                                              &RunFact::manifest_host,
+                                              &RunFact::sees_first_disk,
+                                              &RunFact::says_published,
+                                              &RunFact::says_unpublished};
     bool is_leftover() const { return has_run_directory || (has_half_set && !is_published); }
 };
 
@@ -46,6 +53,20 @@ void merge(RunFacts& facts, const RunFact& fact) {
     known.has_run_directory = known.has_run_directory || fact.has_run_directory;
     known.has_half_set = known.has_half_set || fact.has_half_set;
     known.is_in_the_way = known.is_in_the_way || fact.is_in_the_way;
+    if (known.manifest_host.empty()) known.manifest_host = fact.manifest_host;
+    known.sees_first_disk = known.sees_first_disk || fact.sees_first_disk;
+    known.says_published = known.says_published || fact.says_published;
+    known.says_unpublished = known.says_unpublished || fact.says_unpublished;
+}
+
+/// A run publishes only once all its disks have their final names, and then says so on each.
+void note_progress(const RunTrace& trace, RunFact& fact) {
+    if (!trace.record || trace.is_displaced_set() || trace.kind == Kind::scratch) return;
+    fact.manifest_host = trace.record->manifest_host;
+    fact.sees_first_disk = trace.record->disk == 0;
+    fact.says_published = !trace.kind && trace.record->state == OwnerState::published;
+    fact.says_unpublished =
+        (trace.kind || trace.is_half_set()) && (trace.kind || trace.record->state != OwnerState::publishing);
 }
 
 RunFact fact_of(const RunTrace& trace, const std::string& target) {
@@ -54,6 +75,7 @@ RunFact fact_of(const RunTrace& trace, const std::string& target) {
     if (trace.record && !trace.is_displaced_set()) fact.description = describe_owner(*trace.record);
     // The MANIFEST of its first disk is what makes a set one.
     fact.is_published = !trace.kind && trace.has_manifest && trace.record && trace.record->disk == 0;
+    note_progress(trace, fact);
     fact.has_run_directory = trace.kind.has_value();
     fact.has_half_set = trace.is_half_set();
     if (fact.has_run_directory || fact.has_half_set) {
@@ -66,6 +88,15 @@ RunFact fact_of(const RunTrace& trace, const std::string& target) {
     return fact;
 }
 
+/// "": whether it has published is known.
+std::string undecided_text(const RunFact& fact, const std::set<std::string>& hosts_here) {
+    const bool is_known = fact.sees_first_disk || fact.says_published || fact.says_unpublished || !fact.has_half_set;
+    if (is_known || fact.manifest_host.empty() || hosts_here.count(fact.manifest_host) != 0) return "";
+    return fact.description + " may have published it: its MANIFEST is on host " + printable(fact.manifest_host) +
+           ", of which no rank is here; run on that host too, or, if you know that there is none: sluice clean --run " +
+           fact.run_id + " --force";
+}
+
 /// Over all ranks, on all ranks.
 RunFacts gather_facts(JobContext& job, const std::vector<RunTrace>& traces, const std::string& target) {
     RunFacts mine, all;
@@ -76,6 +107,12 @@ RunFacts gather_facts(JobContext& job, const std::vector<RunTrace>& traces, cons
     for (const auto& [run_id, fact] : mine) list.push_back(fact);
     for (const std::string& text : job.communicator.all_gather(pack(list))) {
         for (const RunFact& fact : unpack<std::vector<RunFact>>(text)) merge(all, fact);
+    }
+    const auto names = job.communicator.all_gather(job.place.host);
+    const std::set<std::string> hosts_here(names.begin(), names.end());
+    for (auto& [run_id, fact] : all) {
+        fact.is_published = fact.is_published || (fact.says_published && !fact.sees_first_disk);
+        fact.undecided = undecided_text(fact, hosts_here);
     }
     return all;
 }
@@ -236,7 +273,32 @@ std::string record_text(const RunFact& fact) {
     return fact.description.empty() ? "run " + fact.run_id + " (no owner record)" : fact.description;
 }
 
+/// Of one run that was named: why nothing of it is removed; "": it may go.
+std::string why_not_removed(const RunFact& fact, bool force) {
+    const std::string by_force = "sluice clean --run " + fact.run_id + " --force";
+    if (!fact.is_dead && !(force && fact.can_be_forced)) {
+        return "[10] " + record_text(fact) + " is still at work, or may be: " + fact.why +
+               (fact.can_be_forced ? "; if you know that it has ended: " + by_force : "; wait for it or end it");
+    }
+    return fact.undecided.empty() || force ? "" : "[10] " + fact.undecided;
+}
+
+void keep_undecided(const std::vector<RunTrace>& traces, const RunFact& fact, Leftovers& left) {
+    for (const RunTrace& trace : traces) {
+        if (trace.run_id == fact.run_id && (trace.kind || trace.is_half_set()))
+            left.removal.kept.push_back("'" + trace.path() + "': " + fact.undecided);
+    }
+}
+
 }  // namespace
+
+std::map<std::string, std::string> undecided_runs(JobContext& job) {
+    std::map<std::string, std::string> undecided;
+    for (const auto& [run_id, fact] : gather_facts(job, find_run_traces(job), "")) {
+        if (!fact.undecided.empty()) undecided[run_id] = fact.undecided;
+    }
+    return undecided;
+}
 
 LeftoversWanted leftovers_of(const std::string& run_text, bool force) {
     if (run_text != "all" && !is_run_id(run_text)) {
@@ -258,11 +320,8 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
     std::vector<std::string> problems;
     for (const std::string& run_id : wanted.run_ids) {
         const auto found = facts.find(run_id);
-        if (found == facts.end() || found->second.is_dead || (wanted.force && found->second.can_be_forced)) continue;
-        problems.push_back("[10] " + record_text(found->second) + " is still at work, or may be: " + found->second.why +
-                           (found->second.can_be_forced
-                                ? "; if you know that it has ended: sluice clean --run " + run_id + " --force"
-                                : "; wait for it or end it"));
+        const std::string problem = found == facts.end() ? "" : why_not_removed(found->second, wanted.force);
+        if (!problem.empty()) problems.push_back(problem);
     }
     refuse_if_any(job, problems);
     Leftovers left;
@@ -273,6 +332,10 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
         const bool may_go = fact.is_dead || (wanted.force && fact.can_be_forced);
         const bool was_shown = !wanted.shown || wanted.shown->count(run_id) != 0;
         if (!is_wanted || !was_shown || !may_go || !fact.is_leftover()) continue;
+        if (!fact.undecided.empty() && (!wanted.force || wanted.run_ids.empty())) {
+            keep_undecided(traces, fact, left);
+            continue;
+        }
         left.runs.push_back(record_text(fact));
         sweep.of_run(fact, left);
     }

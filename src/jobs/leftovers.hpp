@@ -3,6 +3,7 @@
 /// by a signal, a watchdog or a crash cleans nothing up, so that it can end at once.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -30,9 +31,14 @@ struct LeftoversWanted {
 };
 
 /// Removes what dead runs left on the disks of all roles, and nothing else: a set that was to be replaced gets its name
-/// back unless the new one had been published. What lives stays. Collective. Throws CollectiveError(busy), with the
-/// record, for a run named that lives or may live.
+/// back unless the new one had been published. What lives stays, and what undecided_runs() says, but for a run that is
+/// named and `force`. Collective. Throws CollectiveError(busy), with the record, for a run named that lives or may
+/// live, or is undecided.
 Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted);
+
+/// Runs of which nobody here can tell whether they have published: they had come as far, and their first disk is on a
+/// host that has no rank here. By run id, for people. Collective; the same on all ranks.
+std::map<std::string, std::string> undecided_runs(JobContext& job);
 
 /// "--run TEXT" of `sluice clean`: throws CollectiveError(config) for what is neither a run id nor "all".
 LeftoversWanted leftovers_of(const std::string& run_text, bool force);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "jobs/cluster.hpp"
+#include "jobs/leftovers.hpp"
 #include "jobs/set_names.hpp"
 #include "runtime/packing.hpp"
 #include "runtime/printable.hpp"
@@ -160,13 +161,24 @@ void OldDataSet::share() {
     }
     // Where sets were changing places, one disk may have the new one's half and another the old one, whole.
     for (const std::string& run_id : published_) halves.erase(run_id);
-    dead_runs_ = std::move(halves);
+    settle_halves(std::move(halves));
+}
+
+/// @param halves  that dead runs left, the same on all ranks
+void OldDataSet::settle_halves(std::set<std::string> halves) {
+    std::map<std::string, std::string> undecided;
+    if (!halves.empty()) undecided = undecided_runs(job_);
     for (Part& part : parts_) {
-        if (part.is_ours() && is_renamed_half(part) && published_.count(part.trace->run_id) == 0)
+        if (!part.is_ours()) continue;
+        if (is_renamed_half(part) && published_.count(part.trace->run_id) == 0)
             part.not_ours = "is half a set of run " + part.trace->run_id + ", which did not give it that name";
+        const auto found = is_half(part) ? undecided.find(part.trace->run_id) : undecided.end();
+        if (found != undecided.end()) part.undecided = found->second;
     }
-    // What a dead run left is none; it goes before anything begins.
-    there_ = there_ && dead_runs_.empty();
+    // What a dead run left is none; it goes before anything begins. Nor is there one of which nobody can tell.
+    there_ = there_ && halves.empty();
+    for (const auto& [run_id, text] : undecided) halves.erase(run_id);
+    dead_runs_ = std::move(halves);
 }
 
 /// What a run had not published, and somebody gave this name. Where the rest of the set is published under it, it is
@@ -197,6 +209,7 @@ std::vector<std::string> OldDataSet::problems(bool overwrite) const {
         if (!part.entry || (part.holder && part.holder->life.dead)) continue;
         const std::string here = what + where(part) + ": is there already";
         if (is_half(part)) {
+            if (!part.undecided.empty()) found.push_back("[10] " + what + where(part) + ": " + part.undecided);
             if (part.trace->life.dead) continue;
             found.push_back("[10] " + what + where(part) + ": " + describe_owner(*part.trace->record) +
                             " is at work on it, or may be: " + part.trace->life.why +

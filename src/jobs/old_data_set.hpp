@@ -63,6 +63,7 @@ private:
         std::string not_ours;            ///< as RunTrace::not_ours
         std::optional<RunTrace> trace;   ///< with an owner record
         std::optional<RunTrace> holder;  ///< the run that holds the name by an empty directory
+        std::string undecided;           ///< why nobody here can tell whether it is half a set
         bool is_legacy = false;
         std::set<std::string> listed;        ///< by the manifest, on this disk
         std::vector<std::string> strangers;  ///< names that neither manifest nor record know
@@ -76,6 +77,7 @@ private:
     void read_manifest();
     void list_files(Part& part);
     void share();
+    void settle_halves(std::set<std::string> halves);
     void mark_removing(Part& part);
     void give_back_name(const Part& part, const std::string& aside);
     bool owns(const Part& part, const std::string& file) const;

@@ -321,20 +321,25 @@ void OutputSet::publish(const std::string& manifest) {
 std::vector<std::string> OutputSet::remove_replaced() noexcept {
     const Step step = open_step(job_, "removes the data set that was there before");
     Problems notes;
-    for (Place& place : places_) {
-        if (!place.disk.is_ours) continue;
-        try {
-            place.directory->set_state(OwnerState::published);
-            if (!place.replaced_as.empty()) {
-                const Removal removal = old_->remove_moved(place.disk.path, place.replaced_as);
-                notes.insert(notes.end(), removal.kept.begin(), removal.kept.end());
+    const auto on_each_disk = [&](const auto& work) {
+        for (Place& place : places_) {
+            if (!place.disk.is_ours) continue;
+            try {
+                work(place);
+            } catch (const std::exception& error) {
+                notes.push_back(std::string("WARNING the new data set is published, but the one before it could not be "
+                                            "removed: ") +
+                                error.what() + "; `sluice clean --run " + options_.run_id + "` removes it");
             }
-        } catch (const std::exception& error) {
-            notes.push_back(std::string("WARNING the new data set is published, but the one before it could not be "
-                                        "removed: ") +
-                            error.what() + "; `sluice clean --run " + options_.run_id + "` removes it");
         }
-    }
+    };
+    // On all disks first: removing may take long, and who does not see the MANIFEST's host has only this to go by.
+    on_each_disk([](Place& place) { place.directory->set_state(OwnerState::published); });
+    on_each_disk([&](const Place& place) {
+        if (place.replaced_as.empty()) return;
+        const Removal removal = old_->remove_moved(place.disk.path, place.replaced_as);
+        notes.insert(notes.end(), removal.kept.begin(), removal.kept.end());
+    });
     return notes;
 }
 

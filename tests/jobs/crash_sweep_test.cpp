@@ -10,6 +10,7 @@
 #include "jobs/data_jobs.hpp"
 #include "jobs/found_set.hpp"
 #include "jobs/leftovers.hpp"
+#include "jobs/output_set.hpp"
 #include "jobs/simulated_cluster.hpp"
 #include "jobs/sort_job.hpp"
 
@@ -60,21 +61,11 @@ public:
     /// Runs `body` on all ranks as new processes; with `crash_at`, all are dead before that change.
     Ended run(const std::function<void(JobContext&)>& body, Overwrite overwrite,
               std::uint64_t crash_at = ~std::uint64_t{0}) {
-        changes_ = 0;
-        crash_at_ = crash_at;
-        first_pid_ += 100;
-        Ended ended;
-        {
-            InProcessCluster cluster(executor_, ranks_);
-            std::vector<std::thread> threads;
-            for (std::uint32_t rank = 0; rank < ranks_; ++rank)
-                threads.emplace_back([&, rank] { run_rank(cluster, rank, body, overwrite, ended); });
-            for (std::thread& thread : threads) thread.join();
-        }
-        crash_at_ = ~std::uint64_t{0};
-        ended.crashed = crash_at <= changes_;
-        ended.last_change = last_change_;
-        return ended;
+        return run_ranks(0, ranks_, body, overwrite, crash_at);
+    }
+    /// On one host alone, of several with a rank each.
+    Ended run_on(std::uint32_t host, const std::function<void(JobContext&)>& body, Overwrite overwrite) {
+        return run_ranks(host, 1, body, overwrite, ~std::uint64_t{0});
     }
     std::uint64_t changes() const { return changes_; }
     /// Everything below a path of all hosts, with its bytes.
@@ -101,6 +92,24 @@ public:
     }
 
 private:
+    Ended run_ranks(std::uint32_t first, std::uint32_t count, const std::function<void(JobContext&)>& body,
+                    Overwrite overwrite, std::uint64_t crash_at) {
+        changes_ = 0;
+        crash_at_ = crash_at;
+        first_pid_ += 100;
+        Ended ended;
+        {
+            InProcessCluster cluster(executor_, count);
+            std::vector<std::thread> threads;
+            for (std::uint32_t rank = 0; rank < count; ++rank)
+                threads.emplace_back([&, rank] { run_rank(cluster, first, rank, body, overwrite, ended); });
+            for (std::thread& thread : threads) thread.join();
+        }
+        crash_at_ = ~std::uint64_t{0};
+        ended.crashed = crash_at <= changes_;
+        ended.last_change = last_change_;
+        return ended;
+    }
     std::string host_of(std::uint32_t rank) const {
         return disks_.size() == 1 ? "host" : "host" + std::to_string(rank);
     }
@@ -123,13 +132,13 @@ private:
         config.run.overwrite = overwrite;
         return config;
     }
-    void run_rank(InProcessCluster& cluster, std::uint32_t rank, const std::function<void(JobContext&)>& body,
-                  Overwrite overwrite, Ended& ended) {
-        MemoryDisk& disk = *disks_[disks_.size() == 1 ? 0 : rank];
+    void run_rank(InProcessCluster& cluster, std::uint32_t first, std::uint32_t rank,
+                  const std::function<void(JobContext&)>& body, Overwrite overwrite, Ended& ended) {
+        MemoryDisk& disk = *disks_[disks_.size() == 1 ? 0 : first + rank];
         const auto io = make_memory_backend(executor_, disk, rank + 1, 0);
         const auto files = make_memory_file_system(disk);
         const Config config = make_config(overwrite);
-        FakeProcesses processes(host_of(rank), first_pid_ + rank);
+        FakeProcesses processes(host_of(first + rank), first_pid_ + rank);
         Communicator& communicator = cluster.communicator(rank);
         try {
             JobContext job{
@@ -140,7 +149,7 @@ private:
                 .files = *files,
                 .processes = processes,
                 .config = config,
-                .place = find_place(communicator, host_of(rank)),
+                .place = find_place(communicator, host_of(first + rank)),
                 .make_transport = [&](BufferPool& pool, std::uint64_t id,
                                       ReceiveWindow*) { return make_p2p_transport(cluster.wire(rank), pool, id); },
                 .make_arena =
@@ -302,6 +311,39 @@ TEST_P(CrashSweep, OldSetIsThereUntilTheNewOneIsDurable) {
         const auto valid = here->run(validate, Overwrite::no);
         ASSERT_EQ(valid.code, 0) << "stopped at change " << at << " after " << ended.last_change << ": " << valid.text;
     }
+}
+
+/// What a host does alone must not depend on what it cannot see: whether the other one has the MANIFEST.
+TEST_P(CrashSweep, OneOfTheHostsAloneTakesNothingFromASetThatIsPublished) {
+    if (!GetParam().two_hosts) return;
+    const auto claim = [](JobContext& job) {
+        OutputSet(job, {DiskRole::output, "sorted", std::string(32, 'e'), "sort", {"part-#"}, {}}).claim();
+    };
+    std::uint64_t refused = 0, published = 0;
+    for (const bool with_output : {false, true}) {
+        const auto begin = world(true, with_output);
+        for (std::uint64_t at = 0;; ++at) {
+            const auto here = std::make_unique<World>(*begin);
+            const auto ended = here->run(sort, Overwrite::yes, at);
+            if (!ended.crashed) break;
+            const std::string where = "stopped at change " + std::to_string(at) + " after " + ended.last_change + ": ";
+            const bool was_valid = here->run(validate, Overwrite::no).code == 0;
+            const auto alone = here->run_on(1, claim, Overwrite::no);
+            ASSERT_TRUE(alone.code == 0 || alone.code == 2 || alone.code == 10) << where << alone.text;
+            if (alone.text.find("its MANIFEST is on host host0") != std::string::npos) ++refused;
+            const auto cleaned = here->run_on(1, clean_dead_runs, Overwrite::no);
+            ASSERT_EQ(cleaned.code, 0) << where << cleaned.text;
+            published += was_valid ? 1 : 0;
+            ASSERT_TRUE(!was_valid || here->run(validate, Overwrite::no).code == 0) << where;
+            ASSERT_EQ(here->run(clean_dead_runs, Overwrite::no).code, 0) << where;
+            ASSERT_TRUE(!with_output || here->run(validate, Overwrite::no).code == 0) << where;
+            const auto out = here->run(sort, Overwrite::yes);
+            ASSERT_EQ(out.code, 0) << where << out.text;
+            ASSERT_EQ(here->run_directories(), std::vector<std::string>{}) << where;
+        }
+    }
+    EXPECT_GT(refused, 0u);
+    EXPECT_GT(published, 0u);
 }
 
 TEST_P(CrashSweep, ANewRunTakesWhatADeadOneLeftUnderTheNameWithoutBeingAsked) {

@@ -275,6 +275,29 @@ TEST_F(LeftoversOnDisk, WhatWasBeingRemovedIsALeftoverUnderAnyName) {
     EXPECT_FALSE(here.there("renamed"));
 }
 
+TEST_F(LeftoversOnDisk, WhatMayBePublishedWhereNobodyLooksStaysUnlessThatRunIsNamedAndForced) {
+    fs::remove_all(here.path("sorted"));
+    OwnerRecord record = record_of(".partial-" + kDead);
+    record.state = OwnerState::publishing;
+    record.disk = 1;
+    record.disks = 2;
+    record.manifest_host = "elsewhere";
+    put_record(".partial-" + kDead, record);
+    fs::rename(here.path(".partial-" + kDead), here.path("sorted"));
+    for (const bool force : {false, true}) {
+        const Leftovers left = remove("all", force);
+        EXPECT_TRUE(here.there("sorted/part-000001"));
+        EXPECT_TRUE(std::any_of(left.removal.kept.begin(), left.removal.kept.end(), [](const std::string& line) {
+            return line.find("MANIFEST is on host elsewhere") != std::string::npos;
+        }));
+    }
+    const Refusal refusal = refusal_of([&] { remove(kDead); });
+    EXPECT_EQ(refusal.code, 10);
+    EXPECT_TRUE(refusal.mentions("host elsewhere") && refusal.mentions("--force")) << refusal.text;
+    EXPECT_EQ(remove(kDead, true).removal.files, 2u) << "its log and its part";
+    EXPECT_FALSE(here.there("sorted"));
+}
+
 TEST_F(LeftoversOnDisk, WhatIsNoRunIdIsRefused) {
     for (const std::string& id : {std::string("../x"), std::string(""), kDead.substr(1), std::string("*")})
         EXPECT_EQ(refusal_of([&] { remove(id); }).code, 2) << id;
