@@ -21,6 +21,7 @@ struct MemoryDisk {
         std::int64_t modified_ns = 0;  ///< no time, but a number that grows with each change on the disk
         unsigned shared_locks = 0;
         bool exclusive_lock = false;
+        bool is_unlinked = false;  ///< and there under another name until nobody holds it (hides_what_is_open)
     };
     explicit MemoryDisk(Executor& executor) : mutex(executor) {}
 
@@ -61,6 +62,7 @@ struct MemoryDisk {
     std::function<void(const char* what, const std::string& path)> before_change;
     DiskRoom room{};                  ///< what its file system says of inodes and quota; its bytes are not looked at
     bool lacks_rename_flags = false;  ///< as NFS and FUSE: neither "no replace" nor "exchange"
+    bool hides_what_is_open = false;  ///< as NFS: what is unlinked while locked stays as ".nfs..." until it is let go
 };
 
 /// Requests complete after virtual time drawn from `seed`, in the order of that time; waited for through `executor`.

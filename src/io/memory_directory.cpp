@@ -47,6 +47,8 @@ public:
         } else {
             content_->exclusive_lock = false;
         }
+        if (!content_->is_unlinked || content_->shared_locks > 0 || content_->exclusive_lock) return;
+        std::erase_if(disk_.files, [this](const auto& file) { return file.second == content_; });
     }
     std::string read(std::size_t most_bytes) override {
         Lock lock(disk_.mutex);
@@ -110,7 +112,11 @@ public:
         if (disk_.has_directory(at(name))) throw Error::from_errno(EISDIR, "unlink", at(name));
         if (!disk_.has_file(at(name))) return;
         disk_.about_to("unlink", at(name));
+        const std::shared_ptr<Content> content = disk_.files.at(at(name));
         disk_.files.erase(at(name));
+        if (!disk_.hides_what_is_open || (content->shared_locks == 0 && !content->exclusive_lock)) return;
+        content->is_unlinked = true;
+        disk_.files[at(".nfs" + std::to_string(entry_of(content).inode))] = content;
     }
     void remove_directory(const std::string& name) override {
         Lock lock(disk_.mutex);

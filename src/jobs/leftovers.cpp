@@ -144,7 +144,7 @@ private:
             remove_torn(trace, left);
             return;
         }
-        const auto lock = trace.record ? take_from_dead_run(job_, trace, force_) : nullptr;
+        auto lock = trace.record ? take_from_dead_run(job_, trace, force_) : nullptr;
         if (!lock) {
             left.removal.kept.push_back("'" + trace.path() +
                                         "': " + (trace.record ? "is in use" : "has no owner record that can be read"));
@@ -159,7 +159,8 @@ private:
         lock->write_at(patch.offset, patch.bytes);
         remove_segments(*trace.record, left);
         left.removal += remove_directory_of_ours(
-            *trace.disk, trace.name, [&trace](const std::string& file) { return trace.record->matches(file); });
+            *trace.disk, trace.name, [&trace](const std::string& file) { return trace.record->matches(file); },
+            [&lock] { lock.reset(); });
     }
     /// What its ranks shared on this host in this boot; another run may use the names by now, not the same files.
     void remove_segments(const OwnerRecord& record, Leftovers& left) {
@@ -209,6 +210,7 @@ private:
         }
         if (read_owner(directory)) return false;
         for (const std::string& name : names) directory.remove_file(name);
+        locks.clear();  // what is open may be kept there until then
         if (!directory.names().empty()) return false;
         try {
             disk.remove_directory(directory_name);

@@ -425,8 +425,9 @@ Removal OldDataSet::remove_moved(const std::string& disk_path, const std::string
             continue;
         }
         mark_removing(part);
-        removal +=
-            remove_directory_of_ours(*part.parent, name_now, [&](const std::string& file) { return owns(part, file); });
+        removal += remove_directory_of_ours(
+            *part.parent, name_now, [&](const std::string& file) { return owns(part, file); },
+            [&part] { part.lock.reset(); });
         part.lock.reset();
     }
     return removal;

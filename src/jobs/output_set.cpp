@@ -207,12 +207,14 @@ void OutputSet::try_publishing(Problems& problems) {
 
 void OutputSet::give_up() {
     for (Place& place : places_) {
-        if (!place.directory) continue;
-        if (place.disk.is_ours) {
-            place.directory->remove();
-        } else {
-            place.directory->release();
-        }
+        if (place.directory && !place.disk.is_ours) place.directory.reset();
+    }
+    try {
+        job_.communicator.barrier_or_failure();  // nobody has it open any more, which would keep it there on NFS
+    } catch (const Error&) {                     // why the claim is given up is the error to report
+    }
+    for (Place& place : places_) {
+        if (place.directory) place.directory->remove();
         place.directory.reset();
     }
 }

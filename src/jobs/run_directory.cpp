@@ -40,7 +40,8 @@ const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry) {
 }
 
 Removal remove_directory_of_ours(Directory& disk, const std::string& name,
-                                 const std::function<bool(const std::string& file)>& is_ours) {
+                                 const std::function<bool(const std::string& file)>& is_ours,
+                                 const std::function<void()>& let_go) {
     Removal removal;
     const auto directory = disk.open(name);
     if (!directory) return removal;
@@ -72,7 +73,10 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
         }
     }
     // The record goes last, so that until then the rest can be told.
-    if (record_left && removal.kept.empty()) directory->remove_file(kOwnerName);
+    if (record_left && removal.kept.empty()) {
+        directory->remove_file(kOwnerName);
+        let_go();
+    }
     if (directory->names().empty()) disk.remove_directory(name);
     disk.sync();
     return removal;
@@ -122,7 +126,8 @@ void RunDirectory::make(OwnerRecord record) {
 void RunDirectory::undo_make() noexcept {
     try {
         release();
-        remove_directory_of_ours(*disk_, name_, [this](const std::string& file) { return record_.matches(file); });
+        remove_directory_of_ours(
+            *disk_, name_, [this](const std::string& file) { return record_.matches(file); }, [] {});
     } catch (const std::exception&) {  // why it could not be made is the error to report
     }
 }
@@ -182,15 +187,19 @@ void RunDirectory::renamed(const std::string& name) {
 
 Removal RunDirectory::remove() {
     set_state(OwnerState::removing);
-    Removal removal =
-        remove_directory_of_ours(*disk_, name_, [this](const std::string& file) { return record_.matches(file); });
+    Removal removal = remove_directory_of_ours(
+        *disk_, name_, [this](const std::string& file) { return record_.matches(file); }, [this] { let_go(); });
     release();
     return removal;
 }
 
-void RunDirectory::release() {
+void RunDirectory::let_go() {
     beats_.reset();
     lock_.reset();
+}
+
+void RunDirectory::release() {
+    let_go();
     directory_.reset();
 }
 

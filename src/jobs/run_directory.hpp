@@ -29,8 +29,11 @@ const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry);
 /// to. Syncs `disk`.
 /// @param disk     the directory that holds it
 /// @param is_ours  asked for each name but the record's
+/// @param let_go   called once the record has gone: of whatever this process holds open there. A client of NFS keeps
+///                 what is removed while it is open under another name, and the directory with it.
 Removal remove_directory_of_ours(Directory& disk, const std::string& name,
-                                 const std::function<bool(const std::string& file)>& is_ours);
+                                 const std::function<bool(const std::string& file)>& is_ours,
+                                 const std::function<void()>& let_go);
 
 /// Where run.locks = "flock" and a lock cannot be had: Error(environment) with the way out.
 [[noreturn]] void throw_no_locks(const std::string& directory, const std::string& why);
@@ -67,6 +70,7 @@ public:
 private:
     void hold(LockAttempt attempt);
     void undo_make() noexcept;
+    void let_go();
 
     JobContext& job_;
     std::shared_ptr<Directory> disk_;

@@ -37,8 +37,10 @@ public:
             const MemoryDisk& theirs = *other.disks_[host];
             mine.directories = theirs.directories;
             mine.lacks_rename_flags = theirs.lacks_rename_flags;
+            mine.hides_what_is_open = theirs.hides_what_is_open;
             mine.changes = theirs.changes;
             for (const auto& [path, content] : theirs.files) {
+                if (content->is_unlinked) continue;  // went with the last process that had it open
                 mine.files[path] = std::make_shared<MemoryDisk::Content>();
                 mine.files[path]->bytes = content->bytes;
                 mine.files[path]->modified_ns = content->modified_ns;
@@ -49,8 +51,8 @@ public:
     }
     /// A disk that is its host's, listed before the one that all hosts see.
     void mix_scopes() { second_scope_ = DiskScope::shared; }
-    void lack_rename_flags() {
-        for (auto& disk : disks_) disk->lacks_rename_flags = true;
+    void be_as_nfs() {
+        for (auto& disk : disks_) disk->lacks_rename_flags = disk->hides_what_is_open = true;
     }
 
     struct Ended {
@@ -77,6 +79,11 @@ public:
             }
         }
         return found;
+    }
+    /// On any host.
+    bool is_there(const std::string& directory) const {
+        return std::any_of(disks_.begin(), disks_.end(),
+                           [&](const auto& disk) { return disk->has_directory(directory); });
     }
     std::vector<std::string> run_directories() const {
         std::vector<std::string> found;
@@ -210,7 +217,7 @@ void validate(JobContext& job) { run_validate(job, 1); }
 struct Case {
     const char* name;
     std::uint32_t ranks;
-    bool two_hosts, lacks_rename_flags, mixes_scopes = false;
+    bool two_hosts, is_nfs, mixes_scopes = false;
 };
 
 class CrashSweep : public ::testing::TestWithParam<Case> {
@@ -218,7 +225,7 @@ protected:
     /// Up to where a sweep begins: data, and where it says so a sorted set.
     std::unique_ptr<World> world(bool with_input, bool with_output) {
         auto made = std::make_unique<World>(GetParam().ranks, GetParam().two_hosts);
-        if (GetParam().lacks_rename_flags) made->lack_rename_flags();
+        if (GetParam().is_nfs) made->be_as_nfs();
         if (GetParam().mixes_scopes) made->mix_scopes();
         if (with_input) {
             EXPECT_EQ(made->run(generate, Overwrite::no).code, 0);
@@ -297,6 +304,18 @@ TEST_P(CrashSweep, GeneratedAgain) {
 }
 TEST_P(CrashSweep, CleanedAgain) {
     sweep(clean, Overwrite::no, true, true, {{clean_dead_runs, Overwrite::no}, {sort, Overwrite::yes}}, "clean");
+}
+
+TEST_P(CrashSweep, WhatIsRemovedLeavesNoDirectory) {
+    const auto here = world(true, true);
+    const std::vector<std::pair<std::function<void(JobContext&)>, Overwrite>> verbs = {
+        {sort, Overwrite::yes}, {sort, Overwrite::first}, {clean, Overwrite::no}};
+    for (const auto& [verb, overwrite] : verbs) {
+        const auto ended = here->run(verb, overwrite);
+        ASSERT_EQ(ended.code, 0) << ended.text;
+        EXPECT_EQ(here->run_directories(), std::vector<std::string>{});
+    }
+    EXPECT_FALSE(here->is_there("/out1/sorted") || here->is_there("/out2/sorted"));
 }
 
 TEST_P(CrashSweep, OldSetIsThereUntilTheNewOneIsDurable) {
