@@ -171,12 +171,26 @@ our_code() {
   [ -z "$first" ] || said=$(sed -n 's/.*"exit_code": *\([0-9]*\).*/\1/p' "$first")
   if [ "${said:-8}" != 8 ]; then echo "$said"; return; fi
   if [ -n "$signalled" ]; then echo 8; return; fi
+  # An 8 that a rank left is no cause if the launcher only ended it because of another: the launcher's code is that one's.
   case $code in
-    134|135|136|139) echo 1 ;;                 # a rank crashed
+    132|133|134|135|136|139|159) echo 1 ;;     # a rank crashed
     130|143) echo 8 ;;
+    1) if one_ended_in_init; then echo 3; else echo "${said:-1}"; fi ;;   # mpirun, interrupted itself, says 1 as well
     110|137|205) echo 7 ;;                     # the time limit, a killed rank, a lost host
-    *) echo "${said:-$code}" ;;
+    *) if [ -n "$said" ] && [ "$code" -gt 12 ]; then echo 7; else echo "$code"; fi ;;
   esac
+}
+
+# Open MPI has ended a rank in MPI_Init, by its own exit(1): that rank has left no word of its end.
+one_ended_in_init() {
+  local mark rank
+  for mark in "$status"/in-init-r*; do
+    rank=${mark##*/in-init-r}
+    [ -e "$mark" ] && [ ! -e "$status/error-r$rank.json" ] || continue
+    echo "note: launch.sh: MPI_Init ended rank $((10#$rank)); Open MPI's own text says why: too few threads, memory or files for it (ulimit -a), or a parameter (OMPI_MCA_..., its files) that names what is not here" >&2
+    return 0
+  done
+  return 1
 }
 
 plan_hosts >"$status/hosts"

@@ -280,10 +280,12 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, std::uint64_
         watchdog->enter("MPI_Init, which waits until all ranks of the job have started");
     }
     prepare_mpi_environment();
+    std::optional<InitMark> in_init(std::in_place);
     int provided = 0;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
         throw Error(Errc::environment, "MPI_Init_thread: this MPI cannot run beside threads; use Open MPI 4 or later");
     }
+    in_init.reset();
     if (watchdog != nullptr) watchdog->enter(Watchdog::kFirstMessages);
     for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) {
         check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");

@@ -17,9 +17,9 @@ std::optional<std::uint32_t> number_in(const char* variable) {
     return static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
 }
 
-std::string mark_of(const std::string& directory, std::uint32_t rank) {
+std::string mark_of(const std::string& directory, const char* what, std::uint32_t rank) {
     char name[32];
-    std::snprintf(name, sizeof name, "/started-r%05u", rank);
+    std::snprintf(name, sizeof name, "/%s-r%05u", what, rank);
     return directory + name;
 }
 
@@ -59,7 +59,18 @@ void announce_published(const std::string& result_line) noexcept {
 
 void leave_start_mark(const std::string& directory, std::uint32_t rank, const std::string& host) {
     if (directory.empty() || ::access(directory.c_str(), W_OK) != 0) return;
-    std::ofstream(mark_of(directory, rank)) << host << '\n';
+    std::ofstream(mark_of(directory, "started", rank)) << host << '\n';
+}
+
+InitMark::InitMark() {
+    const char* directory = std::getenv("SLUICE_LAUNCH_STATUS");
+    if (directory == nullptr || *directory == '\0' || ::access(directory, W_OK) != 0) return;
+    path_ = mark_of(directory, "in-init", launch_place().rank);
+    std::ofstream mark(path_);
+}
+
+InitMark::~InitMark() {
+    if (!path_.empty()) ::unlink(path_.c_str());
 }
 
 std::string advice_on_networks() {
@@ -77,7 +88,7 @@ std::string who_never_started(const std::string& directory, std::uint32_t ranks,
     for (const auto& [rank, where] : planned) others_planned = others_planned || where != host;
     std::string missing;
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-        std::ifstream mark(mark_of(directory, rank));
+        std::ifstream mark(mark_of(directory, "started", rank));
         if (mark >> name) {
             others_seen = others_seen || name != host;
             continue;

@@ -25,6 +25,10 @@ def leave_error(code, rank=0):
     return f"""echo '{json.dumps({"exit_code": code, "rank": rank})}' >"$SLUICE_LAUNCH_STATUS/error-r{rank:05}.json"\n"""
 
 
+def in_init(rank):
+    return f""": >"$SLUICE_LAUNCH_STATUS/in-init-r{rank:05}"\n"""
+
+
 def exit_code_is_the_ranks_whatever_the_launcher_says():
     cases = [
         ("exit 0", 0), ("exit 6", 6),
@@ -32,6 +36,10 @@ def exit_code_is_the_ranks_whatever_the_launcher_says():
         ("exit 137", 7), ("exit 205", 7), ("exit 110", 7), ("exit 139", 1), ("exit 143", 8),
         (leave_error(8) + "exit 137", 7),   # killed: the others only heard the launcher's signal
         (leave_error(8) + "exit 1", 8),
+        # Ended because of another, which left no word: the launcher's code is that one's.
+        (leave_error(8) + "exit 3", 3), (leave_error(8) + "exit 5", 5), (leave_error(8) + "exit 77", 7), (leave_error(8) + "exit 8", 8),
+        (in_init(0) + in_init(1) + leave_error(8, 0) + "exit 1", 3), (in_init(0) + in_init(1) + "exit 1", 3), (in_init(1) + "exit 137", 7),
+        (in_init(0) + in_init(1) + leave_error(8, 0) + leave_error(8, 1) + "exit 1", 8), ("exit 1", 1),
         (leave_error(5, 1) + "sleep 0.05\n" + leave_error(7, 0) + "exit 7", 5),   # the first cause
     ]
     with h.Workspace() as w:
@@ -42,6 +50,20 @@ def exit_code_is_the_ranks_whatever_the_launcher_says():
         temporary.mkdir()
         h.run([LAUNCH, "-n", "2", "--", "true"], env={**fake_launcher(w, leave_error(5) + "exit 5"), "TMPDIR": str(temporary)})
         h.check(list(temporary.iterdir()) == [], "the status directory stays")
+
+
+def end_before_or_in_mpi_init_is_no_interruption():
+    with h.Workspace() as w:
+        first_fails = w.path / "first_fails"
+        first_fails.write_text("#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 0 ] || exec \"$@\"\nexit 5\n")
+        first_fails.chmod(0o755)
+        no_threads = w.path / "no_threads"   # root has no limit of threads: address space for no stack is the same
+        no_threads.write_text("#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 0 ] || exec \"$@\"\nulimit -s 1000000; ulimit -v 900000; exec \"$@\"\n")
+        no_threads.chmod(0o755)
+        cases = [([first_fails], {}, 5, ""), ([no_threads], {}, 3, "ulimit -v"), ([], {"OMPI_MCA_osc": "nope"}, 3, "MPI_Init ended rank")]
+        for wrapper, env, wanted, said in cases:
+            code, out, err = h.run([LAUNCH, "-n", "2", "--", *wrapper, h.BIN / "sluice", "config", "show"], env={**env, "SLUICE_RUN_WATCHDOG": "10s"}, timeout=60)
+            h.check(code == wanted and said in err, f"{wrapper} {env}: exit code {code} instead of {wanted}: {out}{err}")
 
 
 def signals_reach_the_launcher_and_end_in_eight():
@@ -206,7 +228,7 @@ esac
             h.check(code == 0 and "exclude" not in out and err == "", f"{name}: {out}{err}")
 
 
-h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
+h.main([exit_code_is_the_ranks_whatever_the_launcher_says, end_before_or_in_mpi_init_is_no_interruption, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
         badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
         nobody_looks_for_screens_or_asks_name_servers_at_the_start, wrong_words_are_answered_with_the_right_ones,
         slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,

@@ -108,6 +108,16 @@ TEST_F(LauncherEnvironment, TaskOfSrunWithPmixHasItsPlaceFromIt) {
     EXPECT_EQ(launch_place().ranks, 6u);
 }
 
+TEST_F(LaunchMarks, RankIsMarkedForAsLongAsItIsInInit) {
+    ::setenv("SLUICE_LAUNCH_STATUS", directory_.c_str(), 1);
+    {
+        const InitMark mark;
+        EXPECT_TRUE(std::filesystem::exists(directory_ + "/in-init-r00000"));
+    }
+    ::unsetenv("SLUICE_LAUNCH_STATUS");
+    EXPECT_TRUE(std::filesystem::is_empty(directory_));
+}
+
 TEST_F(LaunchMarks, PublishedSetLeavesItsResultLine) {
     ::setenv("SLUICE_LAUNCH_STATUS", directory_.c_str(), 1);
     announce_published("RESULT status=VALID");
