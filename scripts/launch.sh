@@ -16,7 +16,8 @@
 # where neither /etc/hosts nor a name server knows localhost (a bare chroot) the 5 s that each question takes.
 # The exit code is sluice's own (docs/exit-codes.md), also where mpirun reports another: ranks leave theirs in a directory that
 # SLUICE_LAUNCH_STATUS names. Once the data set is durable they leave that there too: the code is then 0, with a WARNING where the
-# launcher says otherwise. SIGINT and SIGTERM are passed on; the run then ends with 8. mpirun lets a second go by before its
+# launcher says otherwise. SIGINT and SIGTERM are passed on, SIGQUIT and SIGUSR2 as SIGTERM, SIGUSR1 as SIGINT; the run then ends
+# with 8. The end of a terminal (SIGHUP) or of a reader (SIGPIPE) ends nothing. mpirun lets a second go by before its
 # ranks hear of them, but not with SIGUSR1 and SIGUSR2, which stand for them once all ranks have left their mark there.
 # Bridges of containers and virtual machines (docker0) have the same address on every host, which leads nowhere: they are left out
 # of MPI's networks. Set OMPI_MCA_btl_tcp_if_include to choose yourself.
@@ -121,18 +122,18 @@ if [ -n "$dry" ]; then
   exit 0
 fi
 
+# Ranks go on without a terminal, and so must who watches them. What is said to nobody is lost.
+trap '' HUP PIPE
 status=$(mktemp -d "${TMPDIR:-/tmp}/sluice-launch.XXXXXX" 2>/dev/null) || die 3 "launch.sh: cannot make a directory in TMPDIR=${TMPDIR:-/tmp}; set TMPDIR to one that is there and can be written"
 trap 'rm -rf "$status"' EXIT
-signalled=''
-pass_on() { # SIGNAL; an interrupt from the terminal has reached the launcher already
+signalled='' child=''
+pass_on() { # SIGNAL
   local again=$signalled stand_in=USR2
   signalled=$1
+  [ -n "$child" ] || return 0   # it gets it when it is there
   # srun answers the first SIGINT with the state of its tasks, and ends them for a SIGTERM.
   if [ -n "$slurm" ]; then kill -TERM "$child" 2>/dev/null || true; return 0; fi
-  if [ "$1" = INT ]; then
-    if [ -t 0 ]; then return 0; fi
-    stand_in=USR1
-  fi
+  if [ "$1" = INT ]; then stand_in=USR1; fi
   if [ -z "$again" ] && [ "$(ls "$status" | grep -c '^started-r')" = "$ranks" ]; then
     kill "-$stand_in" "$child" 2>/dev/null || true
     { sleep 1; if kill -0 $$; then kill "-$1" "$child"; fi; } </dev/null >/dev/null 2>&1 &
@@ -194,11 +195,16 @@ one_ended_in_init() {
 }
 
 plan_hosts >"$status/hosts"
-# A shell starts what runs behind it deaf to SIGINT: env undoes that.
-SLUICE_LAUNCH_STATUS=$status env --default-signal=INT,QUIT "${command[@]}" "$@" <&0 &
+trap 'pass_on INT' INT USR1
+trap 'pass_on TERM' TERM USR2 QUIT
+# mpirun ends the job for a SIGHUP, whatever it was started with: a session of its own keeps it from those of a terminal. Killed
+# with its group it would die as well as launch.sh: it does so still.
+apart=()
+if command -v setsid >/dev/null && command -v setpriv >/dev/null; then apart=(setsid setpriv --pdeathsig KILL); fi
+# A shell starts what runs behind it deaf to SIGINT: env undoes that. Not so for SIGQUIT, of which mpirun would leave a core.
+SLUICE_LAUNCH_STATUS=$status env --default-signal=INT,HUP,PIPE --ignore-signal=QUIT "${apart[@]}" "${command[@]}" "$@" <&0 &
 child=$!
-trap 'pass_on INT' INT
-trap 'pass_on TERM' TERM
+[ -z "$signalled" ] || kill -TERM "$child" 2>/dev/null || true
 # The launcher has children, and all of them are zombies.
 all_children_are_dead() {
   local pid states=''
@@ -210,7 +216,7 @@ all_children_are_dead() {
 # A launcher that cannot reach one of its hosts to tell it of the end would wait for a quarter of an hour.
 # One that lost a rank in MPI_Init may wait for ever for ranks that are all dead (Open MPI 4.1): where all of them are its children.
 end_launcher_after_the_ranks() {
-  trap '' INT TERM
+  trap '' INT TERM QUIT USR1 USR2
   local dead=0
   while ! ls "$status"/error-*.json >/dev/null 2>&1; do
     kill -0 $$ 2>/dev/null || return 0

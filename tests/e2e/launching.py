@@ -85,6 +85,67 @@ def signals_reach_the_launcher_and_end_in_eight():
             h.check(code == 8, f"SIG{name}: exit code {code}")
 
 
+def left_nothing(directory):
+    """A directory of launch.sh goes when it ends."""
+    h.check(list(directory.iterdir()) == [], f"{list(directory.iterdir())} stays")
+
+
+def end_of_a_terminal_ends_no_job():
+    with h.Workspace() as w:
+        temporary = w.path / "tmp"
+        temporary.mkdir()
+        h.must(h.sluice(["gen", *w.options, "--records", 40000]), "gen")
+        sort = [h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=64MiB", "--set", "run.overwrite=true"]
+        slow = w.path / "slow"   # the signal comes before the ranks have begun
+        slow.write_text(f"#!/bin/sh\n: >{w.path}/ready\nsleep 1\nexec \"$@\"\n")
+        slow.chmod(0o755)
+        for whom in ("launch.sh", "its group"):
+            (w.path / "ready").unlink(missing_ok=True)
+            process = subprocess.Popen([LAUNCH, "-n", "2", "--", slow, *sort], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                       env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True)
+            deadline = time.monotonic() + 20
+            while not (w.path / "ready").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            (os.kill if whom == "launch.sh" else os.killpg)(process.pid, signal.SIGHUP)
+            out, err = process.communicate(timeout=60)
+            h.check(process.returncode == 0 and h.result_line(out)["status"] == "VALID", f"SIGHUP to {whom}: {process.returncode}: {out}{err}")
+            left_nothing(temporary)
+
+
+def other_signals_are_taken_for_those_that_end_a_job():
+    for number, heard in ((signal.SIGUSR1, "INT"), (signal.SIGUSR2, "TERM"), (signal.SIGQUIT, "TERM"), (signal.SIGPIPE, None)):
+        with h.Workspace() as w:
+            temporary = w.path / "tmp"
+            temporary.mkdir()
+            env = fake_launcher(w, "".join(f"trap 'echo {name} >{w.path}/got; exit 1' {name}\n" for name in ("INT", "TERM", "QUIT")) +
+                                f": >{w.path}/ready\nfor i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.05; done\nexit 0\n")
+            process = subprocess.Popen([LAUNCH, "-n", "2", "--", "true"], env={**env, "TMPDIR": str(temporary)}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       start_new_session=True)
+            deadline = time.monotonic() + 20
+            while not (w.path / "ready").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.killpg(process.pid, number)
+            code = process.wait(timeout=20)
+            got = (w.path / "got").read_text().strip() if (w.path / "got").exists() else None
+            h.check((code, got) == (8 if heard else 0, heard), f"{number.name}: exit code {code}, the launcher heard {got}")
+            left_nothing(temporary)
+
+
+def launch_sh_that_is_killed_takes_the_launcher_with_it():
+    with h.Workspace() as w:
+        env = fake_launcher(w, f"echo $$ >{w.path}/pid.tmp; mv {w.path}/pid.tmp {w.path}/pid\nexec sleep 30\n")
+        process = subprocess.Popen([LAUNCH, "-n", "2", "--", "true"], env={**env, "TMPDIR": str(w.path)}, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not (w.path / "pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        launcher = "/proc/" + (w.path / "pid").read_text().strip()
+        while os.path.exists(launcher) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        h.check(not os.path.exists(launcher), "the launcher stays")
+
+
 def arguments_arrive_as_they_were_given():
     with h.Workspace() as w:
         env = fake_launcher(w, 'for a in "$@"; do printf "<%s>" "$a"; done\n')
@@ -228,7 +289,8 @@ esac
             h.check(code == 0 and "exclude" not in out and err == "", f"{name}: {out}{err}")
 
 
-h.main([exit_code_is_the_ranks_whatever_the_launcher_says, end_before_or_in_mpi_init_is_no_interruption, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
+h.main([exit_code_is_the_ranks_whatever_the_launcher_says, end_before_or_in_mpi_init_is_no_interruption, signals_reach_the_launcher_and_end_in_eight,
+        end_of_a_terminal_ends_no_job, other_signals_are_taken_for_those_that_end_a_job, launch_sh_that_is_killed_takes_the_launcher_with_it, arguments_arrive_as_they_were_given,
         badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
         nobody_looks_for_screens_or_asks_name_servers_at_the_start, wrong_words_are_answered_with_the_right_ones,
         slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,
