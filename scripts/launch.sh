@@ -59,6 +59,29 @@ done
 if [ "$slurm" = environment ] && [ -z "$dry" ] && ! command -v srun >/dev/null; then
   die 2 "launch.sh: SLURM_JOB_ID=$SLURM_JOB_ID is set, so that ranks would be started by srun, but there is none here: the variable is left from another shell, or this is a container inside of a job. Without Slurm: SLURM_JOB_ID= scripts/launch.sh ..., which starts them by mpirun"
 fi
+
+# Dies where standard output cannot be written, as far as can be told without writing: ranks see mpirun's pipe, not it.
+try_standard_output() {
+  local out=/proc/$$/fd/1 flags problem=''
+  [ -d "/proc/$$/fd" ] || return 0
+  if [ ! -e "$out" ] && [ ! -L "$out" ]; then
+    problem='is closed'
+  else
+    flags=$(sed -n 's/^flags:[[:space:]]*//p' "/proc/$$/fdinfo/1" 2>/dev/null) || flags=1
+    if [ "$((8#${flags:-1} & 3))" = 0 ]; then
+      problem='is open for reading only'
+    elif [ "$(stat -L -c %t:%T "$out" 2>/dev/null)" = 1:7 ]; then
+      problem='is /dev/full'
+    elif [ -f "$out" ] && command -v fallocate >/dev/null; then
+      # Room behind its end, its size kept: others may be writing to the same file.
+      problem=$(LC_ALL=C fallocate --keep-size --offset "$(stat -L -c %s "$out")" --length 65536 "$out" 2>&1 >/dev/null) || true
+      case $problem in *'No space left'*|*'quota exceeded'*) problem="cannot be written (${problem##*: })" ;; *) problem='' ;; esac
+    fi
+  fi
+  [ -z "$problem" ] || die 1 "launch.sh: standard output $problem; nobody would see the result: give it a file, a pipe or a terminal"
+}
+try_standard_output
+[ -e "/proc/$$/fd/0" ] || [ ! -d "/proc/$$/fd" ] || exec </dev/null
 export SLUICE_LAUNCH_STAMP=${SLUICE_LAUNCH_STAMP:-$(date +%s%N)}   # elapsed_s counts from here
 
 hosts_of_file() { sed -n 's/#.*//; s/^[[:space:]]*\([^[:space:]]\{1,\}\).*/\1/p' "$hostfile"; }

@@ -146,6 +146,25 @@ def launch_sh_that_is_killed_takes_the_launcher_with_it():
         h.check(not os.path.exists(launcher), "the launcher stays")
 
 
+def standard_output_that_cannot_be_written_is_found_before_the_start():
+    with h.Workspace() as w:
+        env = fake_launcher(w, f": >{w.path}/began\n")
+        launch = f"{LAUNCH} -n 2 -- true"
+        for redirected, why in ((">/dev/full", "/dev/full"), (">&-", "closed"), ("1</dev/null", "reading only")):
+            code, out, err = h.run(["sh", "-c", f"{launch} {redirected}"], env=env)
+            h.check(code == 1 and why in err and len(err.splitlines()) == 1 and not (w.path / "began").exists(), f"{redirected}: {code}: {out}{err}")
+        if os.geteuid() == 0 and shutil.which("unshare"):
+            disk = w.path / "full"
+            disk.mkdir()
+            code, out, err = h.run(["unshare", "--mount", "sh", "-c", f"mount -t tmpfs -o size=16k tmpfs {disk}; {launch} >>{disk}/file"], env=env)
+            h.check(code == 1 and "No space left" in err and not (w.path / "began").exists(), f"a full disk: {code}: {out}{err}")
+        for redirected in (f">{w.path}/file", ">/dev/null", "| cat", "<&-", "2>&-"):
+            (w.path / "began").unlink(missing_ok=True)
+            code, out, err = h.run(["sh", "-c", f"{launch} {redirected}"], env=env)
+            h.check(code == 0 and err == "" and (w.path / "began").exists(), f"{redirected}: {code}: {out}{err}")
+        h.check((w.path / "file").stat().st_size == 0, "something was written to standard output")
+
+
 def arguments_arrive_as_they_were_given():
     with h.Workspace() as w:
         env = fake_launcher(w, 'for a in "$@"; do printf "<%s>" "$a"; done\n')
@@ -290,7 +309,7 @@ esac
 
 
 h.main([exit_code_is_the_ranks_whatever_the_launcher_says, end_before_or_in_mpi_init_is_no_interruption, signals_reach_the_launcher_and_end_in_eight,
-        end_of_a_terminal_ends_no_job, other_signals_are_taken_for_those_that_end_a_job, launch_sh_that_is_killed_takes_the_launcher_with_it, arguments_arrive_as_they_were_given,
+        end_of_a_terminal_ends_no_job, other_signals_are_taken_for_those_that_end_a_job, launch_sh_that_is_killed_takes_the_launcher_with_it, standard_output_that_cannot_be_written_is_found_before_the_start, arguments_arrive_as_they_were_given,
         badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
         nobody_looks_for_screens_or_asks_name_servers_at_the_start, wrong_words_are_answered_with_the_right_ones,
         slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,
