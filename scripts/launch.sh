@@ -31,15 +31,16 @@ fi
 value() { # OPTION COUNT VALUE
   [ "$2" -ge 2 ] && [ "$3" != -- ] || die 2 "launch.sh: $1 needs a value; $usage"
 }
-number() { # OPTION VALUE
-  case $2 in ''|0|*[!0-9]*) die 2 "launch.sh: $1 '$2' is no number above 0; $usage" ;; esac
+number() { # OPTION VALUE MOST
+  case $2 in ''|0*|*[!0-9]*) die 2 "launch.sh: $1 '$2' is no number above 0; $usage" ;; esac
+  [ ${#2} -le ${#3} ] && [ "$2" -le "$3" ] || die 2 "launch.sh: $1 '$2' is more than the most that can be meant, $3; $usage"
 }
 while [ $# -gt 0 ]; do
   case $1 in
-    -n) value "$1" $# "${2:-}"; number "$1" "$2"; ranks=$2; shift 2 ;;
+    -n) value "$1" $# "${2:-}"; number "$1" "${2:-}" 1000000; ranks=$2; shift 2 ;;
     --hostfile) value "$1" $# "${2:-}"; hostfile=$2; shift 2 ;;
-    --ranks-per-host) value "$1" $# "${2:-}"; number "$1" "$2"; per_host=$2; shift 2 ;;
-    --timeout) value "$1" $# "${2:-}"; number "$1" "$2"; timeout=$2; shift 2 ;;
+    --ranks-per-host) value "$1" $# "${2:-}"; number "$1" "${2:-}" 1000000; per_host=$2; shift 2 ;;
+    --timeout) value "$1" $# "${2:-}"; number "$1" "${2:-}" 100000000; timeout=$2; shift 2 ;;
     --slurm) slurm=asked; shift ;;
     --dry-run) dry=1; shift ;;
     --) shift; break ;;
@@ -59,6 +60,58 @@ done
 if [ "$slurm" = environment ] && [ -z "$dry" ] && ! command -v srun >/dev/null; then
   die 2 "launch.sh: SLURM_JOB_ID=$SLURM_JOB_ID is set, so that ranks would be started by srun, but there is none here: the variable is left from another shell, or this is a container inside of a job. Without Slurm: SLURM_JOB_ID= scripts/launch.sh ..., which starts them by mpirun"
 fi
+
+# Dies where a batch system's variables (JOB: the job, HOSTS: the file of its hosts) are of a job that is not here: mpirun would follow
+# them, and crash.
+refuse_leftover() { # JOB HOSTS
+  [ -n "${!1:-}" ] && [ -n "${!2:-}" ] && [ ! -r "${!2}" ] || return 0
+  die 2 "launch.sh: $1=${!1} and $2=${!2} are set, and that file cannot be read: they are left from another shell; without them: env -u $1 -u $2 scripts/launch.sh ..."
+}
+
+# Dies where a line of the host file cannot be meant.
+check_host_file() {
+  local line name count=0 number=0
+  [ -f "$hostfile" ] || [ ! -e "$hostfile" ] || die 2 "launch.sh: the host file '$hostfile' is no file (a directory, or a pipe, which can be read but once)"
+  [ -r "$hostfile" ] || die 2 "launch.sh: cannot read the host file '$hostfile'"
+  while IFS= read -r line || [ -n "$line" ]; do
+    number=$((number + 1))
+    case $line in *$'\r') die 2 "launch.sh: line $number of the host file '$hostfile' ends as on Windows (CR LF); sed -i 's/\\r\$//' $hostfile" ;; esac
+    line=${line%%#*}
+    name=$(sed -n 's/^[[:space:]]*\([^[:space:]]\{1,\}\).*/\1/p' <<<"$line")
+    [ -n "$name" ] || continue
+    count=$((count + 1))
+    line=${line#*"$name"}
+    if [[ $line == *slots* ]] && ! [[ $line =~ slots\ *=\ *[1-9][0-9]{0,6}([[:space:]]|$) ]]; then
+      die 2 "launch.sh: line $number of the host file '$hostfile': '${line#"${line%%slots*}"}' says no number of slots; '$name slots=2' is how many ranks may run there"
+    fi
+  done <"$hostfile"
+  [ $count -gt 0 ] || die 2 "launch.sh: the host file '$hostfile' names no host; one a line: node01 slots=1"
+}
+
+# Dies where ssh would not know a host of the file either. Another agent than ssh has names of its own.
+check_hosts_are_known() {
+  local name real
+  ! env | grep -q '^OMPI_MCA_plm' || return 0
+  command -v getent >/dev/null && command -v ssh >/dev/null || return 0
+  for name in $(hosts_of_file | sort -u | head -n 64); do
+    name=${name##*@}
+    getent ahosts "$name" >/dev/null && continue
+    real=$(ssh -G "$name" 2>/dev/null | sed -n 's/^hostname //p' | head -n 1)
+    [ "${real:-$name}" = "$name" ] || continue
+    die 2 "launch.sh: the host '$name' of the host file '$hostfile' is not known here (getent ahosts $name); see the name, or /etc/hosts and the name server"
+  done
+}
+
+# Dies where this host is to run a program that it does not have; what others have only they know.
+check_program() { # PROGRAM
+  if [ -n "$slurm" ] || { [ -n "$hostfile" ] && ! hosts_of_file | grep -qxF -e "$(uname -n)" -e localhost -e 127.0.0.1; }; then return 0; fi
+  if [ -d "$1" ]; then die 2 "launch.sh: the program '$1' is a directory; name the program in it: -- $1/sluice VERB CONFIG ..."; fi
+  case $1 in
+    */*) [ -e "$1" ] || die 2 "launch.sh: there is no program '$1'; name it as it lies on every host: -- /opt/sluice/bin/sluice VERB CONFIG ..." ;;
+    *) [ -n "$(type -P -- "$1")" ] || [ -x "$1" ] || die 2 "launch.sh: there is no program '$1' in PATH; name it with its directory: -- /opt/sluice/bin/$1 ..." ; return 0 ;;
+  esac
+  [ -x "$1" ] || die 2 "launch.sh: the program '$1' may not be executed; chmod +x $1, or name another"
+}
 
 # Dies where standard output cannot be written, as far as can be told without writing: ranks see mpirun's pipe, not it.
 try_standard_output() {
@@ -111,6 +164,21 @@ leave_out_bridges() {
   command+=(--mca btl_tcp_if_exclude "127.0.0.1/8,sppp$out" --mca oob_tcp_if_exclude "lo$out")
 }
 
+[ -z "$hostfile" ] || check_host_file
+if [ -z "$dry" ]; then
+  if [ -n "$slurm" ]; then
+    command -v srun >/dev/null || die 2 "launch.sh: --slurm starts ranks by srun, and there is none in PATH; without Slurm leave --slurm out: mpirun then starts them"
+  else
+    command -v mpirun >/dev/null || die 2 "launch.sh: there is no mpirun in PATH; install Open MPI, or add its directory to PATH"
+    refuse_leftover JOB_ID PE_HOSTFILE
+    refuse_leftover PBS_JOBID PBS_NODEFILE
+    refuse_leftover LSB_JOBID LSB_DJOB_HOSTFILE
+    refuse_leftover LOADL_STEP_ID LOADL_HOSTFILE
+    [ -z "$hostfile" ] || check_hosts_are_known
+  fi
+  check_program "$1"
+fi
+
 if [ -n "$slurm" ]; then
   # Without PMIx each rank would take itself for the only one. srun hands the environment on.
   command=(srun --mpi "${SLURM_MPI_TYPE:-pmix}" --ntasks "$ranks" --cpu-bind=none --kill-on-bad-exit=1)
@@ -127,7 +195,6 @@ else
            --mca oob_tcp_keepalive_intvl "${OMPI_MCA_oob_tcp_keepalive_intvl:-2}"
            --mca oob_tcp_keepalive_probes "${OMPI_MCA_oob_tcp_keepalive_probes:-5}")
   if [ -n "$hostfile" ]; then
-    [ -r "$hostfile" ] || die 2 "launch.sh: cannot read the host file '$hostfile'"
     command+=(--hostfile "$hostfile")
     leave_out_bridges
   else
@@ -168,10 +235,11 @@ pass_on() { # SIGNAL
 
 # Which host each rank is to run on, so that one that never comes can be named; not where slots are left to mpirun.
 plan_hosts() {
-  local name slots k rank=0
+  local name slots k rank=0 here
   if [ -n "$slurm" ]; then return 0; fi
   if [ -z "$hostfile" ]; then
-    for ((rank = 0; rank < ranks; rank++)); do echo "$rank $(uname -n)"; done
+    here=$(uname -n)
+    for ((rank = 0; rank < ranks; rank++)); do echo "$rank $here"; done
     return 0
   fi
   while read -r name slots; do

@@ -168,8 +168,8 @@ def standard_output_that_cannot_be_written_is_found_before_the_start():
 def arguments_arrive_as_they_were_given():
     with h.Workspace() as w:
         env = fake_launcher(w, 'for a in "$@"; do printf "<%s>" "$a"; done\n')
-        out = h.must(h.run([LAUNCH, "-n", "2", "--timeout", "9", "--", "prog", "a b", "", "*"], env=env), "launch")
-        h.check(out.endswith("<prog><a b><><*>") and "<--timeout><9>" in out and "<oob_tcp_keepalive_time><10>" in out, out)
+        out = h.must(h.run([LAUNCH, "-n", "2", "--timeout", "9", "--", "true", "a b", "", "*"], env=env), "launch")
+        h.check(out.endswith("<true><a b><><*>") and "<--timeout><9>" in out and "<oob_tcp_keepalive_time><10>" in out, out)
 
 
 def badly_bound_rank_is_told_once_with_the_fix():
@@ -244,6 +244,40 @@ def wrong_words_are_answered_with_the_right_ones():
     h.check(code == 3 and "TMPDIR=/nowhere/at/all" in err, f"{code}: {out}{err}")
 
 
+def what_cannot_be_started_is_named_before_the_launcher_is():
+    with h.Workspace() as w:
+        env = fake_launcher(w, f": >{w.path}/began\n")
+        env["PATH"] = f"{w.path}/bin:/usr/bin:/bin"
+        plain = w.path / "plain"
+        plain.write_text("")
+        hosts = w.path / "hosts"
+        stale = {"JOB_ID": "3", "PE_HOSTFILE": "/nope", "SGE_ROOT": "/x", "ARC": "x"}
+        cases = [
+            (["--", "/nope/sluice", "sort"], {}, "no program '/nope/sluice'"), (["--", "no-such-program"], {}, "no program 'no-such-program' in PATH"),
+            (["--", plain], {}, "may not be executed"), (["--", w.path], {}, "is a directory"),
+            (["-n", "99999999999999999999", "--", "true"], {}, "is more than"), (["-n", "99999999", "--", "true"], {}, "1000000"), (["-n", "08", "--", "true"], {}, "no number"),
+            (["--hostfile", w.path, "--", "true"], {}, "is no file"), (["--hostfile", w.path / "gone", "--", "true"], {}, "cannot read"),
+            (["--", "true"], stale, "PE_HOSTFILE=/nope"), (["--", "true"], {"PBS_JOBID": "3", "PBS_NODEFILE": "/nope"}, "PBS_NODEFILE=/nope"),
+        ]
+        if shutil.which("srun") is None:
+            cases.append((["--slurm", "--", "true"], {}, "no"))
+        lines = [("", "names no host"), ("# none\n", "names no host"), ("localhost slots=2\r\n", "line 1"), ("localhost slots=2\nlocalhost slots=abc\n", "'slots=abc'"),
+                 ("localhost slots=\n", "line 1"), ("localhost slots=0\n", "'slots=0'")]
+        if shutil.which("ssh"):
+            lines.append(("no-such-host.invalid slots=2\n", "'no-such-host.invalid' of the host file"))
+        for text, answer in lines:
+            hosts.write_text(text)
+            cases.append((["--hostfile", hosts, text, "--", "true"], {}, answer))
+        for words, more, answer in cases:
+            if words[0] == "--hostfile" and words[2] != "--":
+                hosts.write_text(words.pop(2))
+            code, out, err = h.run([LAUNCH, "-n", "2", *words], env={**env, **more}, timeout=20)
+            h.check(code == 2 and answer in err and len(err.splitlines()) == 1 and not (w.path / "began").exists(), f"{words} {more}: {code}: {out}{err}")
+        for text in ("localhost slots=2\n", " localhost slots = 1 max_slots=4\nlocalhost", "127.0.0.1 # slots=x\n"):
+            hosts.write_text(text)
+            h.must(h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env=env), repr(text))
+
+
 def slurm_job_that_is_left_over_is_named():
     with h.Workspace() as w:
         if shutil.which("srun") is None:
@@ -312,5 +346,5 @@ h.main([exit_code_is_the_ranks_whatever_the_launcher_says, end_before_or_in_mpi_
         end_of_a_terminal_ends_no_job, other_signals_are_taken_for_those_that_end_a_job, launch_sh_that_is_killed_takes_the_launcher_with_it, standard_output_that_cannot_be_written_is_found_before_the_start, arguments_arrive_as_they_were_given,
         badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
         nobody_looks_for_screens_or_asks_name_servers_at_the_start, wrong_words_are_answered_with_the_right_ones,
-        slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,
+        what_cannot_be_started_is_named_before_the_launcher_is, slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,
         bridges_that_lead_nowhere_are_left_out_and_named])
