@@ -2,11 +2,16 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <set>
+
+#include "runtime/error.hpp"
+#include "runtime/printable.hpp"
 
 namespace sluice {
 namespace {
@@ -14,7 +19,14 @@ namespace {
 std::optional<std::uint32_t> number_in(const char* variable) {
     const char* text = std::getenv(variable);
     if (text == nullptr || *text == '\0') return std::nullopt;
-    return static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
+    std::uint32_t number = 0;
+    const char* const end = text + std::strlen(text);
+    const auto read = std::from_chars(text, end, number);
+    if (read.ec == std::errc() && read.ptr == end) return number;
+    throw Error(Errc::config, std::string(variable) + "='" + printable(text) +
+                                  "' is no number of ranks: launchers set it, "
+                                  "and this value is from somewhere else; unset " +
+                                  variable);
 }
 
 std::string mark_of(const std::string& directory, const char* what, std::uint32_t rank) {
@@ -27,9 +39,9 @@ std::string mark_of(const std::string& directory, const char* what, std::uint32_
 
 std::optional<LauncherRanks> launcher_ranks() {
     if (const auto ranks = number_in("OMPI_COMM_WORLD_SIZE")) return LauncherRanks{"OMPI_COMM_WORLD_SIZE", *ranks};
+    if (!number_in("PMI_RANK")) return std::nullopt;
     const auto ranks = number_in("PMI_SIZE");
-    if (ranks && number_in("PMI_RANK")) return LauncherRanks{"PMI_SIZE", *ranks};
-    return std::nullopt;
+    return ranks ? std::optional(LauncherRanks{"PMI_SIZE", *ranks}) : std::nullopt;
 }
 
 LaunchPlace launch_place() {

@@ -13,10 +13,10 @@ struct LauncherRanks {
     std::uint32_t ranks = 0;
 };
 /// OMPI_COMM_WORLD_SIZE, else PMI_SIZE beside PMI_RANK; nothing else is evidence, since variables of a batch system
-/// stay in shells and containers.
+/// stay in shells and containers. Throws Error(config) that quotes what is no number.
 std::optional<LauncherRanks> launcher_ranks();
 
-/// What the launcher says of this process; ranks 0: nothing.
+/// What the launcher says of this process; ranks 0: nothing. Throws as launcher_ranks() does.
 struct LaunchPlace {
     std::uint32_t rank = 0, ranks = 0;
 };

@@ -99,6 +99,10 @@ def launcher_that_counts_other_ranks_is_refused():
     with h.Workspace() as w:
         code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options], env={"PMI_RANK": "1", "PMI_SIZE": "2"}, timeout=60)
         h.check(code == 2 and "PMI_SIZE" in err and "2 ranks" in err and "MPI counts 1" in err, f"exit code {code}: {out}{err}")
+        for env, quoted in (({"OMPI_COMM_WORLD_SIZE": "abc"}, "OMPI_COMM_WORLD_SIZE='abc'"), ({"PMI_SIZE": "x", "PMI_RANK": "y"}, "PMI_RANK='y'"),
+                            ({"PMI_SIZE": "x", "PMI_RANK": "0"}, "PMI_SIZE='x'")):
+            code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options], env=env, timeout=60)
+            h.check(code == 2 and quoted in err and "no number" in err, f"{env}: exit code {code}: {out}{err}")
         stale = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "64", "SLURM_NNODES": "32", "SLURM_PROCID": "0", "PMI_SIZE": "9"}
         h.must(h.run([h.BIN / "sluice", "config", "show", *w.options], env=stale, timeout=60), "with what a shell of a Slurm job has")
         code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options],
