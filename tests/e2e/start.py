@@ -94,6 +94,14 @@ def mpi_finalize_that_hangs_makes_no_failure_of_what_is_done():
         h.check(list((w.path / "results").glob("run-*")) == [], "status files stay")
 
 
+def limit_of_file_sizes_below_mpi_segments_is_refused_at_once():
+    with h.Workspace() as w:
+        for limit in (1024, 4096, 3_000_000):
+            code, out, err, lasted_s = two_ranks(["config", "show", *w.options], wrapper=("prlimit", f"--fsize={limit}"))
+            h.check(code == 3 and "RLIMIT_FSIZE" in err and "ulimit -f" in err and lasted_s < LIMIT_S, f"{limit}: exit code {code} after {lasted_s:.1f} s: {out}{err}")
+        h.must(h.run(["prlimit", "--fsize=4096", h.BIN / "sluice", "config", "show", *w.options]), "one rank")
+
+
 def launcher_that_counts_other_ranks_is_refused():
     """As mpiexec of another MPI starts ranks: each would find itself alone, and sort everything."""
     with h.Workspace() as w:
@@ -110,5 +118,5 @@ def launcher_that_counts_other_ranks_is_refused():
         h.check(code == 2 and "--mpi=pmix" in err, f"srun --mpi=pmi2: exit code {code}: {out}{err}")
 
 
-h.main([launcher_that_counts_other_ranks_is_refused, mpi_finalize_that_hangs_makes_no_failure_of_what_is_done,
+h.main([limit_of_file_sizes_below_mpi_segments_is_refused_at_once, launcher_that_counts_other_ranks_is_refused, mpi_finalize_that_hangs_makes_no_failure_of_what_is_done,
         ranks_in_namespaces_of_their_own_sort, rank_killed_in_mpi_init_never_leaves_a_hang])
