@@ -79,6 +79,10 @@ def ranks_in_namespaces_of_their_own_sort():
         one.write_text(f"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 1 ] || exec \"$@\"\nexec unshare --mount {own_shm} \"$@\"\n")
         one.chmod(0o755)
         sort_with(w, (one,), "auto")
+        for rank in (0, 1):   # Open MPI crashes where one copies from process to process and the other does not
+            one.write_text(f"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = {rank} ] || exec \"$@\"\nexec unshare --user --map-root-user \"$@\"\n")
+            sort_with(w, (one,), "auto")
+            sort_with(w, (one,), "p2p")
 
 
 def mpi_finalize_that_hangs_makes_no_failure_of_what_is_done():
