@@ -77,7 +77,7 @@ check_host_file() {
     number=$((number + 1))
     case $line in *$'\r') die 2 "launch.sh: line $number of the host file '$hostfile' ends as on Windows (CR LF); sed -i 's/\\r\$//' $hostfile" ;; esac
     line=${line%%#*}
-    name=$(sed -n 's/^[[:space:]]*\([^[:space:]]\{1,\}\).*/\1/p' <<<"$line")
+    read -r name _ <<<"$line"
     [ -n "$name" ] || continue
     count=$((count + 1))
     line=${line#*"$name"}
@@ -120,10 +120,10 @@ try_standard_output() {
   if [ ! -e "$out" ] && [ ! -L "$out" ]; then
     problem='is closed'
   else
-    flags=$(sed -n 's/^flags:[[:space:]]*//p' "/proc/$$/fdinfo/1" 2>/dev/null) || flags=1
+    { read -r _ _ && read -r _ flags; } <"/proc/$$/fdinfo/1" || flags=1   # "pos: ...", "flags: 0100001"
     if [ "$((8#${flags:-1} & 3))" = 0 ]; then
       problem='is open for reading only'
-    elif [ "$(stat -L -c %t:%T "$out" 2>/dev/null)" = 1:7 ]; then
+    elif [ -c "$out" ] && [ "$(stat -L -c %t:%T "$out" 2>/dev/null)" = 1:7 ]; then
       problem='is /dev/full'
     elif [ -f "$out" ] && command -v fallocate >/dev/null; then
       # Room behind its end, its size kept: others may be writing to the same file.

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import harness as h
 
@@ -19,6 +20,12 @@ def fake_launcher(w, body):
     (path / "mpirun").write_text("#!/bin/sh\n" + body)
     (path / "mpirun").chmod(0o755)
     return {**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "SLURM_JOB_ID": ""}
+
+
+def at_once(function, cases):
+    """function(*case) of all, four at a time: most of each is waiting. Ends by the first failure."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda case: function(*case), cases))
 
 
 def leave_error(code, rank=0):
@@ -43,9 +50,13 @@ def exit_code_is_the_ranks_whatever_the_launcher_says():
         (leave_error(5, 1) + "sleep 0.05\n" + leave_error(7, 0) + "exit 7", 5),   # the first cause
     ]
     with h.Workspace() as w:
-        for body, code in cases:
-            got, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env=fake_launcher(w, body))
+        env = fake_launcher(w, 'eval "$BODY"\n')
+
+        def launch(body, code):
+            got, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env={**env, "BODY": body})
             h.check(got == code, f"{body!r}: exit code {got} instead of {code}: {out}{err}")
+
+        at_once(launch, cases)
         temporary = w.path / "tmp"
         temporary.mkdir()
         h.run([LAUNCH, "-n", "2", "--", "true"], env={**fake_launcher(w, leave_error(5) + "exit 5"), "TMPDIR": str(temporary)})
@@ -266,13 +277,15 @@ def what_cannot_be_started_is_named_before_the_launcher_is():
         if shutil.which("ssh"):
             lines.append(("no-such-host.invalid slots=2\n", "'no-such-host.invalid' of the host file"))
         for text, answer in lines:
+            hosts = w.path / f"hosts{len(cases)}"
             hosts.write_text(text)
-            cases.append((["--hostfile", hosts, text, "--", "true"], {}, answer))
-        for words, more, answer in cases:
-            if words[0] == "--hostfile" and words[2] != "--":
-                hosts.write_text(words.pop(2))
+            cases.append((["--hostfile", hosts, "--", "true"], {}, answer))
+
+        def refused(words, more, answer):
             code, out, err = h.run([LAUNCH, "-n", "2", *words], env={**env, **more}, timeout=20)
             h.check(code == 2 and answer in err and len(err.splitlines()) == 1 and not (w.path / "began").exists(), f"{words} {more}: {code}: {out}{err}")
+
+        at_once(refused, cases)
         for text in ("localhost slots=2\n", " localhost slots = 1 max_slots=4\nlocalhost", "127.0.0.1 # slots=x\n"):
             hosts.write_text(text)
             h.must(h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env=env), repr(text))
@@ -309,14 +322,21 @@ def published_set_is_no_failure_whatever_ends_the_launcher():
 
 def launcher_whose_ranks_are_all_dead_is_ended():
     with h.Workspace() as w:
-        begin = time.monotonic()
-        code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env=fake_launcher(w, "true &\ntrue &\nexec sleep 60\n"), timeout=50)
-        took_s = time.monotonic() - begin
-        h.check(code == 7 and "all ranks had been dead" in err and 4 < took_s < 20, f"{code} after {took_s:.1f} s: {out}{err}")
+        env = fake_launcher(w, "true &\ntrue &\nexec sleep $LASTS_S\n")
         hosts = w.path / "hosts"
         hosts.write_text("10.99.99.1 slots=2\n")   # there its children are ssh: nothing can be told from them
-        code, out, err = h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env=fake_launcher(w, "true &\nexec sleep 8\n"), timeout=50)
-        h.check(code == 0 and "dead" not in err, f"{code}: {out}{err}")
+
+        def on_this_host():
+            begin = time.monotonic()
+            code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env={**env, "LASTS_S": "60"}, timeout=50)
+            took_s = time.monotonic() - begin
+            h.check(code == 7 and "all ranks had been dead" in err and 4 < took_s < 20, f"{code} after {took_s:.1f} s: {out}{err}")
+
+        def on_another():
+            code, out, err = h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env={**env, "LASTS_S": "8"}, timeout=50)
+            h.check(code == 0 and "dead" not in err, f"{code}: {out}{err}")
+
+        at_once(lambda run: run(), [(on_this_host,), (on_another,)])
 
 
 def bridges_that_lead_nowhere_are_left_out_and_named():
