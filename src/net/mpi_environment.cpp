@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 #include <sstream>
 
@@ -115,6 +116,16 @@ std::string namespace_for_copies() {
     return length > 0 ? name.data() : "unknown";
 }
 
+/// A daemon that was killed leaves its directory, and one with its process number has the same directory and job name:
+/// its address and the time of the launch are others.
+std::string job_of_daemon() {
+    std::string told;
+    for (const char* name : {"PMIX_SERVER_URI2", "PMIX_SERVER_URI3", "SLUICE_LAUNCH_STAMP"}) {
+        if (const char* value = std::getenv(name)) told += value;
+    }
+    return job_name() + "-" + std::to_string(std::hash<std::string>{}(told));
+}
+
 /// In the directory that the launcher's daemon makes on each host for its job. Without one, or under a launcher that
 /// does not count the ranks of a host, each rank knows of itself only.
 bool ranks_of_host_may_copy() {
@@ -124,7 +135,8 @@ bool ranks_of_host_may_copy() {
     const char* local_ranks = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
     const bool others = directory != nullptr && local_rank != nullptr && local_ranks != nullptr;
     if (!others || std::strtoul(local_ranks, nullptr, 10) < 2) return mine != kCopiesNothing;
-    const CopyMeeting meeting{directory, job_name(), static_cast<std::uint32_t>(std::strtoul(local_rank, nullptr, 10)),
+    const CopyMeeting meeting{directory, job_of_daemon(),
+                              static_cast<std::uint32_t>(std::strtoul(local_rank, nullptr, 10)),
                               static_cast<std::uint32_t>(std::strtoul(local_ranks, nullptr, 10))};
     return host_agrees_on_copies(meeting, mine, kMostWaitForMarks) && mine != kCopiesNothing;
 }
