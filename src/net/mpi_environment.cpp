@@ -8,11 +8,16 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 #include <sstream>
+
+#include "net/copy_agreement.hpp"
+#include "runtime/run_status.hpp"
 
 namespace sluice {
 namespace {
@@ -20,6 +25,10 @@ namespace {
 constexpr const char* kInterfaceFiles = "/sys/class/net/";
 /// Inode of the first pid namespace of a machine (PROC_PID_INIT_INO of the kernel).
 constexpr const char* kFirstPidNamespace = "pid:[4026531836]";
+
+constexpr const char* kCopyVariable = "OMPI_MCA_btl_vader_single_copy_mechanism";
+/// Ranks of a host are started within milliseconds; without copies all goes well too, only slower.
+constexpr std::chrono::milliseconds kMostWaitForMarks{2000};
 
 void set(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 0); }
 bool is_set(const char* name) { return std::getenv(name) != nullptr; }
@@ -99,6 +108,39 @@ bool may_copy_between_processes() {
     return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == static_cast<ssize_t>(sizeof token) && copy == token;
 }
 
+/// Open MPI's copies from process to process need the right to trace the other, which user namespaces take away.
+std::string namespace_for_copies() {
+    if (!is_identity_map(text_of("/proc/self/uid_map")) || !may_copy_between_processes()) return kCopiesNothing;
+    std::array<char, 64> name{};
+    const ssize_t length = ::readlink("/proc/self/ns/user", name.data(), name.size() - 1);
+    return length > 0 ? name.data() : "unknown";
+}
+
+/// A daemon that was killed leaves its directory, and one with its process number has the same directory and job name:
+/// its address and the time of the launch are others.
+std::string job_of_daemon() {
+    std::string told;
+    for (const char* name : {"PMIX_SERVER_URI2", "PMIX_SERVER_URI3", "SLUICE_LAUNCH_STAMP"}) {
+        if (const char* value = std::getenv(name)) told += value;
+    }
+    return job_name() + "-" + std::to_string(std::hash<std::string>{}(told));
+}
+
+/// In the directory that the launcher's daemon makes on each host for its job. Without one, or under a launcher that
+/// does not count the ranks of a host, each rank knows of itself only.
+bool ranks_of_host_may_copy() {
+    const std::string mine = namespace_for_copies();
+    const char* directory = std::getenv("PMIX_SERVER_TMPDIR");
+    const char* local_rank = std::getenv("OMPI_COMM_WORLD_LOCAL_RANK");
+    const char* local_ranks = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const bool others = directory != nullptr && local_rank != nullptr && local_ranks != nullptr;
+    if (!others || std::strtoul(local_ranks, nullptr, 10) < 2) return mine != kCopiesNothing;
+    const CopyMeeting meeting{directory, job_of_daemon(),
+                              static_cast<std::uint32_t>(std::strtoul(local_rank, nullptr, 10)),
+                              static_cast<std::uint32_t>(std::strtoul(local_ranks, nullptr, 10))};
+    return host_agrees_on_copies(meeting, mine, kMostWaitForMarks) && mine != kCopiesNothing;
+}
+
 bool is_launcher(const std::string& program) {
     static const std::set<std::string> known = {"mpirun",  "mpiexec", "orterun",   "orted",
                                                 "prterun", "prted",   "slurmstepd"};
@@ -161,9 +203,7 @@ void prepare_mpi_environment() {
     set("OMPI_MCA_osc_rdma_priority", "50");
     // Open MPI takes ranks of one host for such that share /dev/shm, and crashes or waits for ever where they do not.
     if (!shares_memory) set("OMPI_MCA_btl", "^uct,openib,ofi,vader");
-    // Its copies from process to process need the right to trace the other, which user namespaces take away.
-    if (!is_identity_map(text_of("/proc/self/uid_map")) || !may_copy_between_processes())
-        set("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
+    if (!is_set(kCopyVariable) && !ranks_of_host_may_copy()) set(kCopyVariable, "none");
     leave_out_bridges();
 }
 

@@ -16,7 +16,9 @@
 #include "net/mpi_environment.hpp"
 #include "runtime/error.hpp"
 #include "runtime/launch_marks.hpp"
+#include "runtime/process_limits.hpp"
 #include "runtime/step.hpp"
+#include "runtime/units.hpp"
 
 namespace sluice {
 
@@ -29,6 +31,8 @@ std::unique_ptr<ReceiveWindow> make_mpi_window(MPI_Comm communicator, std::uint6
 namespace {
 
 constexpr int kFailureTag = 7, kExchangeTag = 9;  // 8: heartbeats
+/// That of vader, which Open MPI 4 makes 4 MiB and a little.
+constexpr std::uint64_t kSegmentBytes = 5 * kMiB;
 
 struct FailureMessage {
     std::uint32_t rank = 0;
@@ -272,6 +276,16 @@ void check_size(std::uint32_t ranks) {
                                   "with (sluice sysinfo names it), or scripts/launch.sh");
 }
 
+/// Open MPI goes on with the part of a segment that it got, and waits for ever in it.
+void require_room_for_segments() {
+    const std::uint64_t limit = file_size_limit_bytes();
+    if (launch_place().ranks < 2 || limit >= kSegmentBytes) return;
+    throw Error(Errc::environment, "this process may write no file beyond " + format_bytes(limit) +
+                                       " (RLIMIT_FSIZE), and the memory that MPI shares between the ranks of a host is "
+                                       "files of up to " +
+                                       format_bytes(kSegmentBytes) + "; raise it (`ulimit -f unlimited`)");
+}
+
 MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, std::uint64_t most_control_bytes)
     : state_(std::make_unique<State>()) {
     state_->watchdog = watchdog;
@@ -279,11 +293,14 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, std::uint64_
         watchdog->require_pulse(true);
         watchdog->enter("MPI_Init, which waits until all ranks of the job have started");
     }
+    require_room_for_segments();
     prepare_mpi_environment();
+    std::optional<InitMark> in_init(std::in_place);
     int provided = 0;
     if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
         throw Error(Errc::environment, "MPI_Init_thread: this MPI cannot run beside threads; use Open MPI 4 or later");
     }
+    in_init.reset();
     if (watchdog != nullptr) watchdog->enter(Watchdog::kFirstMessages);
     for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) {
         check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");

@@ -13,6 +13,7 @@
 #include "runtime/printable.hpp"
 #include "runtime/process_limits.hpp"
 #include "runtime/resources.hpp"
+#include "runtime/run_status.hpp"
 
 namespace {
 
@@ -38,6 +39,7 @@ namespace {
     }
     std::fflush(stderr);
     if (application != nullptr) application->record_failure(error, echo);
+    if (application == nullptr && !echo) sluice::leave_early_error(error);
     if (application != nullptr && !collective) application->announce(error);
     if (application != nullptr) application->watchdog().status().flush(1000);
     if (echo) std::this_thread::sleep_for(std::chrono::milliseconds(300));

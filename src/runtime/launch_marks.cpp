@@ -2,11 +2,16 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <set>
+
+#include "runtime/error.hpp"
+#include "runtime/printable.hpp"
 
 namespace sluice {
 namespace {
@@ -14,12 +19,19 @@ namespace {
 std::optional<std::uint32_t> number_in(const char* variable) {
     const char* text = std::getenv(variable);
     if (text == nullptr || *text == '\0') return std::nullopt;
-    return static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
+    std::uint32_t number = 0;
+    const char* const end = text + std::strlen(text);
+    const auto read = std::from_chars(text, end, number);
+    if (read.ec == std::errc() && read.ptr == end) return number;
+    throw Error(Errc::config, std::string(variable) + "='" + printable(text) +
+                                  "' is no number of ranks: launchers set it, "
+                                  "and this value is from somewhere else; unset " +
+                                  variable);
 }
 
-std::string mark_of(const std::string& directory, std::uint32_t rank) {
+std::string mark_of(const std::string& directory, const char* what, std::uint32_t rank) {
     char name[32];
-    std::snprintf(name, sizeof name, "/started-r%05u", rank);
+    std::snprintf(name, sizeof name, "/%s-r%05u", what, rank);
     return directory + name;
 }
 
@@ -27,9 +39,9 @@ std::string mark_of(const std::string& directory, std::uint32_t rank) {
 
 std::optional<LauncherRanks> launcher_ranks() {
     if (const auto ranks = number_in("OMPI_COMM_WORLD_SIZE")) return LauncherRanks{"OMPI_COMM_WORLD_SIZE", *ranks};
+    if (!number_in("PMI_RANK")) return std::nullopt;
     const auto ranks = number_in("PMI_SIZE");
-    if (ranks && number_in("PMI_RANK")) return LauncherRanks{"PMI_SIZE", *ranks};
-    return std::nullopt;
+    return ranks ? std::optional(LauncherRanks{"PMI_SIZE", *ranks}) : std::nullopt;
 }
 
 LaunchPlace launch_place() {
@@ -59,7 +71,18 @@ void announce_published(const std::string& result_line) noexcept {
 
 void leave_start_mark(const std::string& directory, std::uint32_t rank, const std::string& host) {
     if (directory.empty() || ::access(directory.c_str(), W_OK) != 0) return;
-    std::ofstream(mark_of(directory, rank)) << host << '\n';
+    std::ofstream(mark_of(directory, "started", rank)) << host << '\n';
+}
+
+InitMark::InitMark() {
+    const char* directory = std::getenv("SLUICE_LAUNCH_STATUS");
+    if (directory == nullptr || *directory == '\0' || ::access(directory, W_OK) != 0) return;
+    path_ = mark_of(directory, "in-init", launch_place().rank);
+    std::ofstream mark(path_);
+}
+
+InitMark::~InitMark() {
+    if (!path_.empty()) ::unlink(path_.c_str());
 }
 
 std::string advice_on_networks() {
@@ -77,7 +100,7 @@ std::string who_never_started(const std::string& directory, std::uint32_t ranks,
     for (const auto& [rank, where] : planned) others_planned = others_planned || where != host;
     std::string missing;
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-        std::ifstream mark(mark_of(directory, rank));
+        std::ifstream mark(mark_of(directory, "started", rank));
         if (mark >> name) {
             others_seen = others_seen || name != host;
             continue;

@@ -17,6 +17,7 @@
 
 #include "runtime/errno_text.hpp"
 #include "runtime/machine_cgroup.hpp"
+#include "runtime/run_status.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -99,20 +100,18 @@ private:
 };
 
 [[noreturn]] void end_uncaught() {
-    int code = static_cast<int>(Errc::internal);
+    Error error(Errc::internal, "ended without an exception; this is a bug of sluice, please report it");
     try {
         if (const auto current = std::current_exception()) std::rethrow_exception(current);
-        std::fputs("ERROR code=internal(1): ended without an exception; this is a bug of sluice, please report it\n",
-                   stderr);
     } catch (const std::exception& caught) {
-        const Error error = error_of(caught);
-        code = error.exit_code();
-        std::fprintf(stderr, "ERROR code=%s(%d): %s\n", std::string(to_string(error.code())).c_str(), code,
-                     error.what());
+        error = error_of(caught);
     } catch (...) {
-        std::fputs("ERROR code=internal(1): unknown exception; this is a bug of sluice, please report it\n", stderr);
+        error = Error(Errc::internal, "unknown exception; this is a bug of sluice, please report it");
     }
-    ::_exit(code);
+    std::fprintf(stderr, "ERROR code=%s(%d): %s\n", std::string(to_string(error.code())).c_str(), error.exit_code(),
+                 error.what());
+    leave_early_error(error);
+    ::_exit(error.exit_code());
 }
 
 }  // namespace

@@ -4,12 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "runtime/launch_marks.hpp"
 #include "runtime/wall_clock.hpp"
 
 namespace sluice {
@@ -45,6 +47,20 @@ bool write_file(const std::string& path, const std::string& text, bool durable) 
     return good && ::rename(temporary.c_str(), path.c_str()) == 0;
 }
 
+std::string error_text(const RunStatus::Identity& identity, const std::string& run_id, const std::string& stage,
+                       const RunStatus::Failure& failure, const std::string& at) {
+    return dump({{"rank", identity.rank},
+                 {"host", identity.host},
+                 {"job", identity.job},
+                 {"run_id", run_id},
+                 {"verb", identity.verb},
+                 {"stage", failure.stage.empty() ? stage : failure.stage},
+                 {"exit_code", failure.exit_code},
+                 {"code", failure.code},
+                 {"message", failure.message},
+                 {"at", at}});
+}
+
 }  // namespace
 
 std::string job_name() {
@@ -60,6 +76,23 @@ std::string job_name() {
         return text;
     }
     return "pid-" + std::to_string(::getpid());
+}
+
+void leave_early_error(const Error& error) noexcept {
+    try {
+        const char* directory = std::getenv("SLUICE_LAUNCH_STATUS");
+        if (directory == nullptr || *directory == '\0' || ::access(directory, W_OK) != 0) return;
+        const LaunchPlace place = launch_place();
+        const std::string path = std::string(directory) + "/error-" + rank_text(place.rank) + ".json";
+        if (::access(path.c_str(), F_OK) == 0) return;  // the first cause
+        std::array<char, 256> host{};
+        ::gethostname(host.data(), host.size() - 1);
+        write_file(path,
+                   error_text({job_name(), host.data(), "", place.rank, place.ranks}, "", "start",
+                              {error.exit_code(), std::string(to_string(error.code())), "", error.what()}, utc_now()),
+                   false);
+    } catch (const std::exception&) {  // the exit code and the message say it as well
+    }
 }
 
 RunStatus::RunStatus() : since_(utc_now()) {}
@@ -101,16 +134,7 @@ void RunStatus::fail(const std::string& state, Failure failure) {
     if (!error_.empty()) return;  // the first cause
     state_ = state;
     since_ = utc_now();
-    error_ = dump({{"rank", identity_.rank},
-                   {"host", identity_.host},
-                   {"job", identity_.job},
-                   {"run_id", run_id_},
-                   {"verb", identity_.verb},
-                   {"stage", failure.stage.empty() ? step_ : failure.stage},
-                   {"exit_code", failure.exit_code},
-                   {"code", failure.code},
-                   {"message", failure.message},
-                   {"at", since_}});
+    error_ = error_text(identity_, run_id_, step_, failure, since_);
     ++wanted_;
     changed_.notify_all();
 }

@@ -10,6 +10,8 @@
 #include <string>
 #include <thread>
 
+#include "runtime/error.hpp"
+
 namespace sluice {
 
 /// The files are RESULTS/run-JOB/status-r00003.json and error-r00003.json. Written by a thread of its own, so that a
@@ -70,5 +72,9 @@ private:
 /// The name of this job, the same on all its ranks and on no other job of this host: from the launcher, else the
 /// process number.
 std::string job_name();
+
+/// Leaves error-rNNNNN.json of this rank with launch.sh, without a thread, where none is there yet: for what ends a
+/// process that has no RunStatus (yet). Nothing where launch.sh did not start this job.
+void leave_early_error(const Error& error) noexcept;
 
 }  // namespace sluice

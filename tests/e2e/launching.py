@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import harness as h
 
@@ -21,8 +22,18 @@ def fake_launcher(w, body):
     return {**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "SLURM_JOB_ID": ""}
 
 
+def at_once(function, cases):
+    """function(*case) of all, four at a time: most of each is waiting. Ends by the first failure."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda case: function(*case), cases))
+
+
 def leave_error(code, rank=0):
     return f"""echo '{json.dumps({"exit_code": code, "rank": rank})}' >"$SLUICE_LAUNCH_STATUS/error-r{rank:05}.json"\n"""
+
+
+def in_init(rank):
+    return f""": >"$SLUICE_LAUNCH_STATUS/in-init-r{rank:05}"\n"""
 
 
 def exit_code_is_the_ranks_whatever_the_launcher_says():
@@ -32,16 +43,38 @@ def exit_code_is_the_ranks_whatever_the_launcher_says():
         ("exit 137", 7), ("exit 205", 7), ("exit 110", 7), ("exit 139", 1), ("exit 143", 8),
         (leave_error(8) + "exit 137", 7),   # killed: the others only heard the launcher's signal
         (leave_error(8) + "exit 1", 8),
+        # Ended because of another, which left no word: the launcher's code is that one's.
+        (leave_error(8) + "exit 3", 3), (leave_error(8) + "exit 5", 5), (leave_error(8) + "exit 77", 7), (leave_error(8) + "exit 8", 8),
+        (in_init(0) + in_init(1) + leave_error(8, 0) + "exit 1", 3), (in_init(0) + in_init(1) + "exit 1", 3), (in_init(1) + "exit 137", 7),
+        (in_init(0) + in_init(1) + leave_error(8, 0) + leave_error(8, 1) + "exit 1", 8), ("exit 1", 1),
         (leave_error(5, 1) + "sleep 0.05\n" + leave_error(7, 0) + "exit 7", 5),   # the first cause
     ]
     with h.Workspace() as w:
-        for body, code in cases:
-            got, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env=fake_launcher(w, body))
+        env = fake_launcher(w, 'eval "$BODY"\n')
+
+        def launch(body, code):
+            got, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env={**env, "BODY": body})
             h.check(got == code, f"{body!r}: exit code {got} instead of {code}: {out}{err}")
+
+        at_once(launch, cases)
         temporary = w.path / "tmp"
         temporary.mkdir()
         h.run([LAUNCH, "-n", "2", "--", "true"], env={**fake_launcher(w, leave_error(5) + "exit 5"), "TMPDIR": str(temporary)})
         h.check(list(temporary.iterdir()) == [], "the status directory stays")
+
+
+def end_before_or_in_mpi_init_is_no_interruption():
+    with h.Workspace() as w:
+        first_fails = w.path / "first_fails"
+        first_fails.write_text("#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 0 ] || exec \"$@\"\nexit 5\n")
+        first_fails.chmod(0o755)
+        no_threads = w.path / "no_threads"   # root has no limit of threads: address space for no stack is the same
+        no_threads.write_text("#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 0 ] || exec \"$@\"\nulimit -s 1000000; ulimit -v 900000; exec \"$@\"\n")
+        no_threads.chmod(0o755)
+        cases = [([first_fails], {}, 5, ""), ([no_threads], {}, 3, "ulimit -v"), ([], {"OMPI_MCA_osc": "nope"}, 3, "MPI_Init ended rank")]
+        for wrapper, env, wanted, said in cases:
+            code, out, err = h.run([LAUNCH, "-n", "2", "--", *wrapper, h.BIN / "sluice", "config", "show"], env={**env, "SLUICE_RUN_WATCHDOG": "10s"}, timeout=60)
+            h.check(code == wanted and said in err, f"{wrapper} {env}: exit code {code} instead of {wanted}: {out}{err}")
 
 
 def signals_reach_the_launcher_and_end_in_eight():
@@ -63,11 +96,91 @@ def signals_reach_the_launcher_and_end_in_eight():
             h.check(code == 8, f"SIG{name}: exit code {code}")
 
 
+def left_nothing(directory):
+    """A directory of launch.sh goes when it ends."""
+    h.check(list(directory.iterdir()) == [], f"{list(directory.iterdir())} stays")
+
+
+def end_of_a_terminal_ends_no_job():
+    with h.Workspace() as w:
+        temporary = w.path / "tmp"
+        temporary.mkdir()
+        h.must(h.sluice(["gen", *w.options, "--records", 40000]), "gen")
+        sort = [h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=64MiB", "--set", "run.overwrite=true"]
+        slow = w.path / "slow"   # the signal comes before the ranks have begun
+        slow.write_text(f"#!/bin/sh\n: >{w.path}/ready\nsleep 1\nexec \"$@\"\n")
+        slow.chmod(0o755)
+        for whom in ("launch.sh", "its group"):
+            (w.path / "ready").unlink(missing_ok=True)
+            process = subprocess.Popen([LAUNCH, "-n", "2", "--", slow, *sort], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                       env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True)
+            deadline = time.monotonic() + 20
+            while not (w.path / "ready").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            (os.kill if whom == "launch.sh" else os.killpg)(process.pid, signal.SIGHUP)
+            out, err = process.communicate(timeout=60)
+            h.check(process.returncode == 0 and h.result_line(out)["status"] == "VALID", f"SIGHUP to {whom}: {process.returncode}: {out}{err}")
+            left_nothing(temporary)
+
+
+def other_signals_are_taken_for_those_that_end_a_job():
+    for number, heard in ((signal.SIGUSR1, "INT"), (signal.SIGUSR2, "TERM"), (signal.SIGQUIT, "TERM"), (signal.SIGPIPE, None)):
+        with h.Workspace() as w:
+            temporary = w.path / "tmp"
+            temporary.mkdir()
+            env = fake_launcher(w, "".join(f"trap 'echo {name} >{w.path}/got; exit 1' {name}\n" for name in ("INT", "TERM", "QUIT")) +
+                                f": >{w.path}/ready\nfor i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.05; done\nexit 0\n")
+            process = subprocess.Popen([LAUNCH, "-n", "2", "--", "true"], env={**env, "TMPDIR": str(temporary)}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       start_new_session=True)
+            deadline = time.monotonic() + 20
+            while not (w.path / "ready").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.killpg(process.pid, number)
+            code = process.wait(timeout=20)
+            got = (w.path / "got").read_text().strip() if (w.path / "got").exists() else None
+            h.check((code, got) == (8 if heard else 0, heard), f"{number.name}: exit code {code}, the launcher heard {got}")
+            left_nothing(temporary)
+
+
+def launch_sh_that_is_killed_takes_the_launcher_with_it():
+    with h.Workspace() as w:
+        env = fake_launcher(w, f"echo $$ >{w.path}/pid.tmp; mv {w.path}/pid.tmp {w.path}/pid\nexec sleep 30\n")
+        process = subprocess.Popen([LAUNCH, "-n", "2", "--", "true"], env={**env, "TMPDIR": str(w.path)}, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not (w.path / "pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        launcher = "/proc/" + (w.path / "pid").read_text().strip()
+        while os.path.exists(launcher) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        h.check(not os.path.exists(launcher), "the launcher stays")
+
+
+def standard_output_that_cannot_be_written_is_found_before_the_start():
+    with h.Workspace() as w:
+        env = fake_launcher(w, f": >{w.path}/began\n")
+        launch = f"{LAUNCH} -n 2 -- true"
+        for redirected, why in ((">/dev/full", "/dev/full"), (">&-", "closed"), ("1</dev/null", "reading only")):
+            code, out, err = h.run(["sh", "-c", f"{launch} {redirected}"], env=env)
+            h.check(code == 1 and why in err and len(err.splitlines()) == 1 and not (w.path / "began").exists(), f"{redirected}: {code}: {out}{err}")
+        if os.geteuid() == 0 and shutil.which("unshare"):
+            disk = w.path / "full"
+            disk.mkdir()
+            code, out, err = h.run(["unshare", "--mount", "sh", "-c", f"mount -t tmpfs -o size=16k tmpfs {disk}; {launch} >>{disk}/file"], env=env)
+            h.check(code == 1 and "No space left" in err and not (w.path / "began").exists(), f"a full disk: {code}: {out}{err}")
+        for redirected in (f">{w.path}/file", ">/dev/null", "| cat", "<&-", "2>&-"):
+            (w.path / "began").unlink(missing_ok=True)
+            code, out, err = h.run(["sh", "-c", f"{launch} {redirected}"], env=env)
+            h.check(code == 0 and err == "" and (w.path / "began").exists(), f"{redirected}: {code}: {out}{err}")
+        h.check((w.path / "file").stat().st_size == 0, "something was written to standard output")
+
+
 def arguments_arrive_as_they_were_given():
     with h.Workspace() as w:
         env = fake_launcher(w, 'for a in "$@"; do printf "<%s>" "$a"; done\n')
-        out = h.must(h.run([LAUNCH, "-n", "2", "--timeout", "9", "--", "prog", "a b", "", "*"], env=env), "launch")
-        h.check(out.endswith("<prog><a b><><*>") and "<--timeout><9>" in out and "<oob_tcp_keepalive_time><10>" in out, out)
+        out = h.must(h.run([LAUNCH, "-n", "2", "--timeout", "9", "--", "true", "a b", "", "*"], env=env), "launch")
+        h.check(out.endswith("<true><a b><><*>") and "<--timeout><9>" in out and "<oob_tcp_keepalive_time><10>" in out, out)
 
 
 def badly_bound_rank_is_told_once_with_the_fix():
@@ -142,6 +255,42 @@ def wrong_words_are_answered_with_the_right_ones():
     h.check(code == 3 and "TMPDIR=/nowhere/at/all" in err, f"{code}: {out}{err}")
 
 
+def what_cannot_be_started_is_named_before_the_launcher_is():
+    with h.Workspace() as w:
+        env = fake_launcher(w, f": >{w.path}/began\n")
+        env["PATH"] = f"{w.path}/bin:/usr/bin:/bin"
+        plain = w.path / "plain"
+        plain.write_text("")
+        hosts = w.path / "hosts"
+        stale = {"JOB_ID": "3", "PE_HOSTFILE": "/nope", "SGE_ROOT": "/x", "ARC": "x"}
+        cases = [
+            (["--", "/nope/sluice", "sort"], {}, "no program '/nope/sluice'"), (["--", "no-such-program"], {}, "no program 'no-such-program' in PATH"),
+            (["--", plain], {}, "may not be executed"), (["--", w.path], {}, "is a directory"),
+            (["-n", "99999999999999999999", "--", "true"], {}, "is more than"), (["-n", "99999999", "--", "true"], {}, "1000000"), (["-n", "08", "--", "true"], {}, "no number"),
+            (["--hostfile", w.path, "--", "true"], {}, "is no file"), (["--hostfile", w.path / "gone", "--", "true"], {}, "cannot read"),
+            (["--", "true"], stale, "PE_HOSTFILE=/nope"), (["--", "true"], {"PBS_JOBID": "3", "PBS_NODEFILE": "/nope"}, "PBS_NODEFILE=/nope"),
+        ]
+        if shutil.which("srun") is None:
+            cases.append((["--slurm", "--", "true"], {}, "no"))
+        lines = [("", "names no host"), ("# none\n", "names no host"), ("localhost slots=2\r\n", "line 1"), ("localhost slots=2\nlocalhost slots=abc\n", "'slots=abc'"),
+                 ("localhost slots=\n", "line 1"), ("localhost slots=0\n", "'slots=0'")]
+        if shutil.which("ssh"):
+            lines.append(("no-such-host.invalid slots=2\n", "'no-such-host.invalid' of the host file"))
+        for text, answer in lines:
+            hosts = w.path / f"hosts{len(cases)}"
+            hosts.write_text(text)
+            cases.append((["--hostfile", hosts, "--", "true"], {}, answer))
+
+        def refused(words, more, answer):
+            code, out, err = h.run([LAUNCH, "-n", "2", *words], env={**env, **more}, timeout=20)
+            h.check(code == 2 and answer in err and len(err.splitlines()) == 1 and not (w.path / "began").exists(), f"{words} {more}: {code}: {out}{err}")
+
+        at_once(refused, cases)
+        for text in ("localhost slots=2\n", " localhost slots = 1 max_slots=4\nlocalhost", "127.0.0.1 # slots=x\n"):
+            hosts.write_text(text)
+            h.must(h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env=env), repr(text))
+
+
 def slurm_job_that_is_left_over_is_named():
     with h.Workspace() as w:
         if shutil.which("srun") is None:
@@ -173,14 +322,21 @@ def published_set_is_no_failure_whatever_ends_the_launcher():
 
 def launcher_whose_ranks_are_all_dead_is_ended():
     with h.Workspace() as w:
-        begin = time.monotonic()
-        code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env=fake_launcher(w, "true &\ntrue &\nexec sleep 60\n"), timeout=50)
-        took_s = time.monotonic() - begin
-        h.check(code == 7 and "all ranks had been dead" in err and 4 < took_s < 20, f"{code} after {took_s:.1f} s: {out}{err}")
+        env = fake_launcher(w, "true &\ntrue &\nexec sleep $LASTS_S\n")
         hosts = w.path / "hosts"
         hosts.write_text("10.99.99.1 slots=2\n")   # there its children are ssh: nothing can be told from them
-        code, out, err = h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env=fake_launcher(w, "true &\nexec sleep 8\n"), timeout=50)
-        h.check(code == 0 and "dead" not in err, f"{code}: {out}{err}")
+
+        def on_this_host():
+            begin = time.monotonic()
+            code, out, err = h.run([LAUNCH, "-n", "2", "--", "true"], env={**env, "LASTS_S": "60"}, timeout=50)
+            took_s = time.monotonic() - begin
+            h.check(code == 7 and "all ranks had been dead" in err and 4 < took_s < 20, f"{code} after {took_s:.1f} s: {out}{err}")
+
+        def on_another():
+            code, out, err = h.run([LAUNCH, "-n", "2", "--hostfile", hosts, "--", "true"], env={**env, "LASTS_S": "8"}, timeout=50)
+            h.check(code == 0 and "dead" not in err, f"{code}: {out}{err}")
+
+        at_once(lambda run: run(), [(on_this_host,), (on_another,)])
 
 
 def bridges_that_lead_nowhere_are_left_out_and_named():
@@ -206,8 +362,9 @@ esac
             h.check(code == 0 and "exclude" not in out and err == "", f"{name}: {out}{err}")
 
 
-h.main([exit_code_is_the_ranks_whatever_the_launcher_says, signals_reach_the_launcher_and_end_in_eight, arguments_arrive_as_they_were_given,
+h.main([exit_code_is_the_ranks_whatever_the_launcher_says, end_before_or_in_mpi_init_is_no_interruption, signals_reach_the_launcher_and_end_in_eight,
+        end_of_a_terminal_ends_no_job, other_signals_are_taken_for_those_that_end_a_job, launch_sh_that_is_killed_takes_the_launcher_with_it, standard_output_that_cannot_be_written_is_found_before_the_start, arguments_arrive_as_they_were_given,
         badly_bound_rank_is_told_once_with_the_fix, tasks_of_srun_without_mpi_are_refused, under_slurm_an_interrupt_ends_the_tasks,
         nobody_looks_for_screens_or_asks_name_servers_at_the_start, wrong_words_are_answered_with_the_right_ones,
-        slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,
+        what_cannot_be_started_is_named_before_the_launcher_is, slurm_job_that_is_left_over_is_named, published_set_is_no_failure_whatever_ends_the_launcher, launcher_whose_ranks_are_all_dead_is_ended,
         bridges_that_lead_nowhere_are_left_out_and_named])

@@ -79,6 +79,10 @@ def ranks_in_namespaces_of_their_own_sort():
         one.write_text(f"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = 1 ] || exec \"$@\"\nexec unshare --mount {own_shm} \"$@\"\n")
         one.chmod(0o755)
         sort_with(w, (one,), "auto")
+        for rank in (0, 1):   # Open MPI crashes where one copies from process to process and the other does not
+            one.write_text(f"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = {rank} ] || exec \"$@\"\nexec unshare --user --map-root-user \"$@\"\n")
+            sort_with(w, (one,), "auto")
+            sort_with(w, (one,), "p2p")
 
 
 def mpi_finalize_that_hangs_makes_no_failure_of_what_is_done():
@@ -94,11 +98,23 @@ def mpi_finalize_that_hangs_makes_no_failure_of_what_is_done():
         h.check(list((w.path / "results").glob("run-*")) == [], "status files stay")
 
 
+def limit_of_file_sizes_below_mpi_segments_is_refused_at_once():
+    with h.Workspace() as w:
+        for limit in (1024, 4096, 3_000_000):
+            code, out, err, lasted_s = two_ranks(["config", "show", *w.options], wrapper=("prlimit", f"--fsize={limit}"))
+            h.check(code == 3 and "RLIMIT_FSIZE" in err and "ulimit -f" in err and lasted_s < LIMIT_S, f"{limit}: exit code {code} after {lasted_s:.1f} s: {out}{err}")
+        h.must(h.run(["prlimit", "--fsize=4096", h.BIN / "sluice", "config", "show", *w.options]), "one rank")
+
+
 def launcher_that_counts_other_ranks_is_refused():
     """As mpiexec of another MPI starts ranks: each would find itself alone, and sort everything."""
     with h.Workspace() as w:
         code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options], env={"PMI_RANK": "1", "PMI_SIZE": "2"}, timeout=60)
         h.check(code == 2 and "PMI_SIZE" in err and "2 ranks" in err and "MPI counts 1" in err, f"exit code {code}: {out}{err}")
+        for env, quoted in (({"OMPI_COMM_WORLD_SIZE": "abc"}, "OMPI_COMM_WORLD_SIZE='abc'"), ({"PMI_SIZE": "x", "PMI_RANK": "y"}, "PMI_RANK='y'"),
+                            ({"PMI_SIZE": "x", "PMI_RANK": "0"}, "PMI_SIZE='x'")):
+            code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options], env=env, timeout=60)
+            h.check(code == 2 and quoted in err and "no number" in err, f"{env}: exit code {code}: {out}{err}")
         stale = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "64", "SLURM_NNODES": "32", "SLURM_PROCID": "0", "PMI_SIZE": "9"}
         h.must(h.run([h.BIN / "sluice", "config", "show", *w.options], env=stale, timeout=60), "with what a shell of a Slurm job has")
         code, out, err = h.run([h.BIN / "sluice", "config", "show", *w.options],
@@ -106,5 +122,5 @@ def launcher_that_counts_other_ranks_is_refused():
         h.check(code == 2 and "--mpi=pmix" in err, f"srun --mpi=pmi2: exit code {code}: {out}{err}")
 
 
-h.main([launcher_that_counts_other_ranks_is_refused, mpi_finalize_that_hangs_makes_no_failure_of_what_is_done,
+h.main([limit_of_file_sizes_below_mpi_segments_is_refused_at_once, launcher_that_counts_other_ranks_is_refused, mpi_finalize_that_hangs_makes_no_failure_of_what_is_done,
         ranks_in_namespaces_of_their_own_sort, rank_killed_in_mpi_init_never_leaves_a_hang])

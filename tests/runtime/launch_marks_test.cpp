@@ -1,5 +1,6 @@
 #include "runtime/launch_marks.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -8,6 +9,8 @@
 #include <fstream>
 #include <map>
 #include <string>
+
+#include "runtime/error.hpp"
 
 namespace sluice {
 namespace {
@@ -106,6 +109,34 @@ TEST_F(LauncherEnvironment, TaskOfSrunWithPmixHasItsPlaceFromIt) {
     EXPECT_FALSE(launcher_ranks());
     EXPECT_EQ(launch_place().rank, 5u);
     EXPECT_EQ(launch_place().ranks, 6u);
+}
+
+TEST_F(LaunchMarks, RankIsMarkedForAsLongAsItIsInInit) {
+    ::setenv("SLUICE_LAUNCH_STATUS", directory_.c_str(), 1);
+    {
+        const InitMark mark;
+        EXPECT_TRUE(std::filesystem::exists(directory_ + "/in-init-r00000"));
+    }
+    ::unsetenv("SLUICE_LAUNCH_STATUS");
+    EXPECT_TRUE(std::filesystem::is_empty(directory_));
+}
+
+TEST_F(LauncherEnvironment, WhatIsNoNumberIsQuoted) {
+    for (const char* text : {"abc", "2x", "-1", " 2", "4294967296"}) {
+        ::setenv("OMPI_COMM_WORLD_SIZE", text, 1);
+        try {
+            launcher_ranks();
+            ADD_FAILURE() << text << " was taken for a number";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Errc::config);
+            EXPECT_THAT(error.what(), ::testing::HasSubstr("OMPI_COMM_WORLD_SIZE='" + std::string(text) + "'"));
+        }
+    }
+    ::unsetenv("OMPI_COMM_WORLD_SIZE");
+    ::setenv("PMI_SIZE", "x", 1);
+    EXPECT_FALSE(launcher_ranks()) << "a size without a rank is left over, whatever it says";
+    ::setenv("PMI_RANK", "y", 1);
+    EXPECT_THROW(launch_place(), Error);
 }
 
 TEST_F(LaunchMarks, PublishedSetLeavesItsResultLine) {

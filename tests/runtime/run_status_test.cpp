@@ -54,6 +54,18 @@ TEST_F(RunStatusFiles, SecondOpenNamesTheFolderAndRemoveTakesItAway) {
     EXPECT_TRUE(fs::is_empty(directory_ + "/launch"));
 }
 
+TEST_F(RunStatusFiles, DeathWithoutAStatusLeavesItsErrorOnceAndNoneWithoutALauncher) {
+    leave_early_error(Error(Errc::environment, "cannot start a thread"));
+    EXPECT_TRUE(fs::is_empty(directory_ + "/launch"));
+    ::setenv("SLUICE_LAUNCH_STATUS", (directory_ + "/launch").c_str(), 1);
+    leave_early_error(Error(Errc::environment, "cannot start a thread"));
+    leave_early_error(Error(Errc::internal, "a consequence"));
+    ::unsetenv("SLUICE_LAUNCH_STATUS");
+    EXPECT_THAT(text("/launch/error-r00000.json"), HasSubstr("\"exit_code\": 3"));
+    EXPECT_THAT(text("/launch/error-r00000.json"), HasSubstr("cannot start a thread"));
+    EXPECT_EQ(std::distance(fs::directory_iterator(directory_ + "/launch"), {}), 1);
+}
+
 TEST_F(RunStatusFiles, ChangesOfStepHoldNoBeatUp) {
     RunStatus status;
     status.open(directory_, "", {"job", "h1", "sort", 0, 1});
