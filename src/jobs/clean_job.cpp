@@ -35,6 +35,12 @@ Listing list_leftovers(JobContext& job, const CleanOptions& options) {
             options.only_runs->run_ids.count(trace.run_id) == 0)
             continue;
         const std::string where = "'" + trace.path() + "' on host " + job.place.host;
+        if (trace.not_ours.empty() && trace.is_others()) {
+            listing.stays.push_back("note: stays: " + where +
+                                    ": has no owner record, so what is in it is none of sluice's; look, and remove it "
+                                    "yourself");
+            continue;
+        }
         if (!trace.not_ours.empty()) {
             listing.stays.push_back("note: stays: " + where + ": " + trace.not_ours);
             continue;

@@ -119,7 +119,8 @@ void DiskSpace::judge_bytes(const Need& sum, const std::string& what, std::vecto
 
 void DiskSpace::judge_files(const Need& sum, const std::string& what, std::vector<std::string>& problems) const {
     const std::uint64_t freed = job_.config.run.overwrite == Overwrite::first ? sum.old_files : 0;
-    if (sum.free_files + freed >= sum.files) return;
+    // Not added up: free_files may be the largest number there is.
+    if (sum.free_files >= sum.files || freed >= sum.files - sum.free_files) return;
     problems.push_back("[3] disk '" + sum.disk + "' on host " + sum.host + ": " + std::to_string(sum.files) +
                        " files needed for " + what + ", " + std::to_string(sum.free_files) +
                        (sum.files_quota.empty() ? " inodes free (`df -i`); remove files there"

@@ -76,7 +76,7 @@ RunFact fact_of(const RunTrace& trace, const std::string& target) {
     // The MANIFEST of its first disk is what makes a set one.
     fact.is_published = !trace.kind && trace.has_manifest && trace.record && trace.record->disk == 0;
     note_progress(trace, fact);
-    fact.has_run_directory = trace.kind.has_value();
+    fact.has_run_directory = trace.kind && !trace.is_others();
     fact.has_half_set = trace.is_half_set();
     if (fact.has_run_directory || fact.has_half_set) {
         fact.is_dead = trace.life.dead;

@@ -72,8 +72,9 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
             removal.bytes += entry->size_bytes;
         }
     }
-    // The record goes last, so that until then the rest can be told.
-    if (record_left && removal.kept.empty()) {
+    // The record goes last, so that until then the rest can be told. It goes even if others' files stay: by its
+    // patterns the next one would take those that are named like ours.
+    if (record_left) {
         directory->remove_file(kOwnerName);
         let_go();
     }

@@ -26,6 +26,8 @@ struct RunTrace {
     /// "": a directory of the user that new files here belong to. Else what it is ("is a link", "belongs to user 17"):
     /// nothing of it is ever touched, whatever a record in it says.
     std::string not_ours;
+    /// A run's name and no record of one: what was in it of that run is gone, and the rest was never sluice's.
+    bool is_others() const { return kind && !record && !is_empty; }
     std::string path() const;  ///< for people
     /// The set whose place the run's was to take, moved aside.
     bool is_displaced_set() const { return kind && record && record->run_id != run_id; }

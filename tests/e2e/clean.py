@@ -82,6 +82,26 @@ def the_other_kind_stays():
         h.check(h.snapshot(w.data) == before, "something was changed")
 
 
+def what_stays_stays():
+    """A file that is named like a part, and a directory: said to stay, and no later verb takes them."""
+    with h.Workspace() as w:
+        h.must(h.sluice(["gen", "--records", 2000, *w.options]), "gen")
+        h.must(h.sluice(["sort", *w.options, *SMALL]), "sort")
+        (w.data / "sorted" / "part-000099").write_text("precious")
+        (w.data / "sorted" / "mine").mkdir()
+        code, out, err = clean(w, "--yes")
+        h.check(code == 0 and "part-000099" in out + err and "mine" in out + err, f"{code}: {out}{err}")
+        there = lambda: sorted(p.name for p in (w.data / "sorted").iterdir()) == ["mine", "part-000099"] and names(w) == ["input", "sorted"]
+        h.check(there(), f"left {names(w)}")
+        for words, expected in ((["sort", *SMALL], 2), (["sort", *SMALL, "--set", "run.overwrite=true"], 2), (["clean", "--yes"], 0), (["clean", "--run", "all"], 0),
+                                (["sort", *SMALL, "--set", "output.name=other"], 0)):
+            code, out, err = h.sluice([*words, *w.options])
+            h.check(code == expected and "removed what" not in out + err, f"{words}: {code}: {out}{err}")
+            if words[-1] == "output.name=other":
+                h.must(clean(w, "--yes", "--set", "output.name=other"), "clean other")
+            h.check(there() and (w.data / "sorted" / "part-000099").read_text() == "precious", f"{words}: left {names(w)}")
+
+
 def a_person_may_think():
     with h.Workspace() as w:
         h.must(h.sluice(["gen", "--records", 2000, *w.options]), "gen")
@@ -135,5 +155,5 @@ def a_manifest_holds_nothing_but_itself():
         h.check(code == 2 and "run's own directory" in err, f"{code}: {err}")
 
 
-h.main([dry_run_removes_nothing, force_lists_what_it_takes, the_other_kind_stays, a_person_may_think, open_disks_are_refused,
+h.main([dry_run_removes_nothing, force_lists_what_it_takes, the_other_kind_stays, what_stays_stays, a_person_may_think, open_disks_are_refused,
         a_manifest_holds_nothing_but_itself])
