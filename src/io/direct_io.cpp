@@ -6,15 +6,18 @@
 #include <linux/stat.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include "record/record_format.hpp"
 #include "runtime/units.hpp"
@@ -85,28 +88,65 @@ DirectIoProof by_name(int fd, std::uint64_t magic) {
     }
 }
 
+struct MountLine {
+    std::string point, options;
+};
+
+/// "\\040": mountinfo's way to write a space.
+std::string unescaped(std::string_view text) {
+    std::string plain;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (text[at] == '\\' && at + 3 < text.size()) {
+            plain += static_cast<char>((text[at + 1] - '0') * 64 + (text[at + 2] - '0') * 8 + (text[at + 3] - '0'));
+            at += 3;
+        } else {
+            plain += text[at];
+        }
+    }
+    return plain;
+}
+
 /// By the mount's number: an overlay's files may show other device numbers than the overlay itself.
-std::string mount_options_of(int fd) {
+MountLine mount_of(int fd) {
     std::ifstream about("/proc/self/fdinfo/" + std::to_string(fd));
     std::string word, id;
     while (about >> word && word != "mnt_id:") {
     }
-    if (!(about >> id)) return "";
+    if (!(about >> id)) return {};
     std::ifstream table("/proc/self/mountinfo");
     for (std::string line; std::getline(table, line);) {
         if (line.compare(0, id.size() + 1, id + " ") != 0) continue;
-        const std::size_t dash = line.find(" - ");
-        return dash == std::string::npos ? "" : line.substr(line.rfind(' ') + 1);
+        if (line.find(" - ") == std::string::npos) return {};
+        std::istringstream fields(line);
+        for (int skipped = 0; skipped < 4; ++skipped) fields >> word;
+        fields >> word;
+        return {unescaped(word), line.substr(line.rfind(' ') + 1)};
     }
-    return "";
+    return {};
 }
 
-/// 0 where it cannot be seen, as in a container whose layers lie outside of it.
+/// What was not written since the overlay was mounted lies in a lower layer, and is read from there.
+bool lies_in(const std::string& upper, int fd, const std::string& mount_point) {
+    struct stat info {};
+    if (::fstat(fd, &info) != 0) return false;
+    if (info.st_nlink == 0 || S_ISDIR(info.st_mode)) return true;  // just made, or what is to be made there
+    char path[PATH_MAX];
+    const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof path);
+    if (length <= 0 || static_cast<std::size_t>(length) == sizeof path) return false;
+    const std::string name(path, static_cast<std::size_t>(length));
+    const std::string below = mount_point == "/" ? "" : mount_point;
+    if (name.rfind(below + "/", 0) != 0) return false;
+    return ::lstat((upper + name.substr(below.size())).c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/// 0 where it cannot be seen, as in a container whose layers lie outside of it, or does not hold the file.
 std::uint64_t magic_of_upper_layer(int fd) {
-    const std::string upper = upper_directory_of(mount_options_of(fd));
+    const MountLine mount = mount_of(fd);
+    const std::string upper = upper_directory_of(mount.options);
     struct statfs where {};
-    if (upper.empty() || ::statfs(upper.c_str(), &where) != 0) return 0;
-    return static_cast<std::uint64_t>(where.f_type) & 0xFFFFFFFF;
+    // A relative one starts from where whoever mounted it was.
+    if (upper.empty() || upper.front() != '/' || ::statfs(upper.c_str(), &where) != 0) return 0;
+    return lies_in(upper, fd, mount.point) ? static_cast<std::uint64_t>(where.f_type) & 0xFFFFFFFF : 0;
 }
 
 /// Further evidence, against what the file system says only: pages of the cache that a direct write of ours leaves.
@@ -137,7 +177,7 @@ DirectIoProof prove_direct_io(int descriptor) {
     }
     if (magic != OVERLAYFS_SUPER_MAGIC) return by_name(descriptor, magic);
     const std::uint64_t upper = magic_of_upper_layer(descriptor);
-    if (upper == 0) return cached("the upper layer of this overlay cannot be seen");
+    if (upper == 0) return cached("the layer of this overlay that holds the file cannot be seen, or is a lower one");
     DirectIoProof proof = by_name(descriptor, upper);
     if (proof.alignment == 0) proof.cached_because = "the upper layer of this overlay: " + proof.cached_because;
     return proof;
@@ -175,17 +215,8 @@ std::string upper_directory_of(const std::string& mount_options) {
         at = comma + 1;
     }
     if (at >= mount_options.size()) return "";
-    std::string path;
-    for (at += key.size(); at < mount_options.size() && mount_options[at] != ','; ++at) {
-        if (mount_options[at] == '\\' && at + 3 < mount_options.size()) {  // "\040": mountinfo's way to write a space
-            path += static_cast<char>((mount_options[at + 1] - '0') * 64 + (mount_options[at + 2] - '0') * 8 +
-                                      (mount_options[at + 3] - '0'));
-            at += 3;
-        } else {
-            path += mount_options[at];
-        }
-    }
-    return path;
+    at += key.size();
+    return unescaped(std::string_view(mount_options).substr(at, mount_options.find(',', at) - at));
 }
 
 }  // namespace sluice

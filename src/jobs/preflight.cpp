@@ -78,19 +78,23 @@ void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& 
     }
 }
 
-/// One file of each directory of the input; what differs from it there is met when it is opened.
+/// One file of each directory of the input, and all where the file system tells by the file: btrfs by an attribute,
+/// an overlay by the layer.
 void check_input_directories(JobContext& job, const InputSet& input, Problems& problems,
                              std::vector<std::string>& cached_disks) {
-    std::set<std::string> directories;
+    std::map<std::string, bool> go_on;  // by directory: its other files may differ
     for (const InputFile& file : input.files) {
         tick_step();
         const std::string directory = file.path.substr(0, file.path.rfind('/'));
-        if (directory.empty() || directories.count(directory) != 0) continue;
+        const auto known = go_on.find(directory);
+        if (directory.empty() || (known != go_on.end() && !known->second)) continue;
         const auto info = look(job, file.path);
         if (!info || !info->is_regular) continue;  // said already
-        directories.insert(directory);
-        note_direct_io(job, job.files.direct_io_of(file.path), directory,
-                       "input '" + directory + "' on host " + job.place.host + ": ", problems, cached_disks);
+        const DirectIoProof proof = job.files.direct_io_of(file.path);
+        const std::string type = job.files.mount_of(file.path, info->device).type;
+        go_on[directory] = proof.alignment != 0 && (type == "btrfs" || type == "overlay");
+        note_direct_io(job, proof, directory, "input '" + directory + "' on host " + job.place.host + ": ", problems,
+                       cached_disks);
     }
 }
 

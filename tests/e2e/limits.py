@@ -166,6 +166,36 @@ def test_inodes_are_counted_before_the_first_byte():
             run(["umount", disk])
 
 
+def test_a_file_in_a_lower_layer_is_as_direct_as_that_layer():
+    """The upper layer is a disk; what was never written lies in memory. The file that is tried first is on the disk."""
+    with Workspace() as w:
+        memory, overlay = w.path / "memory", w.path / "overlay"
+        memory.mkdir(), overlay.mkdir()
+        if os.geteuid() != 0 or run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", memory])[0] != 0:
+            print("skip  no mounts")
+            return
+        try:
+            (memory / "lower").mkdir(), (w.path / "upper").mkdir(), (w.path / "work").mkdir()
+            must(run([BIN / "gensort", 20_000, memory / "lower" / "b.dat"]), "gensort")
+            layers = f"lowerdir={memory}/lower,upperdir={w.path}/upper,workdir={w.path}/work"
+            if run(["mount", "-t", "overlay", "-o", layers, "overlay", overlay])[0] != 0:
+                print("skip  no overlay")
+                return
+            try:
+                must(run([BIN / "gensort", "-b20000", 20_000, overlay / "a.dat"]), "gensort")
+                words = ["sort", *w.options, "--set", f"input.paths={overlay}/*.dat", "--set", "memory.budget=64MiB", "--set", "run.overwrite=true"]
+                code, out, err = sluice([*words, "--set", "io.direct=on"])
+                check(code == 3 and "lower one" in err, f"exit code {code}: {out}{err}")
+                code, out, err = sluice([*words, "--set", "io.direct=attempt"])
+                check(code == 0 and "note=cached" in out, f"exit code {code}: {out}{err}")
+                code, out, err = sluice([*words, "--set", "io.direct=on", "--set", f"input.paths={overlay}/a.dat"])
+                check(code == 0 and "note=cached" not in out, f"only what lies in the upper layer: exit code {code}: {out}{err}")
+            finally:
+                run(["umount", overlay])
+        finally:
+            run(["umount", memory])
+
+
 def cached_sort(w, disk, direct):
     words = ["--set", f"disks.path={disk}", "--set", f"results.dir={w.path}/results", "--set", "run.progress=none",
              "--set", f"io.direct={direct}"]
@@ -308,6 +338,7 @@ FAST = [test_thousands_of_inputs_and_partitions_in_few_descriptors, test_the_sam
         test_the_number_that_is_refused_is_enough, test_the_soft_limit_is_raised,
         test_a_limit_of_file_size_is_found_before_the_first_byte, test_a_limit_of_address_space_is_named,
         test_a_lack_of_threads_is_named, test_inodes_are_counted_before_the_first_byte, test_an_overlay_on_memory_is_memory,
+        test_a_file_in_a_lower_layer_is_as_direct_as_that_layer,
         test_btrfs_is_direct_only_without_checksums,
         test_a_quota_that_the_kernel_does_not_show_is_met_before_the_first_byte, test_two_jobs_share_a_host_and_say_so,
         test_an_error_line_has_run_and_seed]
