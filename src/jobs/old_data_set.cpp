@@ -135,8 +135,11 @@ bool OldDataSet::owns(const Part& part, const std::string& file) const {
     if (file == kOwnerName) return part.trace.has_value();
     if (file == kManifestName) return part.is_ours() || (manifest_ && manifest_->is_legacy());
     if (part.listed.count(file) != 0) return true;
-    // Where there is no sound manifest to list them, the record's patterns tell.
-    return part.trace && part.trace->record && (!manifest_ || is_half(part)) && part.trace->record->matches(file);
+    if (!part.trace || !part.trace->record) return false;
+    // Where there is no sound manifest to list them, the record's patterns tell: of a half set, or of what a later set
+    // of fewer disks has left.
+    const bool is_unlisted = !manifest_ || is_half(part) || part.trace->run_id != manifest_->run_id;
+    return is_unlisted && part.trace->record->matches(file);
 }
 
 void OldDataSet::share() {

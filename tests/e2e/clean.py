@@ -102,6 +102,26 @@ def what_stays_stays():
             h.check(there() and (w.data / "sorted" / "part-000099").read_text() == "precious", f"{words}: left {names(w)}")
 
 
+def a_disk_that_a_later_set_does_not_use():
+    """Of a set on two disks, replaced by one on one disk, half is left: overwrite and clean of both take it."""
+    for last in (["sort", *SMALL, "--set", "run.overwrite=true"], ["sort", *SMALL, "--set", "run.overwrite=first"], ["clean", "--yes"]):
+        with h.Workspace() as w:
+            second = w.path / "second"
+            second.mkdir()
+            both = ["--set", f"disks.path={second}", *w.options]
+            h.must(h.sluice(["gen", "--records", 2000, *w.options]), "gen")
+            raw = ["--set", f"input.paths={w.data}/input/data-*"]
+            h.must(h.sluice(["sort", *SMALL, *raw, *both]), "sort on two")
+            h.must(h.sluice(["sort", *SMALL, *raw, *w.options, "--set", "run.overwrite=true"]), "sort on one")
+            h.check((second / "sorted").exists(), "nothing was left, nothing is shown")
+            code, out, err = h.sluice([*last, *raw, *both])
+            h.check(code == 0, f"{last}: {code}: {out}{err}")
+            if last[0] == "sort":
+                h.must(h.sluice(["validate", *raw, *both]), f"validate after {last}")
+            else:
+                h.check(os.listdir(second) == [] and names(w) == ["input"], f"left {names(w)} {os.listdir(second)}")
+
+
 def a_person_may_think():
     with h.Workspace() as w:
         h.must(h.sluice(["gen", "--records", 2000, *w.options]), "gen")
@@ -155,5 +175,6 @@ def a_manifest_holds_nothing_but_itself():
         h.check(code == 2 and "run's own directory" in err, f"{code}: {err}")
 
 
-h.main([dry_run_removes_nothing, force_lists_what_it_takes, the_other_kind_stays, what_stays_stays, a_person_may_think, open_disks_are_refused,
+h.main([dry_run_removes_nothing, force_lists_what_it_takes, the_other_kind_stays, what_stays_stays, a_disk_that_a_later_set_does_not_use,
+        a_person_may_think, open_disks_are_refused,
         a_manifest_holds_nothing_but_itself])
