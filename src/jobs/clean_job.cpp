@@ -34,6 +34,8 @@ Listing list_leftovers(JobContext& job, const CleanOptions& options) {
         if (options.only_runs && !options.only_runs->run_ids.empty() &&
             options.only_runs->run_ids.count(trace.run_id) == 0)
             continue;
+        const bool is_strange = !trace.not_ours.empty() || trace.is_others();
+        if (is_strange && options.only_runs && !options.dry_run) continue;  // removing says it
         const std::string where = "'" + trace.path() + "' on host " + job.place.host;
         if (trace.not_ours.empty() && trace.is_others()) {
             listing.stays.push_back("note: stays: " + where +

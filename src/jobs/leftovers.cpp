@@ -346,6 +346,8 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
             wanted.say_strangers && trace.kind && (wanted.run_ids.empty() || wanted.run_ids.count(trace.run_id) != 0);
         if (is_named && !trace.not_ours.empty())
             left.removal.kept.push_back("'" + trace.path() + "': " + trace.not_ours + "; stays");
+        if (is_named && trace.not_ours.empty() && trace.is_others())
+            left.removal.kept.push_back("'" + trace.path() + "': has no owner record that can be read; stays");
     }
     left.removal.files = sum_over_ranks(job.communicator, left.removal.files);
     left.removal.bytes = sum_over_ranks(job.communicator, left.removal.bytes);
