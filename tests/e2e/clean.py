@@ -108,7 +108,7 @@ def a_disk_that_a_later_set_does_not_use():
         with h.Workspace() as w:
             second = w.path / "second"
             second.mkdir()
-            both = ["--set", f"disks.path={second}", *w.options]
+            both = [h.config_of_disks(w.path / "both.toml", [w.data, second]), *w.options[2:]]
             h.must(h.sluice(["gen", "--records", 2000, *w.options]), "gen")
             raw = ["--set", f"input.paths={w.data}/input/data-*"]
             h.must(h.sluice(["sort", *SMALL, *raw, *both]), "sort on two")

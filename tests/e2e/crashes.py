@@ -43,8 +43,7 @@ class Lab(h.Workspace):
         self.data, self.second = self.path / "disks" / "a", self.path / "disks" / "b"
         for disk in self.disks():
             disk.mkdir(parents=True)
-        self.options = ["--set", f"disks.path={self.data}", "--set", f"disks.path={self.second}", "--set", f"results.dir={self.path}/results",
-                        "--set", "run.progress=none"]
+        self.options = [str(h.config_of_disks(self.path / "disks.toml", self.disks())), "--set", f"results.dir={self.path}/results", "--set", "run.progress=none"]
         self.saved = self.path / "saved"
         h.must(self.sluice(["gen", "--records", RECORDS]), "gen")
         self.save("input")

@@ -183,10 +183,11 @@ def test_a_file_in_a_lower_layer_is_as_direct_as_that_layer():
                 return
             try:
                 must(run([BIN / "gensort", "-b20000", 20_000, overlay / "a.dat"]), "gensort")
-                words = ["sort", *w.options, "--set", f"input.paths={overlay}/*.dat", "--set", "memory.budget=64MiB", "--set", "run.overwrite=true"]
-                code, out, err = sluice([*words, "--set", "io.direct=on"])
+                words = ["sort", *w.options, "--set", "memory.budget=64MiB", "--set", "run.overwrite=true"]
+                both = ["--set", f"input.paths={overlay}/*.dat"]
+                code, out, err = sluice([*words, *both, "--set", "io.direct=on"])
                 check(code == 3 and "lower one" in err, f"exit code {code}: {out}{err}")
-                code, out, err = sluice([*words, "--set", "io.direct=attempt"])
+                code, out, err = sluice([*words, *both, "--set", "io.direct=attempt"])
                 check(code == 0 and "note=cached" in out, f"exit code {code}: {out}{err}")
                 code, out, err = sluice([*words, "--set", "io.direct=on", "--set", f"input.paths={overlay}/a.dat"])
                 check(code == 0 and "note=cached" not in out, f"only what lies in the upper layer: exit code {code}: {out}{err}")

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import time
 import shutil
 import sys
 
@@ -119,7 +120,12 @@ def slow_device(directory, mb_per_s):
     except FileNotFoundError:   # no such controller
         yield None
     finally:
-        os.rmdir(group)
+        for _ in range(100):  # the last process may be on its way out
+            try:
+                os.rmdir(group)
+                break
+            except OSError:
+                time.sleep(0.05)
 
 
 def slow_disk_is_named(rack):
