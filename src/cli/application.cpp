@@ -12,6 +12,7 @@
 #include <span>
 
 #include "cli/standard_output.hpp"
+#include "io/owner_record.hpp"
 #include "jobs/agreement.hpp"
 #include "jobs/cluster.hpp"
 #include "net/alltoallv_transport.hpp"
@@ -66,6 +67,16 @@ constexpr const char* kSameOnAllHosts[] = {"net.transport",   "passes",     "rec
                                            "record.key_size", "input.name", "output.name", "run.verify",
                                            "run.overwrite",   "run.locks",  "run.limit",   "keys.distribution",
                                            "keys.samples"};
+
+/// What is found under such a name is taken for what a run left, and removed when the run is dead.
+void refuse_names_of_runs(const Config& config) {
+    for (const auto& [key, name] : {std::pair("input.name", config.input.name), {"output.name", config.output.name}}) {
+        if (parse_run_directory(name)) {
+            throw Error(Errc::config,
+                        std::string(key) + " = \"" + name + "\" is the name of a run's own directory; choose another");
+        }
+    }
+}
 
 /// Throws Error(config) where a relative name means nothing, since the directory that it starts from is gone.
 std::string absolute_results_dir(const std::string& directory) {
@@ -162,6 +173,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     shake_hands(argc, argv);
     read_config();
     values_ = loaded_->for_host(host_);
+    refuse_names_of_runs(values_);
     values_.results.dir = absolute_results_dir(values_.results.dir);
     require_same_values();
     watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);

@@ -35,7 +35,7 @@ std::vector<InputFile> files_of_set(const FoundSet& found, bool (*is_wanted)(See
 
 std::vector<InputFile> files_of_paths(JobContext& job, bool own, Problems& problems) {
     std::vector<InputFile> files;
-    const PathScopes scopes(job);
+    PathScopes scopes(job);
     for (const std::string& pattern : job.config.input.paths) {
         const bool is_own = pattern.find("{rank}") != std::string::npos;
         if (is_own != own) continue;

@@ -91,8 +91,11 @@ void check_input_directories(JobContext& job, const InputSet& input, Problems& p
         const auto info = look(job, file.path);
         if (!info || !info->is_regular) continue;  // said already
         const DirectIoProof proof = job.files.direct_io_of(file.path);
-        const std::string type = job.files.mount_of(file.path, info->device).type;
-        go_on[directory] = proof.alignment != 0 && (type == "btrfs" || type == "overlay");
+        if (known == go_on.end()) {  // the mounts are read once a directory
+            const std::string type = job.files.mount_of(file.path, info->device).type;
+            go_on[directory] = type == "btrfs" || type == "overlay";
+        }
+        if (proof.alignment == 0) go_on[directory] = false;  // one is enough to say
         note_direct_io(job, proof, directory, "input '" + directory + "' on host " + job.place.host + ": ", problems,
                        cached_disks);
     }

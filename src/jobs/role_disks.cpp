@@ -12,12 +12,12 @@ SeenBy seen_by(const DiskConfig& disk) {
     return disk.path.find("{rank}") != std::string::npos ? SeenBy::one_rank : SeenBy::one_host;
 }
 
-bool is_ours(const JobContext& job, SeenBy seen_by) {
+}  // namespace
+
+bool looks_after(const JobContext& job, SeenBy seen_by) {
     if (seen_by == SeenBy::all_hosts) return job.rank() == 0;
     return seen_by == SeenBy::one_rank || job.place.local_rank == 0;
 }
-
-}  // namespace
 
 std::vector<std::uint32_t> RoleDisks::used() const {
     std::vector<std::uint32_t> indices;
@@ -46,7 +46,7 @@ RoleDisks role_disks(const JobContext& job, DiskRole role) {
         each.path = expand_path(disk.path, job.place.host, job.rank());
         each.seen_by = seen_by(disk);
         each.number = next[static_cast<std::size_t>(each.seen_by)]++;
-        each.is_ours = is_ours(job, each.seen_by);
+        each.is_ours = looks_after(job, each.seen_by);
         each.is_used = each.seen_by == SeenBy::one_rank || std::find(mine.begin(), mine.end(), divided++) != mine.end();
         found.disks.push_back(std::move(each));
     }
@@ -66,8 +66,16 @@ PathScopes::PathScopes(JobContext& job) : job_(job) {
     }
 }
 
-SeenBy PathScopes::of(const std::string& path) const {
-    const std::string real = job_.files.real_path(path);
+SeenBy PathScopes::of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash);
+    if (folder != last_folder_ || last_real_.empty()) {  // lists go folder by folder
+        last_folder_ = folder;
+        last_real_ = slash == std::string::npos ? job_.files.real_path(path) : job_.files.real_path(folder + "/");
+        while (last_real_.size() > 1 && last_real_.back() == '/') last_real_.pop_back();
+    }
+    const std::string real =
+        slash == std::string::npos ? last_real_ : (last_real_ == "/" ? "" : last_real_) + path.substr(slash);
     SeenBy found = SeenBy::one_host;
     std::size_t longest = 0;
     for (const auto& [directory, seen] : disks_) {

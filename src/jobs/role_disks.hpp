@@ -30,6 +30,9 @@ struct RoleDisks {
     std::vector<std::uint32_t> used() const;  ///< indices of those that this rank uses
 };
 
+/// This rank is the one that speaks of, makes and removes what is seen by so many.
+bool looks_after(const JobContext& job, SeenBy seen_by);
+
 /// Local: it follows from the config and from where this rank stands.
 RoleDisks role_disks(const JobContext& job, DiskRole role);
 
@@ -40,11 +43,12 @@ const char* name_of(DiskRole role);  ///< "input", "intermediate", "output"
 class PathScopes {
 public:
     explicit PathScopes(JobContext& job);
-    SeenBy of(const std::string& path) const;
+    SeenBy of(const std::string& path);
 
 private:
     JobContext& job_;
     std::vector<std::pair<std::string, SeenBy>> disks_;  // by real path
+    std::string last_folder_, last_real_;
 };
 
 }  // namespace sluice

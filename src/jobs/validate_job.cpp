@@ -5,6 +5,7 @@
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/found_set.hpp"
+#include "jobs/role_disks.hpp"
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/packing.hpp"
@@ -191,10 +192,7 @@ SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::ve
 std::vector<std::string> stray_parts(const JobContext& job, const FoundSet& found) {
     std::vector<std::string> stray;
     for (const SetDirectory& directory : found.here) {
-        const bool speaks = directory.seen_by == SeenBy::one_rank    ? true
-                            : directory.seen_by == SeenBy::all_hosts ? job.rank() == 0
-                                                                     : job.place.local_rank == 0;
-        if (!speaks) continue;
+        if (!looks_after(job, directory.seen_by)) continue;
         std::vector<std::string> listed;
         for (const DataFile& file : found.set.files) {
             if (file.disk == directory.disk) listed.push_back(file.name);

@@ -140,22 +140,12 @@ bool is_plain_name(std::string_view text) {
            std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
 }
 
-/// What is found under such a name is taken for what a run left, and removed when the run is dead.
-bool begins_as_a_run_directory(std::string_view name) {
-    constexpr std::string_view kPrefix = "sluice-";
-    constexpr std::size_t kRunIdDigits = 32;
-    if (name.size() < kPrefix.size() + kRunIdDigits || name.substr(0, kPrefix.size()) != kPrefix) return false;
-    return name.substr(kPrefix.size(), kRunIdDigits).find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 template <typename Get>
 Option name_option(std::string key, std::string help, Get get) {
     Option option{std::move(key), "text", "a file name without /", "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         if (!is_plain_name(text) || text.front() == '.')
             return "\"" + std::string(text) + "\" is no plain directory name";
-        if (begins_as_a_run_directory(text))
-            return "\"" + std::string(text) + "\" is the name of a run's own directory (sluice- and a run id)";
         get(config) = std::string(text);
         return std::nullopt;
     };

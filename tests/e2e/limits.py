@@ -2,6 +2,7 @@
 """Limits of the process: what a plan needs is counted, refused with the number, and the number is enough."""
 
 import json
+import contextlib
 import os
 import pathlib
 import re
@@ -166,35 +167,48 @@ def test_inodes_are_counted_before_the_first_byte():
             run(["umount", disk])
 
 
-def test_a_file_in_a_lower_layer_is_as_direct_as_that_layer():
-    """The upper layer is a disk; what was never written lies in memory. The file that is tried first is on the disk."""
-    with Workspace() as w:
-        memory, overlay = w.path / "memory", w.path / "overlay"
-        memory.mkdir(), overlay.mkdir()
-        if os.geteuid() != 0 or run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", memory])[0] != 0:
-            print("skip  no mounts")
+@contextlib.contextmanager
+def overlay_with_memory(w, upper_in_memory):
+    """(the overlay, its lower layer in memory), or None where that cannot be mounted."""
+    memory, overlay, upper = w.path / "memory", w.path / "overlay", w.path / "upper"
+    memory.mkdir(), overlay.mkdir(), upper.mkdir()
+    if os.geteuid() != 0 or run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", memory])[0] != 0:
+        print("skip  no mounts")
+        yield None
+        return
+    try:
+        disk = memory if upper_in_memory else upper
+        for directory in (memory / "lower", disk / "upper", disk / "work"):
+            directory.mkdir()
+        layers = f"lowerdir={memory}/lower,upperdir={disk}/upper,workdir={disk}/work"
+        if run(["mount", "-t", "overlay", "-o", layers, "overlay", overlay])[0] != 0:
+            print("skip  no overlay")
+            yield None
             return
         try:
-            (memory / "lower").mkdir(), (w.path / "upper").mkdir(), (w.path / "work").mkdir()
-            must(run([BIN / "gensort", 20_000, memory / "lower" / "b.dat"]), "gensort")
-            layers = f"lowerdir={memory}/lower,upperdir={w.path}/upper,workdir={w.path}/work"
-            if run(["mount", "-t", "overlay", "-o", layers, "overlay", overlay])[0] != 0:
-                print("skip  no overlay")
-                return
-            try:
-                must(run([BIN / "gensort", "-b20000", 20_000, overlay / "a.dat"]), "gensort")
-                words = ["sort", *w.options, "--set", "memory.budget=64MiB", "--set", "run.overwrite=true"]
-                both = ["--set", f"input.paths={overlay}/*.dat"]
-                code, out, err = sluice([*words, *both, "--set", "io.direct=on"])
-                check(code == 3 and "lower one" in err, f"exit code {code}: {out}{err}")
-                code, out, err = sluice([*words, *both, "--set", "io.direct=attempt"])
-                check(code == 0 and "note=cached" in out, f"exit code {code}: {out}{err}")
-                code, out, err = sluice([*words, "--set", "io.direct=on", "--set", f"input.paths={overlay}/a.dat"])
-                check(code == 0 and "note=cached" not in out, f"only what lies in the upper layer: exit code {code}: {out}{err}")
-            finally:
-                run(["umount", overlay])
+            yield overlay, memory / "lower"
         finally:
-            run(["umount", memory])
+            run(["umount", overlay])
+    finally:
+        run(["umount", memory])
+
+
+def test_a_file_in_a_lower_layer_is_as_direct_as_that_layer():
+    """The upper layer is a disk; what was never written lies in memory. The file that is tried first is on the disk."""
+    with Workspace() as w, overlay_with_memory(w, False) as mounted:
+        if mounted is None:
+            return
+        overlay, lower = mounted
+        must(run([BIN / "gensort", 20_000, lower / "b.dat"]), "gensort")
+        must(run([BIN / "gensort", "-b20000", 20_000, overlay / "a.dat"]), "gensort")
+        words = ["sort", *w.options, "--set", "memory.budget=64MiB", "--set", "run.overwrite=true"]
+        both = ["--set", f"input.paths={overlay}/*.dat"]
+        code, out, err = sluice([*words, *both, "--set", "io.direct=on"])
+        check(code == 3 and "lower one" in err, f"exit code {code}: {out}{err}")
+        code, out, err = sluice([*words, *both, "--set", "io.direct=attempt"])
+        check(code == 0 and "note=cached" in out, f"exit code {code}: {out}{err}")
+        code, out, err = sluice([*words, "--set", "io.direct=on", "--set", f"input.paths={overlay}/a.dat"])
+        check(code == 0 and "note=cached" not in out, f"only what lies in the upper layer: exit code {code}: {out}{err}")
 
 
 def cached_sort(w, disk, direct):
@@ -216,25 +230,9 @@ def marked_or_refused(w, disk):
 
 
 def test_an_overlay_on_memory_is_memory():
-    with Workspace() as w:
-        memory, overlay = w.path / "memory", w.path / "overlay"
-        memory.mkdir(), overlay.mkdir()
-        if os.geteuid() != 0 or run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", memory])[0] != 0:
-            print("skip  no mounts")
-            return
-        try:
-            for name in ("upper", "work", "lower"):
-                (memory / name).mkdir()
-            layers = f"lowerdir={memory}/lower,upperdir={memory}/upper,workdir={memory}/work"
-            if run(["mount", "-t", "overlay", "-o", layers, "overlay", overlay])[0] != 0:
-                print("skip  no overlay on tmpfs")
-                return
-            try:
-                marked_or_refused(w, overlay)
-            finally:
-                run(["umount", overlay])
-        finally:
-            run(["umount", memory])
+    with Workspace() as w, overlay_with_memory(w, True) as mounted:
+        if mounted is not None:
+            marked_or_refused(w, mounted[0])
 
 
 def test_btrfs_is_direct_only_without_checksums():
