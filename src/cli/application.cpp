@@ -206,6 +206,7 @@ Application::Application(int argc, char** argv, CommandLine line)
         return std::make_unique<Arena>(bytes, options);
     };
     job_->on_step = [this](const std::string& step, const std::string& run_id) { watchdog_.enter(step, run_id); };
+    job_->begin_commit = [this] { return watchdog_.begin_commit(); };
     job_->keep_beating = [this](std::function<void()> beat) {
         return watchdog_.status().keep_beating(std::move(beat));
     };

@@ -60,6 +60,11 @@ struct JobContext {
     /// unset where there is no such thread. Exceptions of it are ignored.
     std::function<std::shared_ptr<void>(std::function<void()> beat)> keep_beating = {};
 
+    /// Called by rank 0 before it writes what decides whether the data set is there. Until the handle is let go, or
+    /// on_published has been called, a signal or a verdict on this process waits (5 s at most); where one has come
+    /// before, the call does not return and nothing is published.
+    std::function<std::shared_ptr<void>()> begin_commit = {};
+
     /// The data set of this run is durable, and this rank knows: rank 0 as soon as its commit record is, the others
     /// after it. Nothing that comes later is an error of the run.
     std::function<void()> on_published = {};

@@ -310,6 +310,7 @@ void OutputSet::publish(const std::string& manifest) {
     if (job_.rank() != 0) write_manifest(manifest);
     job_.communicator.barrier_or_failure();
     if (job_.rank() == 0) {
+        const std::shared_ptr<void> commit = job_.begin_commit ? job_.begin_commit() : nullptr;
         write_manifest(manifest);
         published_ = true;
         if (job_.on_published) job_.on_published();

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kGoneAfterToldNs = 3'000 * kMs, kFinalizeNs = 10'000 * kMs;
+constexpr std::uint64_t kCommitNs = 5'000 * kMs;
 constexpr std::uint64_t kMainAnswersWithinMs = 400, kFilesWithinMs = 400;
 
 std::uint64_t steady_ns() {
@@ -229,8 +230,8 @@ void Watchdog::tick() {
     const std::uint64_t now_ns = steady_ns();
     clock_ns_ += std::min(now_ns - last_tick_ns_, 4 * tick_ns());
     last_tick_ns_ = now_ns;
-    if (told_at_ns_ != 0) {
-        if (clock_ns_ - told_at_ns_ >= kGoneAfterToldNs) ::_exit(told_code_);
+    if (told_at_ns_ != 0 && !settled_) {
+        if (clock_ns_ - told_at_ns_ >= kGoneAfterToldNs && !is_committing()) ::_exit(told_code_);
         return;
     }
     if (finishing_since_ns_ != 0) {
@@ -243,7 +244,10 @@ void Watchdog::tick() {
         held_since_ns_ = 0;
         return;
     }
-    if (hold(*verdict)) return;
+    if (hold(*verdict) || is_committing()) return;
+    if (committing_since_ns_ != 0)
+        verdict->message += "; whether the data set is published is not known, its MANIFEST was being written";
+    ending_ = true;
     lock.unlock();
     if (verdict->code == Errc::peer && who_is_missing_ && verdict->stage.rfind("MPI_Init", 0) == 0)
         verdict->message += who_is_missing_();
@@ -297,6 +301,23 @@ bool Watchdog::hold(const WatchVerdict& verdict) {
     const std::uint64_t beat_ns = beat_interval_ns_;
     return rules_.heard_within(0, 4 * beat_ns, clock_ns_) &&
            clock_ns_ - held_since_ns_ < std::max(300 * kMs, 5 * beat_ns);
+}
+
+bool Watchdog::is_committing() const {
+    return committing_since_ns_ != 0 && clock_ns_ - committing_since_ns_ < kCommitNs;
+}
+
+std::shared_ptr<void> Watchdog::begin_commit() {
+    std::unique_lock lock(mutex_);
+    if (ending_) {
+        lock.unlock();
+        stay_until_the_end();
+    }
+    committing_since_ns_ = clock_ns_;
+    return {this, [](Watchdog* self) {
+                const std::lock_guard held(self->mutex_);
+                self->committing_since_ns_ = 0;
+            }};
 }
 
 void Watchdog::settle(std::string last_words) {

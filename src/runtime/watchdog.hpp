@@ -46,6 +46,10 @@ public:
     /// and code 0. @param last_words  for standard output, should the main thread not come to say them; "": none
     void settle(std::string last_words);
     bool settled() const noexcept { return settled_; }
+    /// The main thread writes what decides between failure and success, until the handle is let go: a signal, a verdict
+    /// and another's failure wait for it, but no longer than 5 s, then the message says that nobody knows. Does not
+    /// return where the end has been decided before.
+    [[nodiscard]] std::shared_ptr<void> begin_commit();
     /// The main thread is about to say them: true, at most once. False: they have been said.
     bool take_last_words() noexcept { return !words_taken_.exchange(true); }
     /// What the job does now: a state change.
@@ -87,6 +91,7 @@ private:
     std::optional<WatchVerdict> on_signal() const;
     std::vector<WatchedThread> threads() const;
     bool hold(const WatchVerdict& verdict);
+    bool is_committing() const;
     /// Leaves with 0 where MPI_Finalize does not come back. @param held  the lock on mutex_
     void end_finalize(std::unique_lock<std::mutex>& held);
     [[noreturn]] void end_job(const WatchVerdict& verdict);
@@ -105,7 +110,8 @@ private:
     std::uint32_t rank_ = 0, ranks_ = 1, launch_rank_ = 0;
     std::uint64_t clock_ns_, last_tick_ns_;  // stands still while the process is stopped
     std::uint64_t held_since_ns_ = 0, told_at_ns_ = 0;
-    std::uint64_t finishing_since_ns_ = 0;
+    std::uint64_t finishing_since_ns_ = 0, committing_since_ns_ = 0;
+    bool ending_ = false;  // end_job() has been or is about to be called
     std::atomic<std::uint64_t> beat_interval_ns_{0};
     std::atomic<bool> leaving_{false}, told_others_{false}, stop_{false};
     std::atomic<bool> settled_{false}, words_taken_{true};

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import time
 
@@ -142,5 +143,29 @@ def a_rank_killed_after_the_manifest_costs_the_limit():
                 h.must(h.sluice(["validate", *w.options]), "validate")
 
 
+def a_signal_at_the_manifest_ends_with_what_is_true():
+    """SIGTERM to rank 0 before each change below the data set's final name: 0 and RESULT if it is there then, else 8."""
+    for launcher in ([], [h.REPO / "scripts" / "launch.sh", "-n", 2, "--"]):
+        seen = set()
+        for at in range(1, 20):
+            with h.Workspace() as w:
+                h.must(h.sluice(["gen", *w.options, "--records", 20000]), "gen")
+                counter = w.path / "counter"
+                counter.write_bytes(struct.pack("<Q", 0))
+                env = {**ENV, "LD_PRELOAD": str(h.BIN.parent / "lib" / "libkill_before.so"), "KILL_BEFORE_DIR": str(w.data / "sorted"),
+                       "KILL_BEFORE_COUNTER": str(counter), "KILL_BEFORE": str(at), "KILL_BEFORE_TERM": "1"}
+                code, out, err = h.run([*launcher, h.BIN / "sluice", "sort", *w.options, "--set", "memory.budget=64MiB"], env=env)
+                where = f"{len(launcher) and 2} ranks, call {at}: exit {code}: {out}{err}"
+                fired = struct.unpack("<Q", counter.read_bytes())[0] >= at
+                is_there = h.sluice(["validate", *w.options])[0] == 0
+                h.check(is_there == (code == 0) and (code in (0, 8)), where)
+                h.check(out.count("RESULT status=VALID") == (code == 0) and ("ERROR" in err) == (code == 8), where)
+                if not fired:
+                    break
+                seen.add(code)
+        h.check(not fired and 0 in seen, f"codes {seen}, {at} calls: the test shows nothing")
+
+
 h.main([results_nobody_could_see_are_refused_before_the_work, a_reader_that_leaves_costs_the_table_and_not_the_result,
-        a_results_folder_that_fills_costs_the_report, a_rank_killed_after_the_manifest_costs_the_limit])
+        a_results_folder_that_fills_costs_the_report,
+        a_signal_at_the_manifest_ends_with_what_is_true, a_rank_killed_after_the_manifest_costs_the_limit])

@@ -4,7 +4,7 @@
 //   KILL_BEFORE_DIR=DIR KILL_BEFORE_COUNTER=FILE KILL_BEFORE=N LD_PRELOAD=libkill_before.so PROGRAM
 //
 // FILE holds the count, 8 bytes, and is 0 before a run. N = 0 only counts. With KILL_BEFORE_STOPS the process is
-// stopped there instead.
+// stopped there instead; with KILL_BEFORE_TERM it gets SIGTERM, and goes on after 200 ms.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <libaio.h>
@@ -54,8 +54,11 @@ void change(const std::string& path) {
         return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
     }();
     if (counter() == nullptr || path.compare(0, below.size(), below) != 0) return;
-    static const int how = std::getenv("KILL_BEFORE_STOPS") == nullptr ? SIGKILL : SIGSTOP;
-    if (counter()->fetch_add(1) + 1 == at) ::kill(::getpid(), how);
+    static const bool terms = std::getenv("KILL_BEFORE_TERM") != nullptr;
+    static const int how = terms ? SIGTERM : std::getenv("KILL_BEFORE_STOPS") != nullptr ? SIGSTOP : SIGKILL;
+    if (counter()->fetch_add(1) + 1 != at) return;
+    ::kill(::getpid(), how);
+    if (terms) ::usleep(200'000);
 }
 void change(int fd) { change(path_of(fd, nullptr)); }
 
