@@ -36,6 +36,8 @@ std::string errno_advice(int error) {
             return "; this process has no more descriptors: raise `ulimit -n`";
         case ENFILE:
             return "; the host has no more open files: raise `sysctl fs.file-max`";
+        case EROFS:
+            return "; its file system is mounted read-only: mount it read-write, or use another disk";
         default:
             return "";
     }
