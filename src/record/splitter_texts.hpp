@@ -49,6 +49,7 @@ public:
 
     /// Below zero where text i comes before the record, zero where it is the record, above where it comes after.
     int compare(std::size_t i, const std::byte* record) const {
+        if (places_[i].length == 0) return -1;  // memcmp wants a pointer even for nothing
         const std::byte* const text = bytes_.data() + places_[i].at;
         const std::size_t bytes = places_[i].length, of_key = std::min<std::size_t>(bytes, format_.key_bytes);
         if (const int by_key = std::memcmp(text, record + format_.key_offset, of_key)) return by_key;
@@ -60,6 +61,7 @@ public:
     /// As key_prefix of a record; what the text lacks counts as zeros.
     std::uint64_t prefix(std::size_t i) const {
         std::uint64_t prefix = 0;
+        if (length(i) == 0) return prefix;  // as memcpy does
         std::memcpy(&prefix, bytes_.data() + places_[i].at, std::min<std::size_t>({8, format_.key_bytes, length(i)}));
         return __builtin_bswap64(prefix);
     }
