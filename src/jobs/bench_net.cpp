@@ -105,7 +105,7 @@ public:
                     ready[i] = {neighbours.to[i], message(std::move(*buffer), neighbours.to[i], sent[i]++, compare)};
                 }
                 if (!ready[i].buffer) continue;
-                if (!transport_->try_send(ready[i])) continue;
+                if (!transport_->try_send(ready[i], messages - sent[i])) continue;
                 moved = true;
                 if (++taken == outgoing) transport_->finish_sending();
             }
@@ -150,7 +150,7 @@ public:
                 ready = {other, message(std::move(*buffer), other, sent, false)};
                 begin_ns = job_.executor.now_ns();
             }
-            if (!transport_->try_send(ready)) return false;
+            if (!transport_->try_send(ready, 0)) return false;
             ++sent;
             return true;
         };

@@ -6,21 +6,24 @@
 namespace sluice {
 
 void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers) {
-    if (job.ranks() == 1) return;
+    if (job.ranks() > 1) fail_if_any(job, pair_problems(job.communicator, peers));
+}
+
+std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers) {
     std::vector<std::string> sent;
-    for (std::uint32_t to = 0; to < job.ranks(); ++to)
+    for (std::uint32_t to = 0; to < communicator.size(); ++to)
         sent.push_back(pack(peers.empty() ? std::uint64_t{0} : peers[to].sent_records));
-    const auto said = job.communicator.exchange(sent);
+    const auto said = communicator.exchange(sent);
     std::vector<std::string> problems;
-    for (std::uint32_t from = 0; from < job.ranks() && !peers.empty(); ++from) {
+    for (std::uint32_t from = 0; from < communicator.size() && !peers.empty(); ++from) {
         const auto sent_records = unpack<std::uint64_t>(said[from]);
-        if (from == job.rank() || sent_records == peers[from].received_records) continue;
+        if (from == communicator.rank() || sent_records == peers[from].received_records) continue;
         problems.push_back("[6] rank " + std::to_string(from) + " sent " + std::to_string(sent_records) +
-                           " records to rank " + std::to_string(job.rank()) + ", which received " +
+                           " records to rank " + std::to_string(communicator.rank()) + ", which received " +
                            std::to_string(peers[from].received_records) +
                            "; nothing was published, check the network and sort again");
     }
-    fail_if_any(job, problems);
+    return problems;
 }
 
 void check_conservation(const SortResult& result, const InputSet& input) {

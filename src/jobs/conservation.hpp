@@ -13,8 +13,11 @@
 namespace sluice {
 
 /// What one rank sent to another is what that one received, pair by pair. Collective. Throws CollectiveError(integrity)
-/// naming a pair.
+/// naming a pair. Cost: eight bytes a pair.
 void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers);
+
+/// The pairs of which this rank got something else than was sent. Collective. @param peers  by rank; empty: none sent
+std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers);
 
 /// What phase one read is what phase two wrote and, where that is known, what the input's manifest says. Throws
 /// CollectiveError(integrity); all ranks know the same sums.

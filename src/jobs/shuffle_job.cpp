@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "jobs/cluster.hpp"
 #include "jobs/preflight.hpp"
 #include "jobs/preflight_paths.hpp"
-#include "record/uint128_text.hpp"
-#include "runtime/bounded_text.hpp"
+#include "runtime/packing.hpp"
 #include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
 #include "stages/record_sink.hpp"
@@ -18,7 +16,6 @@ namespace sluice {
 namespace {
 
 using Kind = TrafficPattern::Kind;
-using PairSums = std::vector<std::vector<RecordSum>>;
 
 bool sends(const TrafficPattern& pattern, std::uint32_t rank, std::uint32_t ranks) {
     return ranks == 1 || !destinations_of(pattern, rank, ranks).empty();
@@ -148,32 +145,21 @@ private:
     Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
 
-PairSums gather_sums(Communicator& communicator, const std::vector<RecordSum>& mine) {
-    nlohmann::json row = nlohmann::json::array();
-    for (const RecordSum& sum : mine) row.push_back({sum.count, to_hex(sum.sum)});
-    PairSums rows;
-    for (const std::string& text : communicator.all_gather(row.dump())) {
-        rows.emplace_back();
-        for (const auto& sum : parse_bounded_json(text))
-            rows.back().push_back({sum[0].get<std::uint64_t>(), *parse_hex(sum[1].get<std::string>())});
+/// What one rank made for another is what that one got from it, pair by pair: each rank hears what was made for it, a
+/// sum from each other. Collective. Throws CollectiveError(integrity).
+void check_pairs(JobContext& job, const std::vector<RecordSum>& made, const std::vector<RecordSum>& received) {
+    std::vector<std::string> to_rank;
+    for (const RecordSum& sum : made) to_rank.push_back(pack(sum));
+    const std::vector<std::string> said = job.communicator.exchange(to_rank);
+    std::vector<std::string> problems;
+    for (std::uint32_t from = 0; from < said.size(); ++from) {
+        const auto sent = unpack<RecordSum>(said[from]);
+        if (sent == received[from]) continue;
+        problems.push_back("[6] rank " + std::to_string(from) + " made " + sent.text() + " for rank " +
+                           std::to_string(job.rank()) + ", which got " + received[from].text() +
+                           "; the network or the memory of one of them is faulty, shuffle again");
     }
-    return rows;
-}
-
-/// What one rank made for another is what that one got from it, pair by pair. Returns the pairs, [from][to].
-PairSums check_pairs(Communicator& communicator, const std::vector<RecordSum>& made,
-                     const std::vector<RecordSum>& received) {
-    const PairSums sent = gather_sums(communicator, made), got = gather_sums(communicator, received);
-    for (std::uint32_t from = 0; from < sent.size(); ++from) {
-        for (std::uint32_t to = 0; to < sent.size(); ++to) {
-            if (sent[from][to] == got[to][from]) continue;
-            throw CollectiveError(Errc::integrity,
-                                  "rank " + std::to_string(from) + " made " + sent[from][to].text() + " for rank " +
-                                      std::to_string(to) + ", which got " + got[to][from].text() +
-                                      "; the network or the memory of one of them is faulty, shuffle again");
-        }
-    }
-    return sent;
+    fail_if_any(job, problems);
 }
 
 }  // namespace
@@ -232,7 +218,12 @@ ShuffleResult run_shuffle(JobContext& job, const PreparedShuffle& prepared) {
     job.communicator.barrier_or_failure();
     ShuffleResult result = shuffle.run();
     result.memory_pages = pages;
-    result.pairs = check_pairs(job.communicator, shuffle.made(), shuffle.received());
+    result.made = shuffle.made();
+    result.received = shuffle.received();
+    check_pairs(job, result.made, result.received);
+    for (const std::string& row : job.communicator.gather(pack(result.made), 0)) {
+        if (job.rank() == 0) result.pairs.push_back(unpack<std::vector<RecordSum>>(row));
+    }
     return result;
 }
 

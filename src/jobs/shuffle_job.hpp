@@ -39,7 +39,8 @@ struct ShuffleResult {
     PhaseReport report;                         ///< this rank's
     std::vector<PeerCounters> peers;            ///< this rank's, by rank; empty with one rank
     NetworkBytes interfaces;                    ///< what this host's interfaces moved meanwhile, by the kernel's count
-    std::vector<std::vector<RecordSum>> pairs;  ///< [from][to], made and received alike; the same on all ranks
+    std::vector<RecordSum> made, received;      ///< by the rank they were made for, and by the one they came from
+    std::vector<std::vector<RecordSum>> pairs;  ///< [from][to], made and received alike; on rank 0 only
 };
 
 /// Checks everything knowable, on all ranks, and plans; needs no disks. Throws one Error listing every problem.

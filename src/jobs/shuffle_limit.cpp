@@ -314,8 +314,7 @@ void Steps::send_and_drop(Transport& transport, BufferPool& send, const std::vec
             }
             held.destination = destinations[next];
             next = (next + 1) % destinations.size();
-            transport.set_backlog(held.destination, 1);
-            moved |= transport.try_send(held);
+            moved |= transport.try_send(held, 1);
         }
         moved |= transport.progress(drop);
         if (!finishing && (destinations.empty() || job_.executor.now_ns() - begin_ns >= step_ns_)) {
@@ -390,16 +389,13 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
                                    std::uint64_t step_ns) {
     const std::uint32_t rank = job.rank();
     const std::uint64_t record_bytes = prepared.plan.format.record_bytes;
-    std::uint64_t made = 0, sent = 0, received = 0, all = 0;
-    for (std::uint32_t from = 0; from < job.ranks(); ++from) {
-        for (std::uint32_t to = 0; to < job.ranks(); ++to) {
-            const std::uint64_t bytes = result.pairs[from][to].count * record_bytes;
-            all += bytes;
-            if (from == rank) made += bytes;
-            if (from == rank && to != rank) sent += bytes;
-            if (to == rank && from != rank) received += bytes;
-        }
+    std::uint64_t made = 0, sent = 0, received = 0;
+    for (std::uint32_t other = 0; other < job.ranks(); ++other) {
+        made += result.made[other].count * record_bytes;
+        sent += other == rank ? 0 : result.made[other].count * record_bytes;
+        received += other == rank ? 0 : result.received[other].count * record_bytes;
     }
+    const std::uint64_t all = sum_over_ranks(job.communicator, made);
     const std::uint64_t dropped = made - sent + received;
     const auto arena = job.make_arena(prepared.plan.ranks[rank].one.arena_bytes() + kMiB);
     wait_until_touched(job, *arena);

@@ -75,18 +75,16 @@ public:
         if (exchanging_ || lanes_running_ > 0) rounds_.abandon();
     }
 
-    bool try_send(OutgoingBuffer& full) override {
+    bool try_send(OutgoingBuffer& full, std::uint64_t backlog) override {
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
+        peer.backlog = backlog;  // said with the next words, whether there is room for this one or not
         if (peer.pending.full()) return false;
-        ledger_.stamp(full.buffer, full.destination, peer.backlog);
+        ledger_.stamp(full.buffer, full.destination, backlog);
         peer.pending.push(std::move(full.buffer));
         ++pending_;
         news_ = true;
         return true;
-    }
-    void set_backlog(std::uint32_t destination, std::uint64_t buffers) override {
-        peers_[destination].backlog = buffers;
     }
     void finish_sending() override { finishing_ = true; }
 

@@ -3,6 +3,7 @@
 /// one rank.
 
 #include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -50,17 +51,17 @@ private:
         std::span<std::byte> memory;
         std::uint64_t slot;
     };
-    struct Pair {  // one direction between two ranks
-        std::deque<Posted> posted;
-        std::deque<Message> messages;  // sent, not yet received
-        std::deque<std::uint64_t> control;
+    struct Pair {  // one direction between two ranks; lists, since most of a large cluster's stay empty
+        std::list<Posted> posted;
+        std::list<Message> messages;  // sent, not yet received
+        std::list<std::uint64_t> control;
     };
     struct Movement {  // what one rank of a pair sends, or receives, in one movement
         std::vector<Piece> pieces;
         std::size_t lane;
     };
     struct RoundsPair {  // one direction between two ranks
-        std::deque<Movement> sent, received;
+        std::list<Movement> sent, received;
     };
     struct RoundsEnd {  // of one rank
         std::span<const std::byte> mine;
@@ -78,6 +79,7 @@ private:
     std::vector<std::vector<Wire::Completion>> completions_;  // by rank
     std::vector<std::string> gathered_;
     std::vector<std::string> result_;
+    std::vector<const std::vector<std::string>*> exchanged_;  // by rank, while all are in exchange()
     std::uint32_t arrived_ = 0;
     std::uint64_t generation_ = 0, sent_ = 0;
     std::optional<Communicator::Failure> failure_;

@@ -31,7 +31,7 @@ public:
         }
     }
 
-    bool try_send(OutgoingBuffer& full) override {
+    bool try_send(OutgoingBuffer& full, std::uint64_t backlog) override {
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
         if (peer.credits == 0) {
@@ -39,7 +39,7 @@ public:
             note_busy(full.destination);
             return false;
         }
-        ledger_.stamp(full.buffer, full.destination, peer.backlog);
+        ledger_.stamp(full.buffer, full.destination, backlog);
         --peer.credits;
         const std::size_t slot = take_send_slot();
         sends_[slot] = std::move(full.buffer);
@@ -49,9 +49,6 @@ public:
         note_busy(full.destination);
         wire_.start_send(full.destination, sends_[slot].data(), slot);
         return true;
-    }
-    void set_backlog(std::uint32_t destination, std::uint64_t buffers) override {
-        peers_[destination].backlog = buffers;
     }
     void finish_sending() override { finishing_ = true; }
 
@@ -89,7 +86,6 @@ private:
     static constexpr std::uint64_t kLastSlot = std::uint64_t{1} << 40;  // + destination: the header-only last message
     struct Peer {
         std::uint64_t credits = 0;        // messages we may still send there
-        std::uint64_t backlog = 0;        // buffers we hold for it
         std::uint64_t in_flight = 0;      // messages to it under way
         bool blocked = false;             // blocked: we hold a message and wait for a credit
         std::size_t outstanding = 0;      // receives posted for it

@@ -43,7 +43,7 @@ public:
         }
     }
 
-    bool try_send(OutgoingBuffer& full) override {
+    bool try_send(OutgoingBuffer& full, std::uint64_t backlog) override {
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
         if (peer.empty_slots.empty()) {
@@ -52,7 +52,7 @@ public:
             return false;
         }
         require_slot_size(full.buffer.size(), peer.slot_bytes, full.destination);
-        ledger_.stamp(full.buffer, full.destination, peer.backlog);
+        ledger_.stamp(full.buffer, full.destination, backlog);
         const std::uint64_t seal = seal_of(full.buffer.data());
         std::memcpy(full.buffer.storage().data() + offsetof(MessageHeader, seal), &seal, sizeof seal);
         const std::uint64_t slot = peer.empty_slots.back();
@@ -65,9 +65,6 @@ public:
         note_busy(full.destination);
         window_.start_put(full.destination, offset, put.buffer.data(), std::uint64_t{full.destination} << 32 | slot);
         return true;
-    }
-    void set_backlog(std::uint32_t destination, std::uint64_t buffers) override {
-        peers_[destination].backlog = buffers;
     }
     void finish_sending() override { finishing_ = true; }
 
@@ -99,7 +96,6 @@ private:
     struct Peer {
         std::vector<std::uint64_t> empty_slots;  // of ours, there
         std::uint64_t slots_each = 0, slot_bytes = 0;
-        std::uint64_t backlog = 0;
         std::vector<Put> puts;          // not yet announced, in order; room for all slots, as the next has
         std::vector<Arrival> arriving;  // announced by it, in order, and not all here yet
         bool blocked = false;           // blocked: we hold a message and wait for a slot

@@ -40,7 +40,7 @@ public:
         return std::nullopt;
     }
 
-    bool try_send(OutgoingBuffer& full) override {
+    bool try_send(OutgoingBuffer& full, std::uint64_t backlog) override {
         Peer& peer = peers_[full.destination];
         SLUICE_CHECK(full.destination != rank_ && !finishing_);
         Buffer slot;
@@ -57,16 +57,13 @@ public:
             copy_into(*empty, full);
             slot = std::move(*empty);
         }
-        ledger_.stamp(slot, full.destination, peer.backlog);
+        ledger_.stamp(slot, full.destination, backlog);
         window_.flush(full.destination);  // no word overtakes what it speaks of
         const auto offset = static_cast<std::uint64_t>(slot.storage().data() - peer.memory.data());
         const std::uint64_t index = offset / peer.slots->buffer_bytes();
         say(full.destination, {Notice::filled, index, slot.size()});
         peer.filled[index] = std::move(slot);
         return true;
-    }
-    void set_backlog(std::uint32_t destination, std::uint64_t buffers) override {
-        peers_[destination].backlog = buffers;
     }
     void finish_sending() override { finishing_ = true; }
 
@@ -89,8 +86,7 @@ private:
         std::atomic<BufferPool*> lending{};   // the same, once any thread may ask
         std::atomic<std::uint64_t> lent = 0;  // being filled where they lie
         std::vector<Buffer> filled;           // by slot: handed over to it
-        std::uint64_t backlog = 0;
-        bool blocked = false;  // we hold a message and wait for a slot
+        bool blocked = false;                 // we hold a message and wait for a slot
         bool done = false, last_said = false;
     };
 

@@ -55,15 +55,14 @@ public:
     virtual ~Transport() = default;
     /// Takes the buffer when the destination has granted room for it; otherwise leaves it alone and returns false.
     /// Never called for this rank itself. The transport fills in source, destination, sequence and run_id.
-    virtual bool try_send(OutgoingBuffer& full) = 0;
+    /// @param backlog  how many more buffers the caller holds for it: a hint by which receivers deal out their credits
+    virtual bool try_send(OutgoingBuffer& full, std::uint64_t backlog) = 0;
     /// A buffer to fill for `destination`, of try_send's size, which then need not be copied; empty where there is none
     /// just now, or the transport has none to lend. Any thread; to be sent, or dropped before the transport is.
     virtual std::optional<Buffer> lend(std::uint32_t destination) {
         static_cast<void>(destination);
         return std::nullopt;
     }
-    /// How many buffers the caller still holds for `destination`: a hint by which receivers deal out their credits.
-    virtual void set_backlog(std::uint32_t destination, std::uint64_t buffers) = 0;
     /// No more try_send from this rank to anybody; the peers are told once everything before has gone out.
     virtual void finish_sending() = 0;
     /// Moves things along; true if anything happened. Each buffer that arrived is handed to `arrived`, which must not

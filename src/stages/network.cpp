@@ -5,19 +5,18 @@
 namespace sluice {
 Sender::Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks,
                std::size_t capacity)
-    : input_(input), transport_(transport), rank_(rank), ranks_(ranks), waiting_(ranks) {
-    for (Fifo& fifo : waiting_) fifo.ring.resize(capacity);
+    : input_(input), transport_(transport), rank_(rank), ranks_(ranks), nodes_(capacity), waiting_(ranks) {
+    SLUICE_CHECK(capacity < kNone);
+    for (std::uint32_t node = 0; node < capacity; ++node) nodes_[node].next = node + 1 < capacity ? node + 1 : kNone;
+    free_ = capacity > 0 ? 0 : kNone;
 }
 
 bool Sender::step() {
     if (finished_) return false;
     bool moved = false;
     while (auto full = input_.try_pop()) {
-        Fifo& fifo = waiting_[full->destination];
-        SLUICE_CHECK(fifo.size < fifo.ring.size());
         metrics_.input_bytes.add(full->buffer.size());
-        fifo.ring[(fifo.head + fifo.size++) % fifo.ring.size()] = std::move(*full);
-        ++queued_;
+        queue(std::move(*full));
         moved = true;
     }
     for (std::uint32_t shift = 1; shift < ranks_; ++shift) moved |= send_to((rank_ + shift) % ranks_);
@@ -29,18 +28,36 @@ bool Sender::step() {
     return moved;
 }
 
+void Sender::queue(OutgoingBuffer full) {
+    SLUICE_CHECK(free_ != kNone);
+    const std::uint32_t node = free_;
+    Fifo& fifo = waiting_[full.destination];
+    free_ = nodes_[node].next;
+    nodes_[node] = {std::move(full), kNone};
+    (fifo.size++ == 0 ? fifo.first : nodes_[fifo.last].next) = node;
+    fifo.last = node;
+    ++queued_;
+}
+
+void Sender::drop_first(Fifo& fifo) {
+    const std::uint32_t node = fifo.first;
+    fifo.first = nodes_[node].next;
+    --fifo.size;
+    --queued_;
+    nodes_[node].next = free_;
+    free_ = node;
+}
+
 bool Sender::send_to(std::uint32_t destination) {
     Fifo& fifo = waiting_[destination];
     bool moved = false;
     while (fifo.size > 0) {
-        const std::size_t bytes = fifo.ring[fifo.head].buffer.size();
-        transport_.set_backlog(destination, fifo.size - 1);
-        if (!transport_.try_send(fifo.ring[fifo.head])) break;
+        OutgoingBuffer& full = nodes_[fifo.first].full;
+        const std::size_t bytes = full.buffer.size();
+        if (!transport_.try_send(full, fifo.size - 1)) break;
         metrics_.output_bytes.add(bytes);
         metrics_.units.add(1);
-        fifo.head = (fifo.head + 1) % fifo.ring.size();
-        --fifo.size;
-        --queued_;
+        drop_first(fifo);
         moved = true;
     }
     return moved;

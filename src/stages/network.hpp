@@ -19,7 +19,7 @@ namespace sluice {
 /// Starts with the rank after its own, so that not everybody sends to the same one first. Never waits.
 class Sender {
 public:
-    /// @param capacity  buffers of the send pool: no more can be queued here.
+    /// @param capacity  buffers of the send pool and lent ones: no more can be queued here, for all peers together.
     Sender(WorkQueue<OutgoingBuffer>& input, Transport& transport, std::uint32_t rank, std::uint32_t ranks,
            std::size_t capacity);
     /// Moves what can be moved; true if anything was.
@@ -27,18 +27,32 @@ public:
     bool finished() const noexcept { return finished_; }
     /// There are buffers to send, but no peer has room for one; otherwise an idle sender waits for the distributors.
     bool waits_for_credit() const noexcept { return queued_ > 0; }
+    /// What it holds beside the buffers themselves, which the budget does not count.
+    std::uint64_t queue_bytes() const noexcept {
+        return nodes_.capacity() * sizeof(Node) + waiting_.capacity() * sizeof(Fifo);
+    }
     WorkerMetrics& metrics() noexcept { return metrics_; }
 
 private:
     bool send_to(std::uint32_t destination);
 
-    struct Fifo {
-        std::vector<OutgoingBuffer> ring;
-        std::size_t head = 0, size = 0;
+    static constexpr std::uint32_t kNone = UINT32_MAX;
+    /// All queues together hold no more than there are buffers: one pool of nodes, a list a destination.
+    struct Node {
+        OutgoingBuffer full;
+        std::uint32_t next = kNone;
     };
+    struct Fifo {
+        std::uint32_t first = kNone, last = kNone, size = 0;
+    };
+    void queue(OutgoingBuffer full);
+    void drop_first(Fifo& fifo);
+
     WorkQueue<OutgoingBuffer>& input_;
     Transport& transport_;
     std::uint32_t rank_, ranks_;
+    std::vector<Node> nodes_;
+    std::uint32_t free_ = kNone;
     std::vector<Fifo> waiting_;  // by destination
     std::size_t queued_ = 0;
     bool finished_ = false;

@@ -153,7 +153,6 @@ private:
         for (std::uint32_t shift = 1; shift < end_.ranks; ++shift) {
             const std::uint32_t to = (end_.rank + shift) % end_.ranks;
             const std::uint64_t count = traffic_.messages(end_.rank, to, end_.ranks);
-            if (traffic_.lying_backlog) transport_->set_backlog(to, kLie);
             while (!(held_back && end_.rank == 0) && (next_sent_[to] < count || ready_[to].buffer)) {
                 if (!ready_[to].buffer) {
                     std::optional<Buffer> buffer;  // two of three are filled where they will be read, if they can be
@@ -162,8 +161,7 @@ private:
                     if (!buffer) break;
                     ready_[to] = {to, make_message(std::move(*buffer), to, next_sent_[to]++)};
                 }
-                if (!traffic_.lying_backlog) transport_->set_backlog(to, count - next_sent_[to]);
-                if (!transport_->try_send(ready_[to])) break;
+                if (!transport_->try_send(ready_[to], traffic_.lying_backlog ? kLie : count - next_sent_[to])) break;
                 EXPECT_FALSE(ready_[to].buffer) << "a buffer was taken and left";
                 moved = true;
             }

@@ -155,7 +155,7 @@ TEST(SharedMemory, AMessageIsFilledInPlaceAndEndsTheSleep) {
         std::memcpy(lent->storage().data(), &header, sizeof header);
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
         OutgoingBuffer full{0, std::move(*lent)};
-        ASSERT_TRUE(transport->try_send(full));
+        ASSERT_TRUE(transport->try_send(full, 0));
     } else if (end.rank == 0) {
         const auto begin = std::chrono::steady_clock::now();
         EXPECT_TRUE(doorbell.wait_for_ns(20'000'000'000));

@@ -147,7 +147,7 @@ protected:
         std::memcpy(buffer.storage().data(), &header, sizeof header);
         buffer.storage()[kHeaderBytes] = content;
         OutgoingBuffer full{1, std::move(buffer)};
-        return ranks_[0]->try_send(full);
+        return ranks_[0]->try_send(full, 0);
     }
 
     ThreadExecutor executor_;
@@ -225,7 +225,7 @@ TEST(Transport, TheNextRoundsWordsGoAheadOfThisRoundsData) {
     const auto transport = make_alltoallv_transport(rounds, receive, 1);
     OutgoingBuffer full{1, send.take()};
     full.buffer.set_size(4096);
-    ASSERT_TRUE(transport->try_send(full));
+    ASSERT_TRUE(transport->try_send(full, 0));
     transport->progress([](ArrivedBuffer) {});
     EXPECT_EQ(rounds.joined, (std::vector<std::string>{"words"}));
     transport->progress([](ArrivedBuffer) {});
