@@ -126,6 +126,7 @@ int sort_command(Application& app) {
     LiveCounters live;
     std::optional<Progress> progress;
     if (app.rank() == 0) progress.emplace(live, job.config.run.progress);
+    job.live = &live;
     SortResult result;
     RunReport report;
     report.prepared = &prepared;
@@ -145,7 +146,7 @@ int sort_command(Application& app) {
         return result_line(report);
     });
     try {
-        run_sort(job, prepared, options, live);
+        run_sort(job, prepared, options);
         progress.reset();
         measure_limit(app, prepared, report);
     } catch (const std::exception& error) {

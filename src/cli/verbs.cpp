@@ -28,6 +28,7 @@ int generate(Application& app) {
     LiveCounters live;
     std::optional<Progress> progress;
     if (app.rank() == 0) progress.emplace(live, app.job().config.run.progress);
+    app.job().live = &live;
     GenerateResult result;
     const auto words = [&] {
         return fmt::format("generated {} in {} file(s): {}, {:.2f} s",
@@ -36,7 +37,7 @@ int generate(Application& app) {
     };
     app.when_published(words);
     try {
-        run_generate(app.job(), options, live, result);
+        run_generate(app.job(), options, result);
     } catch (const std::exception& error) {
         if (!app.watchdog().settled()) throw;
         app.failed_after_publishing(error);

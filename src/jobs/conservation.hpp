@@ -6,7 +6,6 @@
 
 #include "jobs/input_set.hpp"
 #include "jobs/output_set.hpp"
-#include "jobs/overflow.hpp"
 #include "jobs/sort_job.hpp"
 #include "record/record_checker.hpp"
 

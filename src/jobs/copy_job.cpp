@@ -36,8 +36,7 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
     pipeline.guard(queue);
     pipeline.on_change([&job] { job.doorbell.ring(); });
     pipeline.start();
-    NetworkLoop(job.communicator, pipeline, job.doorbell, job.backoff, job.executor.seeded() != nullptr)
-        .wait_for_workers();
+    make_network_loop(job, pipeline).wait_for_workers();
     if (job.config.io.fsync) file->sync_data();
     file->close_checked();
 }

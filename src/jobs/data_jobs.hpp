@@ -27,7 +27,7 @@ struct GenerateResult {
 /// adjoining range, one file a disk, and the manifest. The concatenated bytes are the same for any ranks and disks.
 /// Refuses an existing data set unless run.overwrite. Collective.
 /// @param result  complete before anything is published
-void run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live, GenerateResult& result);
+void run_generate(JobContext& job, const GenerateOptions& options, GenerateResult& result);
 
 struct ValidateResult {
     SortSummary summary;  ///< over all parts in order, on all ranks; first and last hold keys

@@ -9,12 +9,12 @@ namespace sluice {
 Exchange::Pools::Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, const Options& options)
     : read(job.executor, "read", arena.take(plan.read_buffers * plan.read_bytes, kDirectIoAlign, "read"),
            plan.read_bytes, plan.read_buffers),
-      own_chunks(options.kept != nullptr
+      own_chunks(options.chunks != nullptr
                      ? nullptr
                      : std::make_unique<BufferPool>(job.executor, "chunks",
                                                     arena.take(plan.chunk_memory_bytes(), kDirectIoAlign, "chunks"),
                                                     plan.chunk_bytes, plan.chunks)),
-      chunks(options.kept != nullptr ? options.kept->pool() : *own_chunks) {
+      chunks(options.chunks != nullptr ? *options.chunks : *own_chunks) {
     if (plan.send_buffers == 0 || options.mutant.one_shared_pool) return;
     const auto make = [&](const char* name, std::span<std::byte> memory, std::size_t count) {
         return std::make_unique<BufferPool>(job.executor, name, memory, plan.message_bytes, count);
@@ -43,33 +43,31 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
                    const Partitioner& partitioner, Options options)
     : job_(job),
       plan_(plan.one),
-      options_(options),
+      options_(std::move(options)),
       arena_(arena),
-      pools_(job, arena, plan.one, options),
+      pools_(job, arena, plan.one, options_),
       lendable_(pools_.window && pools_.window->direct() ? slots_of_peers(sort, job.rank()) : 0),
-      input_(job.executor, plan.one.read_buffers, options.producers),
+      input_(job.executor, plan.one.read_buffers, options_.producers),
       outgoing_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.send_buffers) + lendable_),
                 plan.one.distributors),
       arrived_(job.executor, std::max<std::size_t>(1, shared_or(plan.one.receive_buffers)), 1),
       chains_(job.executor, pools_.chunks, sort.format.record_bytes,
               {plan.partitions, plan.one.target_chunks, plan.one.max_chunks, plan.one.low_water_chunks,
-               options.mutant.ignore_waiting_distributors},
-              plan.one.distributors + plan.one.logical_disk_distributors) {
-    // Kept chunks hold the planned share and one open chunk for each worker and partition, so waiting for one proves
-    // that more than the share has come.
-    pools_.chunks.on_pressure([this] {
-        if (options_.kept != nullptr) options_.kept->let_go();
-        chains_.look_again();
-    });
+               options_.mutant.ignore_waiting_distributors},
+              plan.one.distributors + plan.one.logical_disk_distributors),
+      pressure_(pools_.chunks, [this] {
+          if (options_.on_pressure) options_.on_pressure();
+          chains_.look_again();
+      }) {
     NodeDistributor::Ports ports{input_, pools_.chunks, chains_};
     ports.sources = options_.sources;
     if (job.ranks() > 1) {
-        BufferPool& receive = options.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
+        BufferPool& receive = options_.mutant.one_shared_pool ? pools_.chunks : *pools_.receive;
         receive.on_return([this] { job_.doorbell.ring(); });  // a free receive buffer is a credit to grant
-        ports.send_buffers = options.mutant.one_shared_pool ? &pools_.chunks : pools_.send.get();
+        ports.send_buffers = options_.mutant.one_shared_pool ? &pools_.chunks : pools_.send.get();
         ports.output = &outgoing_;
         ports.network = &job_.doorbell;
-        transport_ = job.make_transport(receive, options.run_id, pools_.window.get());
+        transport_ = job.make_transport(receive, options_.run_id, pools_.window.get());
         ports.lender = transport_.get();
         sender_ = std::make_unique<Sender>(outgoing_, *transport_, job.rank(), job.ranks(),
                                            shared_or(plan_.send_buffers) + lendable_);
@@ -85,12 +83,8 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
     for (unsigned i = 0; i < plan_.logical_disk_distributors; ++i) {
         logical_distributors_.push_back(std::make_unique<LogicalDiskDistributor>(
             arrived_, pools_.chunks, chains_, sort.format, partitioner, sort.ownership, job.rank(), verify));
-        if (options.sum_sources) logical_distributors_.back()->sum_sources();
+        if (options_.sum_sources) logical_distributors_.back()->sum_sources();
     }
-}
-
-Exchange::~Exchange() {
-    if (options_.kept != nullptr) pools_.chunks.on_pressure({});  // the pool lives longer than we do
 }
 
 void Exchange::add_workers(Pipeline& pipeline) {
@@ -116,7 +110,7 @@ void Exchange::add_workers(Pipeline& pipeline) {
 void Exchange::run(Pipeline& pipeline, const std::function<void()>& first_arrival) {
     begin_ns_ = job_.executor.now_ns();
     first_arrival_ = first_arrival;
-    NetworkLoop network(job_.communicator, pipeline, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr);
+    NetworkLoop network = make_network_loop(job_, pipeline);
     pipeline.start();
     arena_.touch_rest();  // from here on nobody allocates
     if (transport_) {

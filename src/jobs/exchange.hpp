@@ -14,7 +14,6 @@
 #include "record/record_sum.hpp"
 #include "runtime/work_queue.hpp"
 #include "stages/coalescer.hpp"
-#include "stages/kept_partitions.hpp"
 #include "stages/logical_disk_distributor.hpp"
 #include "stages/network.hpp"
 #include "stages/node_distributor.hpp"
@@ -37,14 +36,15 @@ public:
     struct Options {
         std::uint64_t run_id = 0;
         std::size_t producers = 1;  ///< workers that fill input(), each of which ends with producer_done()
-        PhaseOneMutant mutant;
-        bool sum_sources = false;        ///< sum what arrives by rank it came from
-        SourceSums* sources = nullptr;   ///< gets sums by input file; may be nullptr
-        KeptPartitions* kept = nullptr;  ///< one pass: chunks are taken here, whoever empties chains() keeps them
+        PhaseOneMutant mutant{};
+        bool sum_sources = false;       ///< sum what arrives by rank it came from
+        SourceSums* sources = nullptr;  ///< gets sums by input file; may be nullptr
+        BufferPool* chunks =
+            nullptr;  ///< where chunks come from that may outlive the exchange; nullptr: it has its own
+        std::function<void()> on_pressure{};  ///< a worker waits for a chunk; any thread, may be empty
     };
     Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
              Options options);
-    ~Exchange();
     Exchange(const Exchange&) = delete;
 
     BufferPool& read_pool() noexcept { return pools_.read; }
@@ -74,7 +74,7 @@ private:
         Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, const Options& options);
         std::unique_ptr<ReceiveWindow> window;  // under the receive pool, with rma
         BufferPool read;
-        std::unique_ptr<BufferPool> own_chunks;  // absent where chunks are kept
+        std::unique_ptr<BufferPool> own_chunks;  // absent where they were given
         BufferPool& chunks;
         std::unique_ptr<BufferPool> send, receive;  // absent with one rank
     };
@@ -92,6 +92,7 @@ private:
     WorkQueue<OutgoingBuffer> outgoing_;
     WorkQueue<ArrivedBuffer> arrived_;
     Coalescer chains_;
+    PressureListener pressure_;
     std::vector<std::unique_ptr<NodeDistributor>> distributors_;
     std::vector<std::unique_ptr<LogicalDiskDistributor>> logical_distributors_;
     std::function<void()> first_arrival_;

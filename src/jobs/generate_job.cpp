@@ -71,8 +71,7 @@ void make_records(const DataGenerator& data, RecordFormat format, FilePlan& plan
 }
 
 /// One thread makes records and sums them, the other writes; several files (disks) at a time.
-void write_files(JobContext& job, const DataGenerator& data, RecordFormat format, std::vector<FilePlan>& plans,
-                 LiveCounters& live) {
+void write_files(JobContext& job, const DataGenerator& data, RecordFormat format, std::vector<FilePlan>& plans) {
     const std::size_t files = std::max<std::size_t>(1, plans.size());
     const std::size_t buffers = kBuffersOfAFile;
     const std::uint64_t block_bytes = block_bytes_of(format);
@@ -110,10 +109,9 @@ void write_files(JobContext& job, const DataGenerator& data, RecordFormat format
         pipeline.guard(*lane.queue);
     }
     pipeline.on_change([&job] { job.doorbell.ring(); });
-    const LivePhase shown(live, "generate", pipeline, goal_bytes);
+    const LivePhase shown(job.live, "generate", pipeline, goal_bytes);
     pipeline.start();
-    NetworkLoop(job.communicator, pipeline, job.doorbell, job.backoff, job.executor.seeded() != nullptr)
-        .wait_for_workers();
+    make_network_loop(job, pipeline).wait_for_workers();
 }
 
 /// For people, and enough to make the same data again.
@@ -236,7 +234,7 @@ void look_at_files(JobContext& job, RecordFormat format, const std::vector<FileP
 
 }  // namespace
 
-void run_generate(JobContext& job, const GenerateOptions& options, LiveCounters& live, GenerateResult& result) {
+void run_generate(JobContext& job, const GenerateOptions& options, GenerateResult& result) {
     const std::string run_id = make_run_id(job);
     job.enter("generate", run_id);
     const std::uint64_t begin_ns = job.executor.now_ns();
@@ -249,7 +247,7 @@ void run_generate(JobContext& job, const GenerateOptions& options, LiveCounters&
     OutputSet output(job, {DiskRole::input, job.config.input.name, run_id, "gen", {"data-r#-d#"}, {}});
     output.claim();
     std::vector<FilePlan> plans = plan_files(job, options, output);
-    write_files(job, DataGenerator(described, plans.front().first), format, plans, live);
+    write_files(job, DataGenerator(described, plans.front().first), format, plans);
 
     result.set = describe_set(job, described, output, plans, run_id);
     look_at_files(job, format, plans);

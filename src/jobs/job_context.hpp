@@ -19,8 +19,11 @@
 #include "runtime/executor.hpp"
 #include "runtime/pipeline.hpp"
 #include "runtime/process_table.hpp"
+#include "stages/network.hpp"
 
 namespace sluice {
+
+class LiveCounters;
 
 /// Where this rank stands among the ranks of its host.
 struct RankPlace {
@@ -69,11 +72,18 @@ struct JobContext {
     /// after it. Nothing that comes later is an error of the run.
     std::function<void()> on_published = {};
 
+    LiveCounters* live = nullptr;  ///< told of the phase that is running; may be nullptr
+
     void enter(const std::string& step, const std::string& run_id = "") const {
         if (on_step) on_step(step, run_id);
     }
     std::uint32_t rank() const { return communicator.rank(); }
     std::uint32_t ranks() const { return communicator.size(); }
 };
+
+/// What the main thread does while the workers of a pipeline work.
+inline NetworkLoop make_network_loop(JobContext& job, Pipeline& pipeline) {
+    return {job.communicator, pipeline, job.doorbell, job.backoff, job.executor.seeded() != nullptr};
+}
 
 }  // namespace sluice

@@ -105,8 +105,7 @@ void check_written_files(JobContext& job, const RecordFormat& format, const std:
     pipeline.add("last look", 0, [&check] { check.run(); });
     pipeline.on_change([&job] { job.doorbell.ring(); });
     pipeline.start();
-    NetworkLoop(job.communicator, pipeline, job.doorbell, job.backoff, job.executor.seeded() != nullptr)
-        .wait_for_workers();
+    make_network_loop(job, pipeline).wait_for_workers();
 }
 
 }  // namespace sluice

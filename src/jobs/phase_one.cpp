@@ -5,32 +5,40 @@
 
 #include "jobs/exchange.hpp"
 #include "runtime/machine.hpp"
-#include "stages/log_writer.hpp"
 
 namespace sluice {
 namespace {
 
-/// Readers in front of the exchange, log writers behind it.
+/// Readers in front of the exchange, the store behind it.
 class PhaseOne {
 public:
-    PhaseOne(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
-             const PhaseOneInput& input, ExtentIndex& index)
+    PhaseOne(JobContext& job, Arena& arena, const PhaseOneInput& input)
         : job_(job),
-          plan_(plan.one),
+          plan_(input.plan.one),
           input_(input),
-          record_bytes_(sort.format.record_bytes),
-          index_(index),
-          exchange_(job, arena, plan, sort, partitioner,
-                    {input.run_id, input.ranges_by_reader.size(), input.mutant, false, input.sources, input.kept}),
+          exchange_(job, arena, input.plan, input.sort, input.partitioner,
+                    {.run_id = input.run_id,
+                     .producers = input.ranges_by_reader.size(),
+                     .mutant = input.mutant,
+                     .sources = input.sources,
+                     .chunks = input.store.chunks(),
+                     .on_pressure = [&input] { input.store.on_pressure(); }}),
+          sink_(input.store.make_sink(exchange_.chains(), plan_)),
           pipeline_(job.executor, job.bind) {
-        create_stages();
-        connect();
+        for (const auto& ranges : input_.ranges_by_reader) {
+            readers_.push_back(std::make_unique<Reader>(job_.io, ranges, plan_.read_depth, exchange_.read_pool(),
+                                                        exchange_.input(), input.sort.format.record_bytes));
+        }
+        unsigned index = 0;
+        for (auto& reader : readers_) pipeline_.add("reader", index++, [&reader] { reader->run(); });
+        exchange_.add_workers(pipeline_);
+        sink_->add_workers(pipeline_);
     }
 
-    PhaseOneResult run(LiveCounters& live) {
+    PhaseOneResult run() {
         const std::uint64_t begin_ns = job_.executor.now_ns();
         const ProcessIo kernel_before = read_process_io();
-        const LivePhase shown(live, "phase one", pipeline_, goal_bytes(), exchange_.sending());
+        const LivePhase shown(job_.live, "phase one", pipeline_, goal_bytes(), exchange_.sending());
         exchange_.run(pipeline_, [this] { first_arrival_input_bytes_ = input_bytes_read(); });
         return result(begin_ns, kernel_before);
     }
@@ -48,30 +56,6 @@ private:
             for (const ReadRange& range : ranges) bytes += range.bytes;
         }
         return bytes;
-    }
-
-    void create_stages() {
-        for (const auto& ranges : input_.ranges_by_reader) {
-            readers_.push_back(std::make_unique<Reader>(job_.io, ranges, plan_.read_depth, exchange_.read_pool(),
-                                                        exchange_.input(), record_bytes_));
-        }
-        if (input_.kept != nullptr)
-            keeper_ = std::make_unique<Keeper>(exchange_.chains(), *input_.kept, plan_.max_chunks);
-        for (unsigned writer = 0; writer < plan_.writers; ++writer) {
-            const auto disk = static_cast<std::uint32_t>(writer % input_.logs.size());
-            writers_.push_back(std::make_unique<LogWriter>(job_.io, *input_.logs[disk], *input_.log_space[disk], index_,
-                                                           disk, InFlight{plan_.write_depth, plan_.write_flight_bytes},
-                                                           plan_.max_chunks, exchange_.chains()));
-        }
-    }
-
-    void connect() {
-        unsigned index = 0;
-        for (auto& reader : readers_) pipeline_.add("reader", index++, [&reader] { reader->run(); });
-        exchange_.add_workers(pipeline_);
-        index = 0;
-        for (auto& writer : writers_) pipeline_.add("writer", index++, [&writer] { writer->run(); });
-        if (keeper_) pipeline_.add("keeper", 0, [this] { keeper_->run(); });
     }
 
     PhaseOneResult result(std::uint64_t begin_ns, const ProcessIo& before) {
@@ -94,10 +78,7 @@ private:
             add_disk(result.report, ranges.empty() ? "" : directory_of(ranges.front().path), readers_[i]->counters());
             keep_earliest(result.first_read_ns, readers_[i]->first_read_ns());
         }
-        for (std::size_t writer = 0; writer < writers_.size(); ++writer) {
-            add_disk(result.report, directory_of(directory_of(input_.logs[writer % input_.logs.size()]->path())),
-                     writers_[writer]->counters());
-        }
+        sink_->add_disks(result.report);
         result.report.planned_depth = std::max(plan_.read_depth, plan_.write_depth);
         const ProcessIo after = read_process_io();
         result.report.kernel_read_bytes = after.read_bytes - before.read_bytes;
@@ -108,26 +89,21 @@ private:
     JobContext& job_;
     const PhaseOnePlan& plan_;
     const PhaseOneInput& input_;
-    std::uint32_t record_bytes_;
-    ExtentIndex& index_;
     Exchange exchange_;
+    std::unique_ptr<ChainSink> sink_;
     std::vector<std::unique_ptr<Reader>> readers_;
-    std::vector<std::unique_ptr<LogWriter>> writers_;
-    std::unique_ptr<Keeper> keeper_;  // in a one-pass sort, instead of the writers
     std::uint64_t first_arrival_input_bytes_ = 0;
     Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
 
 }  // namespace
 
-PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort,
-                             const Partitioner& partitioner, const PhaseOneInput& input, ExtentIndex& index,
-                             LiveCounters& live) {
+PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const PhaseOneInput& input) {
     job.enter("phase-one");
     arena.reset();
-    PhaseOne phase(job, arena, plan, sort, partitioner, input, index);
-    PhaseOneResult result = phase.run(live);
-    if (input.kept != nullptr) input.kept->seal();
+    PhaseOne phase(job, arena, input);
+    PhaseOneResult result = phase.run();
+    input.store.seal();
     return result;
 }
 

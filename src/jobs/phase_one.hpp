@@ -7,23 +7,24 @@
 #include <string>
 #include <vector>
 
-#include "io/extent_log.hpp"
 #include "jobs/exchange.hpp"
+#include "jobs/intermediate_store.hpp"
 #include "record/partitioner.hpp"
 #include "record/record_sum.hpp"
-#include "stages/kept_partitions.hpp"
 #include "stages/reader.hpp"
 
 namespace sluice {
 
+/// What it refers to must live until the phase has ended.
 struct PhaseOneInput {
-    std::vector<std::vector<ReadRange>> ranges_by_reader;
-    std::vector<IoFile*> logs;  ///< preallocated, one a intermediate disk
-    std::vector<ExtentLog*> log_space;
+    const RankPlan& plan;
+    const SortPlan& sort;
+    const Partitioner& partitioner;
+    IntermediateStore& store;  ///< gets this rank's records
+    const std::vector<std::vector<ReadRange>>& ranges_by_reader;
     std::uint64_t run_id = 0;
-    PhaseOneMutant mutant;
-    SourceSums* sources = nullptr;   ///< gets sums by input file; may be nullptr
-    KeptPartitions* kept = nullptr;  ///< one pass: chunks come from its pool and stay there; no logs
+    PhaseOneMutant mutant{};
+    SourceSums* sources = nullptr;  ///< gets sums by input file; may be nullptr
 };
 
 struct PhaseOneResult {
@@ -36,10 +37,7 @@ struct PhaseOneResult {
         -1;  ///< how much of its input this rank had read when a peer's first record came
 };
 
-/// Runs phase one on this rank; collective over the ranks of the transport. Extents of this rank's logical disks go to
-/// `index`.
-PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort,
-                             const Partitioner& partitioner, const PhaseOneInput& input, ExtentIndex& index,
-                             LiveCounters& live);
+/// Runs phase one on this rank; collective over the ranks of the transport. The store is sealed.
+PhaseOneResult run_phase_one(JobContext& job, Arena& arena, const PhaseOneInput& input);
 
 }  // namespace sluice

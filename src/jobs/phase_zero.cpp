@@ -109,11 +109,10 @@ public:
         pipeline_.on_change([this] { job_.doorbell.ring(); });
     }
 
-    void read(LiveCounters& live) {
-        const LivePhase shown(live, "phase zero", pipeline_, sample_bytes_);
+    void read() {
+        const LivePhase shown(job_.live, "phase zero", pipeline_, sample_bytes_);
         pipeline_.start();
-        NetworkLoop(job_.communicator, pipeline_, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr)
-            .wait_for_workers();
+        make_network_loop(job_, pipeline_).wait_for_workers();
     }
     std::uint64_t records() const { return sample_bytes_ / format_.record_bytes; }
 
@@ -230,14 +229,14 @@ SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::ve
 
 PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& plan, const SamplePlan& sample,
                                const std::vector<std::vector<ReadRange>>& ranges_by_reader,
-                               const std::vector<double>& shares, LiveCounters& live) {
+                               const std::vector<double>& shares) {
     job.enter("phase-zero");
     arena.reset();
     const std::uint64_t begin_ns = job.executor.now_ns();
     const ProcessIo before = read_process_io();
     PhaseZeroResult result;
     Sampler sampler(job, arena, plan, sample, ranges_by_reader);
-    sampler.read(live);
+    sampler.read();
 
     std::vector<std::uint64_t> records;
     for (const std::string& text : job.communicator.all_gather(std::to_string(sampler.records())))

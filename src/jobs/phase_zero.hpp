@@ -43,6 +43,6 @@ struct PhaseZeroResult {
 /// @param shares  by partition: which part of the records it is to get.
 PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& plan, const SamplePlan& sample,
                                const std::vector<std::vector<ReadRange>>& ranges_by_reader,
-                               const std::vector<double>& shares, LiveCounters& live);
+                               const std::vector<double>& shares);
 
 }  // namespace sluice

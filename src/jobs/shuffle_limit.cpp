@@ -119,8 +119,7 @@ StepCost Steps::run(unsigned workers, const std::function<void(unsigned)>& one_r
     job_.communicator.barrier_or_failure();
     begin_ns = job_.executor.now_ns();
     pipeline.start();
-    NetworkLoop(job_.communicator, pipeline, job_.doorbell, job_.backoff, job_.executor.seeded() != nullptr)
-        .wait_for_workers();
+    make_network_loop(job_, pipeline).wait_for_workers();
     const std::uint64_t elapsed_ns = job_.executor.now_ns() - begin_ns;
     std::uint64_t cpu_ns = 0;
     for (const Worker& worker : pipeline.workers()) cpu_ns += worker.metrics->cpu_ns.get();

@@ -10,7 +10,6 @@
 #include "jobs/cluster.hpp"
 #include "jobs/input_set.hpp"
 #include "jobs/job_context.hpp"
-#include "jobs/overflow.hpp"
 #include "jobs/phase_one.hpp"
 #include "jobs/phase_two.hpp"
 #include "jobs/phase_zero.hpp"
@@ -76,6 +75,6 @@ PreparedSort prepare_sort(JobContext& job, const SortOptions& options);
 /// Sorts and publishes. Collective. Throws; what was written then stays in OUT/.partial-RUNID and the logs, never
 /// published.
 /// @param prepared  gets another plan, and the reason, where one pass met more than the planned share.
-SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& options, LiveCounters& live);
+SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& options);
 
 }  // namespace sluice

@@ -47,20 +47,22 @@ LiveCounters::Snapshot LiveCounters::read() const {
     return snapshot;
 }
 
-LivePhase::LivePhase(LiveCounters& live, const char* phase, const Pipeline& pipeline, std::uint64_t goal_bytes,
+LivePhase::LivePhase(LiveCounters* live, const char* phase, const Pipeline& pipeline, std::uint64_t goal_bytes,
                      const WorkerMetrics* sender)
     : live_(live) {
-    const std::lock_guard lock(live_.mutex_);
-    live_.phase_ = phase;
-    live_.pipeline_ = &pipeline;
-    live_.sender_ = sender;
-    live_.goal_bytes_ = goal_bytes;
+    if (live_ == nullptr) return;
+    const std::lock_guard lock(live_->mutex_);
+    live_->phase_ = phase;
+    live_->pipeline_ = &pipeline;
+    live_->sender_ = sender;
+    live_->goal_bytes_ = goal_bytes;
 }
 
 LivePhase::~LivePhase() {
-    const std::lock_guard lock(live_.mutex_);
-    live_.pipeline_ = nullptr;
-    live_.sender_ = nullptr;
+    if (live_ == nullptr) return;
+    const std::lock_guard lock(live_->mutex_);
+    live_->pipeline_ = nullptr;
+    live_->sender_ = nullptr;
 }
 
 void add_counters(IoCounters& total, const IoCounters& part) {

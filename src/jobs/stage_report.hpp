@@ -58,13 +58,14 @@ private:
 /// Shows a phase as running while it lives. Must end before the pipeline and the sender it names.
 class LivePhase {
 public:
-    LivePhase(LiveCounters& live, const char* phase, const Pipeline& pipeline, std::uint64_t goal_bytes,
+    /// @param live  may be nullptr: nobody looks
+    LivePhase(LiveCounters* live, const char* phase, const Pipeline& pipeline, std::uint64_t goal_bytes,
               const WorkerMetrics* sender = nullptr);
     ~LivePhase();
     LivePhase(const LivePhase&) = delete;
 
 private:
-    LiveCounters& live_;
+    LiveCounters* live_;
 };
 
 void add_counters(IoCounters& total, const IoCounters& part);

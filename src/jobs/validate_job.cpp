@@ -323,8 +323,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     pipeline.guard(todo);
     pipeline.on_change([&job] { job.doorbell.ring(); });
     pipeline.start();
-    NetworkLoop(job.communicator, pipeline, job.doorbell, job.backoff, job.executor.seeded() != nullptr)
-        .wait_for_workers();
+    make_network_loop(job, pipeline).wait_for_workers();
 
     result.summary = summary_of_all(job, found, mine, result.disorder_at);
     result.parts = set.files.size();

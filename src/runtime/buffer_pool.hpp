@@ -125,4 +125,17 @@ private:
     std::exception_ptr cause_;
 };
 
+/// Hears of pressure on a pool while it lives: for pools that live longer than whom they tell.
+class PressureListener {
+public:
+    PressureListener(BufferPool& pool, std::function<void()> listener) : pool_(pool) {
+        pool_.on_pressure(std::move(listener));
+    }
+    ~PressureListener() { pool_.on_pressure({}); }
+    PressureListener(const PressureListener&) = delete;
+
+private:
+    BufferPool& pool_;
+};
+
 }  // namespace sluice

@@ -192,19 +192,17 @@ private:
 constexpr std::uint64_t kRecords = 3000;
 
 void generate(JobContext& job) {
-    LiveCounters live;
     GenerateOptions options;
     options.keys = *KeyDistribution::parse("uniform");
     options.records = kRecords;
     GenerateResult made;
-    run_generate(job, options, live, made);
+    run_generate(job, options, made);
 }
 void sort(JobContext& job) {
     SortOptions options;
     options.memory_available_bytes = std::uint64_t{1} << 40;
     PreparedSort prepared = prepare_sort(job, options);
-    LiveCounters live;
-    run_sort(job, prepared, options, live);
+    run_sort(job, prepared, options);
 }
 void clean_dead_runs(JobContext& job) { remove_leftovers(job, leftovers_of("all", false)); }
 void clean(JobContext& job) {

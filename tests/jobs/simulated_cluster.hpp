@@ -340,8 +340,7 @@ private:
                 for (RankPlan& one : prepared.plan.ranks) one.one.receive_buffers *= shape_.shared_windows ? 2 : 1;
             }
             for (RankPlan& each : prepared.plan.ranks) each.one.chunks -= shape_.chunks_short;
-            LiveCounters live;
-            const SortResult result = run_sort(job, prepared, options, live);
+            const SortResult result = run_sort(job, prepared, options);
             outcome_.published = true;
             outcome_.split_partitions += result.split_partitions;
             outcome_.split_passes += result.split_passes;

@@ -184,8 +184,7 @@ private:
         options.cores = 2;
         options.memory_available_bytes = std::uint64_t{1} << 40;
         PreparedSort prepared = prepare_sort(job, options);
-        LiveCounters live;
-        const SortResult result = run_sort(job, prepared, options, live);
+        const SortResult result = run_sort(job, prepared, options);
         const std::lock_guard lock(mutex_);
         outcome_.records = result.output.count;
         for (const PhaseReport* phase : {&result.one, &result.two}) {

@@ -1,0 +1,109 @@
+#include "jobs/sort_output.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "jobs/part_check.hpp"
+#include "runtime/packing.hpp"
+#include "runtime/units.hpp"
+#include "runtime/wall_clock.hpp"
+
+namespace sluice {
+namespace {
+
+OutputSetOptions output_options(const JobContext& job, const PreparedSort& prepared) {
+    OutputSetOptions options;
+    options.name = job.config.output.name;
+    options.run_id = prepared.run_id;
+    options.verb = "sort";
+    options.file_patterns = {"part-#", "part-#.#"};
+    if (!prepared.input.run_id.empty()) options.reads = {prepared.input.run_id};
+    return options;
+}
+
+}  // namespace
+
+SortOutput::SortOutput(JobContext& job, const PreparedSort& prepared)
+    : job_(job), prepared_(prepared), set_(job, output_options(job, prepared)) {
+    set_.claim();
+}
+
+void SortOutput::set_parts(std::vector<PartLabel> labels) {
+    labels_ = std::move(labels);
+    first_disk_ = first_output_disks(prepared_.plan.ownership, prepared_.resources)[job_.rank()];
+}
+
+/// Names order as keys do: the pieces of a split partition come where it would have been.
+std::string SortOutput::name_of_part(std::uint32_t part) const {
+    const PartLabel& label = labels_[part];
+    const std::uint32_t partition = prepared_.plan.ownership.first(job_.rank()) + label.partition;
+    char name[48];
+    if (label.split) {
+        std::snprintf(name, sizeof name, "part-%06u.%06u", partition, label.piece);
+    } else {
+        std::snprintf(name, sizeof name, "part-%06u", partition);
+    }
+    return name;
+}
+
+std::string SortOutput::path_of_part(std::uint32_t part) const {
+    return set_.path_of(disk_of_part(part), name_of_part(part));
+}
+
+std::vector<PartFact> SortOutput::facts_of(const std::vector<SortSummary>& written) const {
+    const std::uint32_t first = prepared_.plan.ownership.first(job_.rank());
+    std::vector<PartFact> facts;
+    for (std::uint32_t part = 0; part < written.size(); ++part) {
+        facts.push_back({name_of_part(part), set_.disk_number(disk_of_part(part)), first + labels_[part].partition,
+                         written[part].sum, written[part].first_record, written[part].last_record});
+    }
+    return facts;
+}
+
+std::string SortOutput::make_manifest(const std::vector<SortSummary>& written, const std::vector<double>& shares,
+                                      SortResult& result) {
+    mine_ = facts_of(written);
+    const std::vector<PartFact> parts = gather_parts(job_, mine_);
+    std::vector<OutputDisk> disks;
+    for (std::uint32_t used = 0; used < set_.disks(); ++used)
+        disks.push_back({set_.disk_number(used), set_.disk_path(used)});
+    const auto disks_by_rank = job_.communicator.gather(pack(disks), 0);
+    DataSet& set = result.output_set;
+    set.kind = SetKind::sorted;
+    set.run_id = prepared_.run_id;
+    set.created = utc_now();
+    set.format = prepared_.plan.format;
+    set.verified = result.verified;
+    set.origin = "sluice sort of " + prepared_.input.origin;
+    set.total = result.output;
+    set.input_total = result.input;
+    set.disks = set_.set_disks();
+    std::vector<std::uint32_t> partition_of_part;
+    const Step step = open_step(job_, "makes the manifest");
+    for (const PartFact& part : parts) {
+        tick_step();
+        DataFile file{part.disk, part.name, part.sum.count * set.format.record_bytes, part.sum,
+                      static_cast<std::int64_t>(set.files.size())};
+        partition_of_part.push_back(part.partition);
+        set.files.push_back(std::move(file));
+    }
+    if (job_.rank() == 0) {
+        std::vector<std::vector<OutputDisk>> disks_of_rank;
+        for (const std::string& text : disks_by_rank) disks_of_rank.push_back(unpack<std::vector<OutputDisk>>(text));
+        result.balance =
+            measure_balance(prepared_.plan, prepared_.resources, shares, set, partition_of_part, disks_of_rank);
+    }
+    return job_.communicator.broadcast(job_.rank() == 0 ? set.to_text() : "", 0);
+}
+
+void SortOutput::look_at_parts(Arena& arena) const {
+    const RecordFormat& format = prepared_.plan.format;
+    std::vector<WrittenFile> files;
+    for (std::uint32_t part = 0; part < mine_.size(); ++part)
+        files.push_back({path_of_part(part), mine_[part].sum.count * format.record_bytes, mine_[part].last_key});
+    arena.reset();
+    const std::uint64_t bytes = std::min(kAmpleCheckBytes, round_down(arena.phase_bytes(), kDirectIoAlign));
+    check_written_files(job_, format, files, arena.take(bytes, kDirectIoAlign, "last blocks"));
+}
+
+}  // namespace sluice
