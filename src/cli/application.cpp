@@ -190,6 +190,12 @@ Application::Application(int argc, char** argv, CommandLine line)
     job_ = std::make_unique<JobContext>(JobContext{
         executor_, *communicator_, *doorbell_, *io_, *files_, *processes_, values_, place, {}, {}, {}, backoff, {}});
     place_workers();
+    give_job_its_means();
+}
+
+Application::~Application() = default;
+
+void Application::give_job_its_means() {
     job_->make_transport = [this](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
         return make_transport(values_.net.transport, pool, run_id, window);
     };
@@ -214,8 +220,6 @@ Application::Application(int argc, char** argv, CommandLine line)
         if (rank_ == 0) std::fprintf(stderr, "%s\n", printable_lines(text).c_str());
     };
 }
-
-Application::~Application() = default;
 
 void Application::require_same_values() {
     if (communicator_->size() == 1) return;

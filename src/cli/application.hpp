@@ -72,6 +72,7 @@ private:
     void read_config();
     void open_status();
     void place_workers();
+    void give_job_its_means();
     void meet_processes(const std::vector<std::string>& host_and_cores);
     /// net.transport = "auto" becomes what it stands for here; collective.
     void require_same_values();

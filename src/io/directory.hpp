@@ -1,6 +1,6 @@
 #pragma once
 /// One open directory and what is done beneath it. Names are bare, links are never followed, and the directory itself
-/// is held by its descriptor: who swaps a path in between changes nothing (DESIGN.md chapter 12).
+/// is held by its descriptor: who swaps a path in between changes nothing (docs/data-sets.md).
 
 #include <cstdint>
 #include <memory>
@@ -61,7 +61,7 @@ public:
     /// Mode 0700 whatever the umask. False: something of that name is there.
     virtual bool make(const std::string& name) = 0;
     virtual void remove_file(const std::string& name) = 0;       ///< nothing happens where it is gone already
-    virtual void remove_directory(const std::string& name) = 0;  ///< an empty one
+    virtual void remove_directory(const std::string& name) = 0;  ///< an empty one; nothing happens where it is gone
     /// What a rename came to where the file system has a say.
     enum class Renamed { done, exists, unsupported };
     /// Never replaces: `exists` where something has the new name. `unsupported`: no such call here (NFS, FUSE, 9p).

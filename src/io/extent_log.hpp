@@ -10,8 +10,7 @@
 
 namespace sluice {
 
-/// A contiguous run of one logical disk in a log. Source: DESIGN.md chapter 2, intermediate store; Haystack (OSDI
-/// 2010).
+/// A contiguous run of one logical disk in a log. Source: Haystack (OSDI 2010).
 struct Extent {
     std::uint32_t disk = 0;           ///< number of the log
     std::uint64_t offset = 0;         ///< in the log, a multiple of kDirectIoAlign

@@ -1,6 +1,6 @@
 #pragma once
 /// Asynchronous file I/O behind one seam: libaio with O_DIRECT for real runs; sync, memory, null and fault-injecting
-/// back ends for comparison and tests (DESIGN.md chapter 5).
+/// back ends for comparison and tests (ARCHITECTURE.md, Threads).
 
 #include <cstddef>
 #include <cstdint>

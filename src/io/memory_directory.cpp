@@ -120,6 +120,7 @@ public:
     }
     void remove_directory(const std::string& name) override {
         Lock lock(disk_.mutex);
+        if (!disk_.has_directory(at(name))) return;
         disk_.about_to("rmdir", at(name));
         disk_.remove_directory(at(name));
     }

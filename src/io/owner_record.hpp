@@ -1,6 +1,6 @@
 #pragma once
-/// The record in every directory that a run makes: whose it is, what may lie in it, how far it came (DESIGN.md chapter
-/// 12).
+/// The record in every directory that a run makes: whose it is, what may lie in it, how far it came
+/// (docs/data-sets.md).
 
 #include <cstdint>
 #include <optional>

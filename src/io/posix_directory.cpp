@@ -200,7 +200,9 @@ public:
         if (::unlinkat(directory_.get(), checked(name), 0) != 0 && errno != ENOENT) throw failed("unlink", name);
     }
     void remove_directory(const std::string& name) override {
-        if (::unlinkat(directory_.get(), checked(name), AT_REMOVEDIR) != 0) throw failed("rmdir", name);
+        // Whoever else removes what is dead may have been quicker.
+        if (::unlinkat(directory_.get(), checked(name), AT_REMOVEDIR) != 0 && errno != ENOENT)
+            throw failed("rmdir", name);
     }
     Renamed rename_no_replace(const std::string& from, const std::string& to) override {
         return rename_with(from, to, RENAME_NOREPLACE);

@@ -1,6 +1,6 @@
 #pragma once
-/// How evenly the records were dealt out: bytes by rank, disk and partition against their targets (DESIGN.md chapter 2,
-/// Balance).
+/// How evenly the records were dealt out: bytes by rank, disk and partition against their targets (ARCHITECTURE.md,
+/// Data flow).
 
 #include <cstdint>
 #include <string>

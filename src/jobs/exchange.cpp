@@ -81,8 +81,9 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
             std::make_unique<NodeDistributor>(ports, sort.format, partitioner, sort.ownership, job.rank(), verify));
     }
     for (unsigned i = 0; i < plan_.logical_disk_distributors; ++i) {
-        logical_distributors_.push_back(std::make_unique<LogicalDiskDistributor>(
-            arrived_, pools_.chunks, chains_, sort.format, partitioner, sort.ownership, job.rank(), verify));
+        logical_distributors_.push_back(
+            std::make_unique<LogicalDiskDistributor>(LogicalDiskDistributor::Ports{arrived_, pools_.chunks, chains_},
+                                                     sort.format, partitioner, sort.ownership, job.rank(), verify));
         if (options_.sum_sources) logical_distributors_.back()->sum_sources();
     }
 }

@@ -69,7 +69,7 @@ public:
     void add_reports(PhaseReport& report) const;  ///< sender and receiver, where they exist
 
 private:
-    /// One pool a role (DESIGN.md chapter 6), so that no schedule can deadlock.
+    /// One pool a role (ARCHITECTURE.md, Data flow), so that no schedule can deadlock.
     struct Pools {
         Pools(JobContext& job, Arena& arena, const PhaseOnePlan& plan, const Options& options);
         std::unique_ptr<ReceiveWindow> window;  // under the receive pool, with rma

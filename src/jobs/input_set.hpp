@@ -1,6 +1,6 @@
 #pragma once
-/// The set of input, proved before the first byte: which files, each once, on hosts that are who they say (DESIGN.md
-/// chapter 12).
+/// The set of input, proved before the first byte: which files, each once, on hosts that are who they say
+/// (docs/data-sets.md).
 
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,6 @@
 #pragma once
 /// Where the records of one attempt are between the phases: in logs on the intermediate disks, or in memory. The phases
-/// know this interface only (DESIGN.md chapter 2, intermediate store).
+/// know this interface only (ARCHITECTURE.md, Intermediate store).
 
 #include <cstdint>
 #include <functional>

@@ -20,7 +20,7 @@ public:
         const std::vector<ExtentLog*> space = logs.space();
         for (unsigned writer = 0; writer < plan.writers; ++writer) {
             const auto disk = static_cast<std::uint32_t>(writer % files_.size());
-            writers_.push_back(std::make_unique<LogWriter>(io, *files_[disk], *space[disk], index, disk,
+            writers_.push_back(std::make_unique<LogWriter>(io, LogWriter::Log{*files_[disk], *space[disk], disk}, index,
                                                            InFlight{plan.write_depth, plan.write_flight_bytes},
                                                            plan.max_chunks, chains));
         }
@@ -49,10 +49,10 @@ public:
                  plan.partition_bytes, plan.partition_slots),
           loaded_(job.executor, std::max<std::size_t>(1, plan.partition_slots), plan.disk_workers) {
         for (unsigned i = 0; i < plan.disk_workers; ++i) {
-            readers_.push_back(
-                std::make_unique<PartitionReader>(job.io, logs_, index, index.logical_disks(), plan.read_bytes,
-                                                  InFlight{plan.read_depth, plan.read_flight_bytes}, chunks, slots_,
-                                                  loaded_, PartitionReader::Share{i, plan.disk_workers}));
+            readers_.push_back(std::make_unique<PartitionReader>(
+                job.io, PartitionReader::Source{logs_, index, chunks},
+                PartitionReader::Requests{plan.read_bytes, {plan.read_depth, plan.read_flight_bytes}}, slots_, loaded_,
+                PartitionReader::Share{i, plan.disk_workers}));
         }
     }
     WorkQueue<LoadedPartition>& loaded() override { return loaded_; }

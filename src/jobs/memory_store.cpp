@@ -54,8 +54,12 @@ public:
         const PhaseOnePlan& one = mine_.one;
         arena.reset();
         kept_ = std::make_unique<KeptPartitions>(
-            job.executor, arena.take_from_end(one.chunk_memory_bytes(), kDirectIoAlign, "chunks"), one.chunk_bytes,
-            one.chunks, one.chunk_records, plan.format.record_bytes, mine_.partitions);
+            job.executor, arena.take_from_end(one.chunk_memory_bytes(), kDirectIoAlign, "chunks"),
+            KeptPartitions::Shape{.chunks = one.chunks,
+                                  .chunk_bytes = one.chunk_bytes,
+                                  .chunk_records = one.chunk_records,
+                                  .record_bytes = plan.format.record_bytes,
+                                  .partitions = mine_.partitions});
     }
 
     BufferPool* chunks() noexcept override { return &kept_->pool(); }

@@ -1,5 +1,5 @@
 #pragma once
-/// A data set in the making: its directories under a hidden name, then published (DESIGN.md chapter 2, Publish, and
+/// A data set in the making: its directories under a hidden name, then published (ARCHITECTURE.md, Publishing, and
 /// chapter 12).
 
 #include <cstdint>

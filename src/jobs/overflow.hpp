@@ -1,6 +1,6 @@
 #pragma once
 /// Partitions that turned out larger than the memory planned for them: each is spread over pieces that fit, by one more
-/// pass over that partition alone (DESIGN.md chapter 2, Balance).
+/// pass over that partition alone (ARCHITECTURE.md, Data flow).
 
 #include <memory>
 

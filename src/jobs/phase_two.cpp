@@ -68,7 +68,8 @@ private:
             }};
         for (unsigned i = 0; i < plan_.sorters; ++i) {
             const auto scratch = arena.take(plan_.scratch_bytes, kDirectIoAlign, "tags");
-            sorters_.push_back(std::make_unique<Sorter>(ports, input_.format, input_.ranges, input_.first_partition,
+            sorters_.push_back(std::make_unique<Sorter>(ports, input_.format,
+                                                        Sorter::KeyRanges{input_.ranges, input_.first_partition},
                                                         scratch, job_.config.run.verify, result_.parts));
         }
         const PartWriter::Options options{plan_.write_depth, job_.config.io.preallocate};

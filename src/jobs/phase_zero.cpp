@@ -98,10 +98,11 @@ public:
             const std::uint64_t room = arena.capacity_bytes() / kReadRoomDivisor / spans.size();
             const auto depth = static_cast<unsigned>(std::clamp<std::uint64_t>(
                 std::min<std::uint64_t>(spans[reader].size(), room / buffer_bytes), 1, depth_));
-            readers_.push_back(
-                std::make_unique<SampleReader>(job.io, ranges[reader], std::move(spans[reader]), depth,
-                                               arena.take(depth * buffer_bytes, kDirectIoAlign, "sample reads"),
-                                               buffer_bytes, records_.subspan(at, bytes)));
+            readers_.push_back(std::make_unique<SampleReader>(
+                job.io, ranges[reader], std::move(spans[reader]),
+                SampleReader::Buffers{arena.take(depth * buffer_bytes, kDirectIoAlign, "sample reads"), buffer_bytes,
+                                      depth},
+                records_.subspan(at, bytes)));
             at += bytes;
         }
         unsigned index = 0;

@@ -1,5 +1,5 @@
 #pragma once
-/// Phase zero: samples the input, chooses splitters on rank 0, and agrees on them (DESIGN.md chapter 2, Balance).
+/// Phase zero: samples the input, chooses splitters on rank 0, and agrees on them (ARCHITECTURE.md, Data flow).
 
 #include <cstdint>
 #include <memory>

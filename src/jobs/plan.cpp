@@ -15,7 +15,7 @@ namespace sluice {
 namespace planning {
 namespace {
 
-constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // DESIGN.md chapter 11: read at random as fast as in sequence
+constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // disks read so much at random as fast as in sequence
 constexpr std::uint64_t kLongestExtentBytes = 4 * kMiB;
 constexpr unsigned kShortRequests = 4;  // for shorter extents, so many times the requests in flight: the same bytes
 // 200 samples, 40 to a block, are a thousandth of a partition of 20 MB. Small partitions gather faster than large ones.
@@ -94,10 +94,18 @@ std::uint64_t fixed_bytes(const PhaseOnePlan& plan) {
 
 namespace {
 
-/// @param free_bytes  memory that costs nothing, since phase two needs it anyway: extents grow into it.
-std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat format, const RankResources& rank,
-                                           std::size_t ranks, std::uint32_t partitions, const Comfort& comfort,
-                                           std::uint64_t budget_bytes, std::uint64_t free_bytes = 0) {
+/// What one rank is to do in phase one, and with what.
+struct PhaseOneTask {
+    const RankResources& rank;
+    std::size_t ranks = 1;
+    std::uint32_t partitions = 0;
+    std::uint64_t budget_bytes = 0;
+    std::uint64_t free_bytes = 0;  ///< memory that costs nothing, since phase two needs it anyway: extents grow into it
+};
+
+std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat format, const PhaseOneTask& task,
+                                           const Comfort& comfort) {
+    const auto& [rank, ranks, partitions, budget_bytes, free_bytes] = task;
     PhaseOnePlan plan = phase_one_base(config, format, rank, ranks, comfort);
     const std::size_t floor_chunks =
         std::size_t{plan.distributors + plan.logical_disk_distributors} * std::max(1u, partitions);
@@ -162,27 +170,29 @@ std::optional<PhaseTwoPlan> fit_phase_two(const Config& config, RecordFormat for
     return std::nullopt;
 }
 
+/// @param task           with no free bytes yet
+/// @param planned_bytes  that a partition may have
 std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, const std::vector<RankResources>& all,
-                                  std::uint32_t number, std::uint32_t partitions, std::uint64_t planned_bytes,
-                                  std::uint64_t budget_bytes) {
-    const RankResources& rank = all[number];
+                                  PhaseOneTask task, std::uint64_t planned_bytes) {
+    const RankResources& rank = task.rank;
+    const std::uint64_t budget_bytes = task.budget_bytes;
     // Loaded as it was written, padding included, of which tight chunks have most.
     const std::uint64_t loaded_bytes =
         padded_bytes(format, chunk_bytes_for(format, chunk_limit(config, format, false)), planned_bytes);
     const auto two = fit_phase_two(config, format, rank, loaded_bytes, budget_bytes);
     if (!two) return std::nullopt;
+    task.free_bytes = two->memory_bytes();
     for (const Comfort& comfort : kComforts) {
-        const auto one = plan_phase_one(config, format, rank, all.size(), partitions, between(comfort, all),
-                                        budget_bytes, two->memory_bytes());
+        const auto one = plan_phase_one(config, format, task, between(comfort, all));
         if (!one) continue;
-        if (one->window_bytes() == 0) return RankPlan{partitions, *one, *two};
+        if (one->window_bytes() == 0) return RankPlan{task.partitions, *one, *two};
         // The arena is mapped for both phases before the window is, so phase two has to leave room for it.
         if (one->window_bytes() >= budget_bytes) continue;
         // "auto" counts on no more than half, unless sizes are given.
         const bool given = config.net.receive_buffers != 0 || config.net.buffer_size_bytes != 0;
         if (!given && one->window_bytes() > budget_bytes / 2) continue;
         const auto beside = fit_phase_two(config, format, rank, planned_bytes, budget_bytes - one->window_bytes());
-        if (beside) return RankPlan{partitions, *one, *beside};
+        if (beside) return RankPlan{task.partitions, *one, *beside};
     }
     return std::nullopt;
 }
@@ -216,8 +226,9 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     plan.mean_partition_bytes = input_bytes / partitions;
     plan.planned_partition_bytes = planned_partition_bytes(plan.mean_partition_bytes, format.record_bytes);
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
-        const auto fitted = plan_rank(config, format, ranks, r, plan.ownership.count(r), plan.planned_partition_bytes,
-                                      budget_bytes.value_or(ranks[r].budget_bytes));
+        const PhaseOneTask task{ranks[r], ranks.size(), plan.ownership.count(r),
+                                budget_bytes.value_or(ranks[r].budget_bytes)};
+        const auto fitted = plan_rank(config, format, ranks, task, plan.planned_partition_bytes);
         if (!fitted) return std::nullopt;
         plan.ranks.push_back(*fitted);
     }
@@ -416,7 +427,7 @@ MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks) {
 std::optional<PhaseOnePlan> plan_phase_one_alone(const Config& config, RecordFormat format, const RankResources& rank,
                                                  std::uint32_t partitions, std::uint64_t budget_bytes) {
     for (const Comfort& comfort : comforts()) {
-        if (auto one = plan_phase_one(config, format, rank, 1, partitions, comfort, budget_bytes)) return one;
+        if (auto one = plan_phase_one(config, format, {rank, 1, partitions, budget_bytes}, comfort)) return one;
     }
     return std::nullopt;
 }

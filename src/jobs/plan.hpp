@@ -86,7 +86,7 @@ struct SortPlan {
     std::vector<RankPlan> ranks;
 };
 
-/// A partition may be this much larger than the mean before it breaks the plan (DESIGN.md chapter 2, Balance); small
+/// A partition may be this much larger than the mean before it breaks the plan (ARCHITECTURE.md, Data flow); small
 /// partitions get six standard deviations of a uniform draw on top.
 std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t record_bytes);
 
@@ -106,7 +106,8 @@ SpareMessages spare_messages(const std::string& transport, std::size_t peers, bo
 std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
                                            std::uint64_t largest_partition_bytes);
 
-/// The rule that no schedule can deadlock (DESIGN.md chapter 6) with the numbers of this rank: one line, beginning with
+/// The rule that no schedule can deadlock (ARCHITECTURE.md, Data flow) with the numbers of this rank: one line,
+/// beginning with
 /// "[2] ", for each pool that the config makes smaller than the rule, or that the plan did.
 std::vector<std::string> pool_problems(const Config& config, const RankPlan& plan, std::size_t ranks);
 

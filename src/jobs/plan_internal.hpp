@@ -12,13 +12,13 @@
 
 namespace sluice::planning {
 
-constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // DESIGN.md chapter 11: from 1 MB up depth 4 is enough
+constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // disks: from 1 MB up depth 4 is enough
 constexpr std::uint64_t kWantedWriteBytes = 4 * kMiB;    // beside 4 MB reads, 1 MB writes get too little of the disk
 constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
 constexpr unsigned kWantedDepth = 4;
 constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
 
-/// The steps by which the planner gives up comfort before it refuses (DESIGN.md chapter 6).
+/// The steps by which the planner gives up comfort before it refuses (ARCHITECTURE.md, Data flow).
 struct Comfort {
     std::uint64_t read_bytes = kWantedReadBytes, message_bytes = kWantedMessageBytes, write_bytes = kWantedWriteBytes;
     unsigned depth = kWantedDepth, max_workers = 64;

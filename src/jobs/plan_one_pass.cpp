@@ -1,5 +1,5 @@
 // One pass: the chunks of phase one stay, so a rank's memory holds its whole share beside the larger of what reading
-// and shuffling need and what sorting and writing need (DESIGN.md chapter 2, One pass).
+// and shuffling need and what sorting and writing need (ARCHITECTURE.md, One pass).
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -17,7 +17,7 @@ constexpr std::uint64_t kLargestChunk = 128 * kKiB;
 constexpr std::uint64_t kSmallestChunk = 4 * kKiB;
 constexpr std::uint64_t kOpenChunksOfShare = 16;  // open chunks may take a sixteenth of what the share does
 
-/// Records to hold for a share of `mean` records: 1.05 of it (DESIGN.md chapter 2, Balance), six standard deviations of
+/// Records to hold for a share of `mean` records: 1.05 of it (ARCHITECTURE.md, Data flow), six standard deviations of
 /// a uniform draw where that is more, and never more than there are.
 std::uint64_t planned_share_records(std::uint64_t mean, std::uint64_t all) {
     const double records = static_cast<double>(mean);

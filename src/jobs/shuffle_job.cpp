@@ -68,8 +68,8 @@ public:
           plan_(prepared.plan.ranks[job.rank()].one),
           exchange_(job, arena, prepared.plan.ranks[job.rank()], prepared.plan, partitioner,
                     {std::stoull(prepared.run_id.substr(16), nullptr, 16), 1, {}, true}),
-          source_(job.executor, prepared.plan.format, partitioner, prepared.plan.ownership, source_options(),
-                  exchange_.read_pool(), exchange_.input()),
+          source_(prepared.plan.format, partitioner, prepared.plan.ownership, source_options(), exchange_.read_pool(),
+                  exchange_.input()),
           pipeline_(job.executor, job.bind) {
         const unsigned sinks = std::max(1u, (plan_.distributors + plan_.logical_disk_distributors) / 4);
         for (unsigned i = 0; i < sinks; ++i) {

@@ -223,7 +223,8 @@ StepCost Steps::redistribute(bool idle) {
     std::vector<std::size_t> next(workers_);
     for (unsigned i = 0; i < workers_; ++i) {
         distributors.push_back(std::make_unique<LogicalDiskDistributor>(
-            unused, chunks, chains, sort_.format, partitioner_, sort_.ownership, job_.rank(), job_.config.run.verify));
+            LogicalDiskDistributor::Ports{unused, chunks, chains}, sort_.format, partitioner_, sort_.ownership,
+            job_.rank(), job_.config.run.verify));
         distributors.back()->sum_sources();
         dropped[i].chunks.reserve(plan_.max_chunks);
         next[i] = i;

@@ -1,5 +1,6 @@
 #pragma once
-/// Moves full buffers between ranks (DESIGN.md chapter 7). One interface; p2p, alltoallv and rma are implementations.
+/// Moves full buffers between ranks (ARCHITECTURE.md, Transports). One interface; p2p, alltoallv and rma are
+/// implementations.
 
 #include <cstdint>
 #include <functional>

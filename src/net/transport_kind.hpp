@@ -6,15 +6,15 @@
 
 namespace sluice {
 
-/// The fewest receive buffers of one rank with which no schedule can deadlock (DESIGN.md chapter 6). p2p keeps one
-/// standing credit for each peer, rma one slot for each; alltoallv hears every offer before it accepts any, so one
-/// buffer that goes from peer to peer is enough. 0 for one rank.
 /// net.transport "auto" becomes what it stands for: rma where ranks share one host and its memory, else p2p.
 std::string chosen_transport(const std::string& configured, std::size_t ranks, bool several_hosts,
                              bool memory_has_room);
 /// Receivers lend their memory to senders (Transport::lend).
 bool lends_memory(const std::string& transport, bool several_hosts);
 
+/// The fewest receive buffers of one rank with which no schedule can deadlock (ARCHITECTURE.md, Data flow). p2p keeps
+/// one standing credit for each peer, rma one slot for each; alltoallv hears every offer before it accepts any, so one
+/// buffer that goes from peer to peer is enough. 0 for one rank.
 /// @param transport  as net.transport: "p2p", "alltoallv" or "rma"
 std::size_t least_receive_buffers(const std::string& transport, std::size_t ranks);
 /// Why it needs so many, for messages.

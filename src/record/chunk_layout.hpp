@@ -1,5 +1,5 @@
 #pragma once
-/// How whole records lie in chunks of device blocks (DESIGN.md chapter 2, Chunks).
+/// How whole records lie in chunks of device blocks (ARCHITECTURE.md, Record shapes).
 
 #include <cstdint>
 #include <span>

@@ -1,6 +1,6 @@
 #pragma once
-/// Fixed sets of equal buffers, one pool per role (DESIGN.md chapter 6), and the move-only buffer that goes home by
-/// itself.
+/// Fixed sets of equal buffers, one pool per role (ARCHITECTURE.md, Data flow), and the move-only buffer that goes home
+/// by itself.
 
 #include <cstddef>
 #include <cstdint>

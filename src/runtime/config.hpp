@@ -1,5 +1,5 @@
 #pragma once
-/// The one config file of a cluster (DESIGN.md chapter 3): values, where each came from, and how they are read.
+/// The one config file of a cluster (docs/config.md): values, where each came from, and how they are read.
 
 #include <cstdint>
 #include <map>

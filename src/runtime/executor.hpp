@@ -1,6 +1,6 @@
 #pragma once
 /// Threads, waiting and time, behind one seam: the same stage code runs on free-running threads or, for tests, on
-/// threads that pass one baton in a seeded order with virtual time (DESIGN.md chapter 5).
+/// threads that pass one baton in a seeded order with virtual time (ARCHITECTURE.md, Threads).
 ///
 /// Every wait of the program goes through Mutex and Condition below (queues, pools, credits and doorbells are built on
 /// them), so the seeded executor sees all of them: it can choose any legal order, and it knows a deadlock when it sees

@@ -16,46 +16,51 @@ namespace sluice {
 
 constexpr std::uint64_t kGatherAhead = 16;  // records whose lines are on their way while one is copied
 
+/// Sorted tags from some place on, of which `count` are to be gathered: the rest are looked ahead at.
+template <typename Tag>
+struct TagRun {
+    const Tag* tags = nullptr;
+    std::uint64_t available = 0, count = 0;
+    unsigned index_bits = 0;
+    std::uint64_t index(std::uint64_t i) const { return TagSorter<Tag>::index_of(tags[i], index_bits); }
+};
+
 /// kBytes: the record's size where it is known when compiling, else 0. Records says where record i lies.
 template <typename Tag, std::uint32_t kBytes, typename Records>
-inline void gather_fixed(Records records, std::uint32_t record_bytes, const Tag* tags, std::uint64_t available,
-                         std::uint64_t count, unsigned index_bits, std::byte* out) {
+inline void gather_fixed(Records records, std::uint32_t record_bytes, const TagRun<Tag> run, std::byte* out) {
     const std::uint32_t bytes = kBytes != 0 ? kBytes : record_bytes;
-    for (std::uint64_t i = 0; i < count; ++i, out += bytes) {
-        if (i + kGatherAhead < available) {
-            const std::byte* ahead = records.at(TagSorter<Tag>::index_of(tags[i + kGatherAhead], index_bits), bytes);
+    for (std::uint64_t i = 0; i < run.count; ++i, out += bytes) {
+        if (i + kGatherAhead < run.available) {
+            const std::byte* ahead = records.at(run.index(i + kGatherAhead), bytes);
             __builtin_prefetch(ahead);
             __builtin_prefetch(ahead + 64);
             __builtin_prefetch(ahead + std::min(bytes - 1, 127u));
         }
-        std::memcpy(out, records.at(TagSorter<Tag>::index_of(tags[i], index_bits), bytes), bytes);
+        std::memcpy(out, records.at(run.index(i), bytes), bytes);
     }
 }
 
 #if defined(__x86_64__)
 template <typename Tag, typename Records>
-__attribute__((target("arch=x86-64-v3"), flatten)) void gather_100_avx2(Records records, const Tag* tags,
-                                                                        std::uint64_t available, std::uint64_t count,
-                                                                        unsigned index_bits, std::byte* out) {
-    gather_fixed<Tag, 100>(records, 100, tags, available, count, index_bits, out);
+__attribute__((target("arch=x86-64-v3"), flatten)) void gather_100_avx2(Records records, const TagRun<Tag> run,
+                                                                        std::byte* out) {
+    gather_fixed<Tag, 100>(records, 100, run, out);
 }
 #endif
 
-/// @param available  tags from `tags` on, of which `count` are gathered: the rest are looked ahead at.
 template <typename Tag, typename Records>
-void gather_tags(Records records, std::uint32_t record_bytes, const Tag* tags, std::uint64_t available,
-                 std::uint64_t count, unsigned index_bits, std::byte* out) {
+void gather_tags(Records records, std::uint32_t record_bytes, const TagRun<Tag> run, std::byte* out) {
 #if defined(__x86_64__)
     static const bool avx2 = [] {
         __builtin_cpu_init();
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
     }();
     if (record_bytes == 100 && avx2) {
-        gather_100_avx2(records, tags, available, count, index_bits, out);
+        gather_100_avx2(records, run, out);
         return;
     }
 #endif
-    gather_fixed<Tag, 0>(records, record_bytes, tags, available, count, index_bits, out);
+    gather_fixed<Tag, 0>(records, record_bytes, run, out);
 }
 
 /// What `sorter.gather(first, out)` does, for memory that a device reads next: through a stage in the first-level

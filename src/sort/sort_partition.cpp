@@ -42,7 +42,8 @@ void TaggedSorter<Records>::gather(std::uint64_t first, std::span<std::byte> out
     const std::uint64_t count = out.size() / format_.record_bytes;
     SLUICE_CHECK(first + count <= count_);
     const auto gather_by = [&](const auto* tags) {
-        gather_tags(records_, format_.record_bytes, tags + first, count_ - first, count, index_bits_, out.data());
+        gather_tags(records_, format_.record_bytes, TagRun{tags + first, count_ - first, count, index_bits_},
+                    out.data());
     };
     if (wide_) {
         gather_by(reinterpret_cast<const WideTag*>(sorted_));

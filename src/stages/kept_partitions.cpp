@@ -8,18 +8,17 @@
 
 namespace sluice {
 
-KeptPartitions::KeptPartitions(Executor& executor, std::span<std::byte> memory, std::size_t chunk_bytes,
-                               std::size_t chunks, std::uint64_t chunk_records, std::uint32_t record_bytes,
-                               std::uint32_t partitions)
-    : shift_(static_cast<unsigned>(std::countr_zero(chunk_records))),
-      record_bytes_(record_bytes),
-      pool_(executor, "chunks", memory, chunk_bytes, chunks),
-      lists_(partitions),
-      nodes_(chunks),
-      chunks_(chunks),
-      begins_(chunks),
+KeptPartitions::KeptPartitions(Executor& executor, std::span<std::byte> memory, const Shape& shape)
+    : shift_(static_cast<unsigned>(std::countr_zero(shape.chunk_records))),
+      record_bytes_(shape.record_bytes),
+      pool_(executor, "chunks", memory, shape.chunk_bytes, shape.chunks),
+      lists_(shape.partitions),
+      nodes_(shape.chunks),
+      chunks_(shape.chunks),
+      begins_(shape.chunks),
       mutex_(executor) {
-    SLUICE_CHECK(std::has_single_bit(chunk_records) && chunk_bytes / record_bytes == chunk_records);
+    SLUICE_CHECK(std::has_single_bit(shape.chunk_records) &&
+                 shape.chunk_bytes / shape.record_bytes == shape.chunk_records);
 }
 
 void KeptPartitions::keep(Chain& chain) {

@@ -27,10 +27,13 @@ struct KeptPartition {
 /// Owns the chunk pool, which both phases use, and the chunks handed over. Everything is allocated by the constructor.
 class KeptPartitions {
 public:
-    /// @param memory         chunks * chunk_bytes; the caller keeps it while this lives.
-    /// @param chunk_records  records a chunk holds, a power of two; chunk_bytes has no room for one more.
-    KeptPartitions(Executor& executor, std::span<std::byte> memory, std::size_t chunk_bytes, std::size_t chunks,
-                   std::uint64_t chunk_records, std::uint32_t record_bytes, std::uint32_t partitions);
+    struct Shape {
+        std::size_t chunks = 0, chunk_bytes = 0;
+        std::uint64_t chunk_records = 0;  ///< that a chunk holds, a power of two; chunk_bytes has no room for one more
+        std::uint32_t record_bytes = 0, partitions = 0;
+    };
+    /// @param memory  chunks * chunk_bytes; the caller keeps it while this lives.
+    KeptPartitions(Executor& executor, std::span<std::byte> memory, const Shape& shape);
 
     BufferPool& pool() noexcept { return pool_; }
     /// Takes the chunks of a chain, after those the partition has; after let_go() they go home at once. One thread at

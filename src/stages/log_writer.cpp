@@ -6,12 +6,12 @@
 
 namespace sluice {
 
-LogWriter::LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk,
-                     InFlight flight, std::size_t max_chunks, Coalescer& chains)
-    : file_(file),
-      log_(log),
+LogWriter::LogWriter(IoBackend& backend, Log log, ExtentIndex& index, InFlight flight, std::size_t max_chunks,
+                     Coalescer& chains)
+    : file_(log.file),
+      log_(log.space),
       index_(index),
-      disk_(disk),
+      disk_(log.disk),
       chains_(chains),
       slots_(flight.requests),
       most_bytes_(flight.bytes),

@@ -14,10 +14,14 @@ namespace sluice {
 /// request, so a faster disk takes more. Needs no buffer to make progress.
 class LogWriter {
 public:
-    /// @param disk   number of this disk in the extent index.
+    struct Log {
+        IoFile& file;
+        ExtentLog& space;
+        std::uint32_t disk = 0;  ///< its number in the extent index
+    };
     /// @param flight  writes in flight: no more of them, and none beyond that many bytes.
-    LogWriter(IoBackend& backend, IoFile& file, ExtentLog& log, ExtentIndex& index, std::uint32_t disk, InFlight flight,
-              std::size_t max_chunks, Coalescer& chains);
+    LogWriter(IoBackend& backend, Log log, ExtentIndex& index, InFlight flight, std::size_t max_chunks,
+              Coalescer& chains);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 

@@ -7,11 +7,10 @@ namespace {
 constexpr std::size_t kBlockRecords = RecordScatter::kBlockRecords;
 }
 
-LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains,
-                                               RecordFormat format, const Partitioner& partitioner,
+LogicalDiskDistributor::LogicalDiskDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner,
                                                const Ownership& ownership, std::uint32_t rank, bool verify)
-    : input_(input),
-      chains_(chains),
+    : input_(ports.input),
+      chains_(ports.chains),
       format_(format),
       partitioner_(partitioner),
       rank_(rank),
@@ -22,7 +21,7 @@ LogicalDiskDistributor::LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, 
       open_(format.record_bytes),
       slots_(kBlockRecords),
       ties_{ownership.first(rank), ownership.first(rank + 1), 0} {
-    open_.add_slots(partitions_, {&chunks, 0});
+    open_.add_slots(partitions_, {&ports.chunks, 0});
 }
 
 void LogicalDiskDistributor::run() {

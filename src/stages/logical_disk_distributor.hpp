@@ -19,8 +19,13 @@ namespace sluice {
 /// Source: TritonSort (NSDI 2011), logical disk distributor.
 class LogicalDiskDistributor {
 public:
-    LogicalDiskDistributor(WorkQueue<ArrivedBuffer>& input, BufferPool& chunks, Coalescer& chains, RecordFormat format,
-                           const Partitioner& partitioner, const Ownership& ownership, std::uint32_t rank, bool verify);
+    struct Ports {
+        WorkQueue<ArrivedBuffer>& input;
+        BufferPool& chunks;
+        Coalescer& chains;
+    };
+    LogicalDiskDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
+                           std::uint32_t rank, bool verify);
     /// Sum the records of each source too, while they are in the cache; before run().
     void sum_sources() { received_.resize(ranks_); }
     void run();

@@ -1,6 +1,6 @@
 #pragma once
 /// Phase one's sender and receiver stages and the loop of the network thread that drives them. The network thread is
-/// the rank's main thread and the only one that calls the transport (DESIGN.md chapter 7).
+/// the rank's main thread and the only one that calls the transport (ARCHITECTURE.md, Transports).
 
 #include <cstdint>
 #include <functional>

@@ -10,26 +10,24 @@
 
 namespace sluice {
 
-PartitionReader::PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index,
-                                 std::uint32_t partitions, std::uint64_t read_bytes, InFlight flight,
-                                 PaddedChunks chunks, BufferPool& slots, WorkQueue<LoadedPartition>& output,
-                                 Share share)
-    : logs_(std::move(logs)),
-      index_(index),
-      partitions_(partitions),
-      read_bytes_(read_bytes),
-      chunks_(chunks),
+PartitionReader::PartitionReader(IoBackend& backend, Source source, Requests requests, BufferPool& slots,
+                                 WorkQueue<LoadedPartition>& output, Share share)
+    : logs_(std::move(source.logs)),
+      index_(source.index),
+      partitions_(source.index.logical_disks()),
+      read_bytes_(requests.largest_bytes),
+      chunks_(source.chunks),
       slots_(slots),
       output_(output),
       share_(share),
       loading_(slots.count()),
-      expected_(flight.requests),
-      slot_of_(flight.requests),
-      most_bytes_(flight.bytes),
-      queue_(backend.make_queue(flight.requests)) {
+      expected_(requests.flight.requests),
+      slot_of_(requests.flight.requests),
+      most_bytes_(requests.flight.bytes),
+      queue_(backend.make_queue(requests.flight.requests)) {
     for (std::size_t slot = loading_.size(); slot > 0; --slot) free_.push_back(slot - 1);
-    for (std::size_t token = flight.requests; token > 0; --token) free_tokens_.push_back(token - 1);
-    done_.reserve(flight.requests);
+    for (std::size_t token = requests.flight.requests; token > 0; --token) free_tokens_.push_back(token - 1);
+    done_.reserve(requests.flight.requests);
 }
 
 void PartitionReader::run() {

@@ -34,13 +34,17 @@ public:
     struct Share {
         std::uint32_t first = 0, step = 1;  ///< every step-th partition from the first one
     };
-    /// @param logs       by disk number of the extent index.
-    /// @param slots      buffers that hold the largest partition, padded to kDirectIoAlign.
-    /// @param read_bytes largest single request; a multiple of kDirectIoAlign.
-    /// @param flight     reads in flight: no more of them, and none beyond that many bytes.
-    /// @param chunks     how the extents' chunks are padded: such partitions are made contiguous here once loaded.
-    PartitionReader(IoBackend& backend, std::vector<IoFile*> logs, const ExtentIndex& index, std::uint32_t partitions,
-                    std::uint64_t read_bytes, InFlight flight, PaddedChunks chunks, BufferPool& slots,
+    struct Source {
+        std::vector<IoFile*> logs;  ///< by disk number of the extent index
+        const ExtentIndex& index;   ///< of all partitions
+        PaddedChunks chunks;        ///< how they are padded: such partitions are made contiguous here once loaded
+    };
+    struct Requests {
+        std::uint64_t largest_bytes = 0;  ///< of one; a multiple of kDirectIoAlign
+        InFlight flight;                  ///< no more of them at a time, and none beyond that many bytes
+    };
+    /// @param slots  buffers that hold the largest partition, padded to kDirectIoAlign.
+    PartitionReader(IoBackend& backend, Source source, Requests requests, BufferPool& slots,
                     WorkQueue<LoadedPartition>& output, Share share);
     void run();
     /// When the first read was submitted, by the executor's clock; 0: none was.

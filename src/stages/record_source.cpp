@@ -37,9 +37,9 @@ void RecordMaker::fill(std::span<std::byte> out, std::span<const std::pair<std::
     }
 }
 
-RecordSource::RecordSource(Executor& executor, RecordFormat format, const Partitioner& partitioner,
-                           const Ownership& ownership, Options options, BufferPool& pool, WorkQueue<Buffer>& output)
-    : executor_(executor),
+RecordSource::RecordSource(RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
+                           Options options, BufferPool& pool, WorkQueue<Buffer>& output)
+    : executor_(pool.executor()),
       format_(format),
       ranks_(ownership.ranks()),
       options_(std::move(options)),

@@ -54,8 +54,8 @@ public:
         bool idle = false;                             ///< hands out nothing
         bool sum = true;                               ///< keep checksums, not only counts
     };
-    RecordSource(Executor& executor, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
-                 Options options, BufferPool& pool, WorkQueue<Buffer>& output);
+    RecordSource(RecordFormat format, const Partitioner& partitioner, const Ownership& ownership, Options options,
+                 BufferPool& pool, WorkQueue<Buffer>& output);
     /// Fills every buffer of the pool; all must be there. Before the phase starts. Cost: pool bytes / (0.3 GB/s).
     void prepare();
     void run();

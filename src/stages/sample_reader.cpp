@@ -64,19 +64,18 @@ std::uint64_t largest_span_read_bytes(const std::vector<SampleSpan>& spans) {
 }
 
 SampleReader::SampleReader(IoBackend& backend, const std::vector<ReadRange>& ranges, std::vector<SampleSpan> spans,
-                           unsigned depth, std::span<std::byte> buffers, std::uint64_t buffer_bytes,
-                           std::span<std::byte> output)
+                           Buffers buffers, std::span<std::byte> output)
     : backend_(backend),
       ranges_(ranges),
       spans_(std::move(spans)),
-      buffers_(buffers),
-      buffer_bytes_(buffer_bytes),
+      buffers_(buffers.memory),
+      buffer_bytes_(buffers.buffer_bytes),
       output_(output),
-      slots_(depth),
-      queue_(backend.make_queue(depth)) {
-    SLUICE_CHECK(buffers.size() >= depth * buffer_bytes);
-    for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
-    done_.reserve(depth);
+      slots_(buffers.depth),
+      queue_(backend.make_queue(buffers.depth)) {
+    SLUICE_CHECK(buffers.memory.size() >= buffers.depth * buffers.buffer_bytes);
+    for (std::size_t slot = buffers.depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
+    done_.reserve(buffers.depth);
 }
 
 void SampleReader::run() {

@@ -33,11 +33,16 @@ std::uint64_t largest_span_read_bytes(const std::vector<SampleSpan>& spans);
 /// when a file ends too early.
 class SampleReader {
 public:
+    /// Room for `depth` reads; the caller's for as long as the reader lives.
+    struct Buffers {
+        std::span<std::byte> memory;     ///< depth * buffer_bytes, aligned to kDirectIoAlign
+        std::uint64_t buffer_bytes = 0;  ///< >= largest_span_read_bytes
+        unsigned depth = 1;
+    };
     /// @param spans    as planned for these ranges.
-    /// @param buffers  depth * buffer_bytes, aligned to kDirectIoAlign; the caller's for as long as this lives.
-    /// @param output   exactly the spans' bytes; likewise.
+    /// @param output   exactly the spans' bytes; the caller's for as long as this lives.
     SampleReader(IoBackend& backend, const std::vector<ReadRange>& ranges, std::vector<SampleSpan> spans,
-                 unsigned depth, std::span<std::byte> buffers, std::uint64_t buffer_bytes, std::span<std::byte> output);
+                 Buffers buffers, std::span<std::byte> output);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 

@@ -4,12 +4,11 @@
 
 namespace sluice {
 
-Sorter::Sorter(Ports ports, RecordFormat format, const PrefixRanges& ranges, std::uint32_t first_partition,
-               std::span<std::byte> scratch, bool verify, std::vector<SortSummary>& parts)
+Sorter::Sorter(Ports ports, RecordFormat format, KeyRanges ranges, std::span<std::byte> scratch, bool verify,
+               std::vector<SortSummary>& parts)
     : ports_(std::move(ports)),
       format_(format),
       ranges_(ranges),
-      first_partition_(first_partition),
       sorter_(format, scratch),
       chunked_sorter_(format, scratch),
       stream_(format.record_bytes, ports_.write_buffers.buffer_bytes()),
@@ -28,7 +27,7 @@ void Sorter::run() {
 }
 
 void Sorter::sort(const LoadedPartition& loaded) {
-    const auto [low, high] = ranges_.prefix_range(first_partition_ + loaded.partition);
+    const auto [low, high] = ranges_.by_partition.prefix_range(ranges_.first_partition + loaded.partition);
     if (loaded.kept) {
         chunked_sorter_.sort(loaded.kept->records, loaded.bytes() / format_.record_bytes, PrefixRange{low, high});
     } else {
@@ -62,7 +61,7 @@ void Sorter::emit(const LoadedPartition& loaded) {
     if (verify_ && summary.unordered != 0) {
         throw Error(
             Errc::integrity,
-            "partition " + std::to_string(first_partition_ + loaded.partition) +
+            "partition " + std::to_string(ranges_.first_partition + loaded.partition) +
                 ": records leave the sorter out of order; a memory or processor of this host is faulty, or sluice is");
     }
     if (!verify_) summary.sum.count = total_bytes / format_.record_bytes;

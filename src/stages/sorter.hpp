@@ -33,12 +33,15 @@ public:
         std::function<WorkQueue<SortedPiece>&(std::uint32_t partition)> output;  ///< the queue of the part's disk
         std::function<void()> done;                                              ///< this producer has ended
     };
-    /// @param first_partition  global number of local partition 0, for the key ranges.
+    struct KeyRanges {
+        const PrefixRanges& by_partition;
+        std::uint32_t first_partition = 0;  ///< global number of local partition 0
+    };
     /// @param parts            by local partition; this worker fills in those it sorts. Of the first and the last
     /// record
     ///                         only the keys are kept: records may have 1 MiB.
-    Sorter(Ports ports, RecordFormat format, const PrefixRanges& ranges, std::uint32_t first_partition,
-           std::span<std::byte> scratch, bool verify, std::vector<SortSummary>& parts);
+    Sorter(Ports ports, RecordFormat format, KeyRanges ranges, std::span<std::byte> scratch, bool verify,
+           std::vector<SortSummary>& parts);
     void run();
 
 private:
@@ -47,8 +50,7 @@ private:
 
     Ports ports_;
     RecordFormat format_;
-    const PrefixRanges& ranges_;
-    std::uint32_t first_partition_;
+    KeyRanges ranges_;
     PartitionSorter sorter_;
     ChunkedSorter chunked_sorter_;  // over the same scratch: a partition is either contiguous or in chunks
     RecordStream stream_;

@@ -1,4 +1,4 @@
-// DESIGN.md chapter 5: the whole sort, many ranks in one process, one seed at a time.
+// ARCHITECTURE.md, Threads: the whole sort, many ranks in one process, one seed at a time.
 #include <gtest/gtest.h>
 
 #include <algorithm>

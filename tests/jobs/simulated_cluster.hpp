@@ -156,7 +156,8 @@ inline std::vector<std::byte> sorted_copy(const std::vector<std::byte>& data, Re
     return out;
 }
 
-/// Pools cut to the preflight minimum (DESIGN.md chapter 6). One pass: the chunks that the records of each partition
+/// Pools cut to the preflight minimum (ARCHITECTURE.md, Data flow). One pass: the chunks that the records of each
+/// partition
 /// (`counts`, by global partition; empty: as planned) can fill, and one open for each worker and partition, not one
 /// more.
 inline void cut_to_minimum(SortPlan& plan, const std::string& transport,
@@ -326,42 +327,45 @@ private:
                 outcome_.mapped_bytes.insert(bytes);
                 return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1});
             };
-            SortOptions options;
-            options.memory_available_bytes = std::uint64_t{1} << 40;
-            options.mutant = shape_.mutant;
-            options.most_split_pieces = shape_.most_split_pieces;
-            PreparedSort prepared = prepare_sort(job, options);
-            if (rank == 0) outcome_.plan_text = describe(prepared.plan, prepared.resources);
-            if (shape_.minimal_pools) {
-                cut_to_minimum(
-                    prepared.plan, shape_.transport,
-                    shape_.promised_uniform ? partition_counts(prepared.plan) : std::vector<std::uint64_t>{});
-                // The least of which one can be lent.
-                for (RankPlan& one : prepared.plan.ranks) one.one.receive_buffers *= shape_.shared_windows ? 2 : 1;
-            }
-            for (RankPlan& each : prepared.plan.ranks) each.one.chunks -= shape_.chunks_short;
-            const SortResult result = run_sort(job, prepared, options);
-            outcome_.published = true;
-            outcome_.split_partitions += result.split_partitions;
-            outcome_.split_passes += result.split_passes;
-            outcome_.overflow_read_bytes += result.overflow.io.read_bytes;
-            outcome_.overflow_written_bytes += result.overflow.io.written_bytes;
-            outcome_.exceeded_read_bytes += result.exceeded.io.read_bytes;
-            outcome_.exceeded_attempts = result.exceeded_attempts;
-            outcome_.passes = prepared.plan.passes;
-            if (rank == 0) collect(result.output_set);
-            if (shape_.validate) {
-                const ValidateResult valid = run_validate(job, 2);
-                outcome_.validations.resize(shape_.ranks);
-                outcome_.validations[rank] = valid;
-            }
-            if (rank == 0) outcome_.balance = result.balance;
+            sort_and_collect(job);
         } catch (const std::exception& error) {
             outcome_.errors.push_back(error.what());
             const auto* known = dynamic_cast<const Error*>(&error);
             outcome_.codes.push_back(known != nullptr ? known->exit_code() : 1);
             communicator.announce_failure({rank, outcome_.codes.back(), error.what()});
         }
+    }
+
+    void sort_and_collect(JobContext& job) {
+        SortOptions options;
+        options.memory_available_bytes = std::uint64_t{1} << 40;
+        options.mutant = shape_.mutant;
+        options.most_split_pieces = shape_.most_split_pieces;
+        PreparedSort prepared = prepare_sort(job, options);
+        if (job.rank() == 0) outcome_.plan_text = describe(prepared.plan, prepared.resources);
+        if (shape_.minimal_pools) {
+            cut_to_minimum(prepared.plan, shape_.transport,
+                           shape_.promised_uniform ? partition_counts(prepared.plan) : std::vector<std::uint64_t>{});
+            // The least of which one can be lent.
+            for (RankPlan& one : prepared.plan.ranks) one.one.receive_buffers *= shape_.shared_windows ? 2 : 1;
+        }
+        for (RankPlan& each : prepared.plan.ranks) each.one.chunks -= shape_.chunks_short;
+        const SortResult result = run_sort(job, prepared, options);
+        outcome_.published = true;
+        outcome_.split_partitions += result.split_partitions;
+        outcome_.split_passes += result.split_passes;
+        outcome_.overflow_read_bytes += result.overflow.io.read_bytes;
+        outcome_.overflow_written_bytes += result.overflow.io.written_bytes;
+        outcome_.exceeded_read_bytes += result.exceeded.io.read_bytes;
+        outcome_.exceeded_attempts = result.exceeded_attempts;
+        outcome_.passes = prepared.plan.passes;
+        if (job.rank() == 0) collect(result.output_set);
+        if (shape_.validate) {
+            const ValidateResult valid = run_validate(job, 2);
+            outcome_.validations.resize(shape_.ranks);
+            outcome_.validations[job.rank()] = valid;
+        }
+        if (job.rank() == 0) outcome_.balance = result.balance;
     }
 
     /// Records of each partition of the whole input.

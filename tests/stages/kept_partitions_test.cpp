@@ -16,7 +16,7 @@ class KeptPartitionsTest : public ::testing::Test {
 protected:
     ThreadExecutor executor;
     std::vector<std::byte> memory = std::vector<std::byte>(10 * kChunkBytes);
-    KeptPartitions kept{executor, memory, kChunkBytes, 10, kChunkRecords, kRecord, 3};
+    KeptPartitions kept{executor, memory, {10, kChunkBytes, kChunkRecords, kRecord, 3}};
 
     /// A chain of chunks of `partition` with so many records each; every byte of the n-th record of all is n.
     Chain chain(std::uint32_t partition, std::initializer_list<std::size_t> records) {

@@ -36,7 +36,8 @@ struct Fixture {
         BufferPool chunks(executor, "chunks", memory, kChunk, kChunks);
         Coalescer chains(executor, chunks, kRecord, {2, 1, 4, 0}, 1);
         const Ownership ownership{{0, 2, 4}};
-        LogicalDiskDistributor distributor(unused, chunks, chains, kGensortFormat, *partitioner, ownership, 1, verify);
+        LogicalDiskDistributor distributor({unused, chunks, chains}, kGensortFormat, *partitioner, ownership, 1,
+                                           verify);
         distributor.sum_sources();
         unused.producer_done();
         return error_of([&] {

@@ -111,7 +111,7 @@ TEST(SampleReader, HasNoMoreFilesOpenThanReadsInFlight) {
     for (const SampleSpan& span : spans) total += span.bytes;
     const std::uint64_t buffer_bytes = largest_span_read_bytes(spans);
     std::vector<std::byte> buffers(5 * buffer_bytes), output(total);
-    SampleReader reader(backend, ranges, std::move(spans), 5, buffers, buffer_bytes, output);
+    SampleReader reader(backend, ranges, std::move(spans), {buffers, buffer_bytes, 5}, output);
     reader.run();
     EXPECT_EQ(backend.opened, 1000u);
     EXPECT_LE(backend.most_open, 6u);

@@ -20,7 +20,7 @@ struct SourceRun {
           pool(executor, "read", memory, kBufferBytes, kBuffers),
           queue(executor, kBuffers, 1),
           partitioner(make_uniform_partitioner(format, ownership.partitions())),
-          source(executor, format, *partitioner, ownership, std::move(options), pool, queue) {
+          source(format, *partitioner, ownership, std::move(options), pool, queue) {
         source.prepare();
         auto task = executor.spawn("source", [this] { source.run(); });
         while (const auto buffer = queue.pop())

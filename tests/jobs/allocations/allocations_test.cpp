@@ -1,6 +1,6 @@
-// DESIGN.md chapter 6: nothing is allocated inside stage loops. This program counts what its worker threads allocate:
-// per phase, per partition and per file they may, per buffer or record they may not. So a sort of four times the
-// records, in as many partitions, must make no more allocations.
+// ARCHITECTURE.md, Data flow: nothing is allocated inside stage loops. This program counts what its worker threads
+// allocate: per phase, per partition and per file they may, per buffer or record they may not. So a sort of four times
+// the records, in as many partitions, must make no more allocations.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
