@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests.
 #
-#   scripts/test.sh [--full]      without --full it stays about half an hour on 2 cores
+#   scripts/test.sh [--full]      without --full it takes about 25 minutes on 2 cores
 #     --full   also the tests labelled full, and the fast ones under the address and thread sanitizers
 set -euo pipefail
 cd "$(dirname "$0")/.."
