@@ -26,7 +26,7 @@ done
 case $records in ''|*[!0-9]*) die 2 "--records $records: is no whole number" ;; esac
 case $ranks in ''|*[!0-9]*|0) die 2 "--ranks $ranks: is no positive whole number" ;; esac
 
-[ -x "$repo/build/release/bin/sluice" ] || echo "building the programs first: about 5 minutes on 2 cores, once" >&2
+[ -x "$repo/build/release/bin/sluice" ] || echo "building the programs first: some minutes, once" >&2
 "$repo/scripts/build.sh" release sluice gensort valsort
 
 made=''
