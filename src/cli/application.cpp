@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <span>
+#include <thread>
 
 #include "cli/standard_output.hpp"
 #include "io/owner_record.hpp"
@@ -212,7 +213,12 @@ void Application::give_job_its_means() {
         return std::make_unique<Arena>(bytes, options);
     };
     job_->on_step = [this](const std::string& step, const std::string& run_id) { watchdog_.enter(step, run_id); };
-    job_->begin_commit = [this] { return watchdog_.begin_commit(); };
+    job_->begin_commit = [this] {
+        auto commit = watchdog_.begin_commit();
+        // Null: this process is about to end. Polling tells the other ranks why, and does not come back.
+        for (; !commit; std::this_thread::sleep_for(std::chrono::milliseconds(1))) job_->communicator.poll_failure();
+        return commit;
+    };
     job_->keep_beating = [this](std::function<void()> beat) {
         return watchdog_.status().keep_beating(std::move(beat));
     };

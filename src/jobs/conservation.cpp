@@ -5,25 +5,57 @@
 
 namespace sluice {
 
+namespace {
+
+/// Each rank hears from each other what that one had for it, and asks `problem(from, said)`, "" where it got the same.
+template <typename Fact, typename Problem>
+std::vector<std::string> differing_pairs(Communicator& communicator, const std::vector<Fact>& for_rank,
+                                         Problem problem) {
+    std::vector<std::string> texts;
+    for (const Fact& fact : for_rank) texts.push_back(pack(fact));
+    const std::vector<std::string> said = communicator.exchange(texts);
+    std::vector<std::string> problems;
+    for (std::uint32_t from = 0; from < communicator.size(); ++from) {
+        std::string text = problem(from, unpack<Fact>(said[from]));
+        if (!text.empty()) problems.push_back(std::move(text));
+    }
+    return problems;
+}
+
+}  // namespace
+
 void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers) {
     if (job.ranks() > 1) fail_if_any(job, pair_problems(job.communicator, peers));
 }
 
+void check_pairs(JobContext& job, const std::vector<RecordSum>& made, const std::vector<RecordSum>& received) {
+    fail_if_any(job, pair_problems(job.communicator, made, received));
+}
+
 std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers) {
-    std::vector<std::string> sent;
-    for (std::uint32_t to = 0; to < communicator.size(); ++to)
-        sent.push_back(pack(peers.empty() ? std::uint64_t{0} : peers[to].sent_records));
-    const auto said = communicator.exchange(sent);
-    std::vector<std::string> problems;
-    for (std::uint32_t from = 0; from < communicator.size() && !peers.empty(); ++from) {
-        const auto sent_records = unpack<std::uint64_t>(said[from]);
-        if (from == communicator.rank() || sent_records == peers[from].received_records) continue;
-        problems.push_back("[6] rank " + std::to_string(from) + " sent " + std::to_string(sent_records) +
-                           " records to rank " + std::to_string(communicator.rank()) + ", which received " +
-                           std::to_string(peers[from].received_records) +
-                           "; nothing was published, check the network and sort again");
+    const std::uint32_t me = communicator.rank();
+    std::vector<std::uint64_t> sent(communicator.size()), received(communicator.size());
+    for (std::uint32_t rank = 0; rank < peers.size(); ++rank) {
+        if (rank == me) continue;  // no message leads there
+        sent[rank] = peers[rank].sent_records;
+        received[rank] = peers[rank].received_records;
     }
-    return problems;
+    return differing_pairs(communicator, sent, [&](std::uint32_t from, std::uint64_t said) -> std::string {
+        if (said == received[from]) return {};
+        return "[6] rank " + std::to_string(from) + " sent " + std::to_string(said) + " records to rank " +
+               std::to_string(me) + ", which received " + std::to_string(received[from]) +
+               "; nothing was published, check the network and sort again";
+    });
+}
+
+std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<RecordSum>& made,
+                                       const std::vector<RecordSum>& received) {
+    return differing_pairs(communicator, made, [&](std::uint32_t from, const RecordSum& said) -> std::string {
+        if (said == received[from]) return {};
+        return "[6] rank " + std::to_string(from) + " made " + said.text() + " for rank " +
+               std::to_string(communicator.rank()) + ", which got " + received[from].text() +
+               "; the network or the memory of one of them is faulty, shuffle again";
+    });
 }
 
 void check_conservation(const SortResult& result, const InputSet& input) {

@@ -15,8 +15,13 @@ namespace sluice {
 /// naming a pair. Cost: eight bytes a pair.
 void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers);
 
+/// The same for what was made up for another rank: count and sum of the records, for runs that keep none.
+void check_pairs(JobContext& job, const std::vector<RecordSum>& made, const std::vector<RecordSum>& received);
+
 /// The pairs of which this rank got something else than was sent. Collective. @param peers  by rank; empty: none sent
 std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers);
+std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<RecordSum>& made,
+                                       const std::vector<RecordSum>& received);
 
 /// What phase one read is what phase two wrote and, where that is known, what the input's manifest says. Throws
 /// CollectiveError(integrity); all ranks know the same sums.

@@ -1,5 +1,7 @@
 #include "jobs/memory_store.hpp"
 
+#include <algorithm>
+
 #include "jobs/cluster.hpp"
 #include "runtime/packing.hpp"
 #include "runtime/units.hpp"

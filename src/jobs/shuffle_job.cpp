@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "jobs/cluster.hpp"
+#include "jobs/conservation.hpp"
 #include "jobs/preflight.hpp"
 #include "jobs/preflight_paths.hpp"
 #include "runtime/packing.hpp"
@@ -144,23 +145,6 @@ private:
     std::vector<std::unique_ptr<RecordSink>> sinks_;
     Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
-
-/// What one rank made for another is what that one got from it, pair by pair: each rank hears what was made for it, a
-/// sum from each other. Collective. Throws CollectiveError(integrity).
-void check_pairs(JobContext& job, const std::vector<RecordSum>& made, const std::vector<RecordSum>& received) {
-    std::vector<std::string> to_rank;
-    for (const RecordSum& sum : made) to_rank.push_back(pack(sum));
-    const std::vector<std::string> said = job.communicator.exchange(to_rank);
-    std::vector<std::string> problems;
-    for (std::uint32_t from = 0; from < said.size(); ++from) {
-        const auto sent = unpack<RecordSum>(said[from]);
-        if (sent == received[from]) continue;
-        problems.push_back("[6] rank " + std::to_string(from) + " made " + sent.text() + " for rank " +
-                           std::to_string(job.rank()) + ", which got " + received[from].text() +
-                           "; the network or the memory of one of them is faulty, shuffle again");
-    }
-    fail_if_any(job, problems);
-}
 
 }  // namespace
 

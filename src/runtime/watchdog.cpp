@@ -245,7 +245,7 @@ void Watchdog::tick() {
         return;
     }
     if (hold(*verdict) || is_committing()) return;
-    if (committing_since_ns_ != 0)
+    if (committing_since_ns_ != 0 && !settled_)
         verdict->message += "; whether the data set is published is not known, its MANIFEST was being written";
     ending_ = true;
     lock.unlock();
@@ -308,11 +308,8 @@ bool Watchdog::is_committing() const {
 }
 
 std::shared_ptr<void> Watchdog::begin_commit() {
-    std::unique_lock lock(mutex_);
-    if (ending_) {
-        lock.unlock();
-        stay_until_the_end();
-    }
+    const std::lock_guard lock(mutex_);
+    if (ending_) return nullptr;
     committing_since_ns_ = clock_ns_;
     return {this, [](Watchdog* self) {
                 const std::lock_guard held(self->mutex_);

@@ -47,8 +47,8 @@ public:
     void settle(std::string last_words);
     bool settled() const noexcept { return settled_; }
     /// The main thread writes what decides between failure and success, until the handle is let go: a signal, a verdict
-    /// and another's failure wait for it, but no longer than 5 s, then the message says that nobody knows. Does not
-    /// return where the end has been decided before.
+    /// and another's failure wait for it, but no longer than 5 s, then the message says that nobody knows. Null where
+    /// the end has been decided before: then nothing may be written any more.
     [[nodiscard]] std::shared_ptr<void> begin_commit();
     /// The main thread is about to say them: true, at most once. False: they have been said.
     bool take_last_words() noexcept { return !words_taken_.exchange(true); }

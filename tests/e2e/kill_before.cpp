@@ -4,7 +4,7 @@
 //   KILL_BEFORE_DIR=DIR KILL_BEFORE_COUNTER=FILE KILL_BEFORE=N LD_PRELOAD=libkill_before.so PROGRAM
 //
 // FILE holds the count, 8 bytes, and is 0 before a run. N = 0 only counts. With KILL_BEFORE_STOPS the process is
-// stopped there instead; with KILL_BEFORE_TERM it gets SIGTERM, and goes on after 200 ms.
+// stopped there instead; with KILL_BEFORE_TERM=MS it gets SIGTERM, and goes on after that time.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <libaio.h>
@@ -54,11 +54,13 @@ void change(const std::string& path) {
         return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
     }();
     if (counter() == nullptr || path.compare(0, below.size(), below) != 0) return;
-    static const bool terms = std::getenv("KILL_BEFORE_TERM") != nullptr;
-    static const int how = terms ? SIGTERM : std::getenv("KILL_BEFORE_STOPS") != nullptr ? SIGSTOP : SIGKILL;
+    static const char* const term_ms = std::getenv("KILL_BEFORE_TERM");
+    static const int how = term_ms != nullptr                            ? SIGTERM
+                           : std::getenv("KILL_BEFORE_STOPS") != nullptr ? SIGSTOP
+                                                                         : SIGKILL;
     if (counter()->fetch_add(1) + 1 != at) return;
     ::kill(::getpid(), how);
-    if (terms) ::usleep(200'000);
+    if (term_ms != nullptr) ::usleep(static_cast<useconds_t>(std::strtoul(term_ms, nullptr, 10) * 1000));
 }
 void change(int fd) { change(path_of(fd, nullptr)); }
 

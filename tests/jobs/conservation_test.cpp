@@ -14,8 +14,8 @@ struct Checked {
     std::vector<std::vector<std::string>> problems;  // by rank
     double longest_cpu_s = 0;
 };
-template <typename Sent, typename Received>
-Checked check_all(std::uint32_t ranks, Sent sent, Received received) {
+template <typename Check>
+Checked check_on_all(std::uint32_t ranks, Check check) {
     ThreadExecutor executor;
     InProcessCluster cluster(executor, ranks);
     Checked checked;
@@ -24,19 +24,26 @@ Checked check_all(std::uint32_t ranks, Sent sent, Received received) {
     std::vector<std::unique_ptr<Task>> tasks;
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
         tasks.push_back(executor.spawn("rank-" + std::to_string(rank), [&, rank] {
-            std::vector<PeerCounters> peers(ranks);
-            for (std::uint32_t other = 0; other < ranks; ++other) {
-                peers[other].sent_records = sent(rank, other);
-                peers[other].received_records = received(other, rank);
-            }
             const std::uint64_t begin_ns = thread_cpu_ns();
-            checked.problems[rank] = pair_problems(cluster.communicator(rank), peers);
+            checked.problems[rank] = check(cluster.communicator(rank), rank);
             cpu_s[rank] = static_cast<double>(thread_cpu_ns() - begin_ns) * 1e-9;
         }));
     }
     for (auto& task : tasks) task->join();
     for (const double s : cpu_s) checked.longest_cpu_s = std::max(checked.longest_cpu_s, s);
     return checked;
+}
+
+template <typename Sent, typename Received>
+Checked check_all(std::uint32_t ranks, Sent sent, Received received) {
+    return check_on_all(ranks, [&](Communicator& communicator, std::uint32_t rank) {
+        std::vector<PeerCounters> peers(ranks);
+        for (std::uint32_t other = 0; other < ranks; ++other) {
+            peers[other].sent_records = sent(rank, other);
+            peers[other].received_records = received(other, rank);
+        }
+        return pair_problems(communicator, peers);
+    });
 }
 
 std::uint64_t records_between(std::uint32_t from, std::uint32_t to) { return from * 1000 + to; }
@@ -50,6 +57,21 @@ TEST(PairCheck, NamesThePairThatDiffersOnTheRankThatGotIt) {
     EXPECT_EQ(checked.problems[3].front(),
               "[6] rank 1 sent 1003 records to rank 3, which received 1001; nothing was published, check the network "
               "and sort again");
+}
+
+TEST(PairCheck, NamesWhatWasMadeForARankThatGotOtherRecords) {
+    const Checked checked = check_on_all(3, [&](Communicator& communicator, std::uint32_t rank) {
+        std::vector<RecordSum> made(3), received(3);
+        for (std::uint32_t other = 0; other < 3; ++other) {
+            made[other] = {records_between(rank, other), 7};
+            received[other] = {records_between(other, rank), other == 0 && rank == 2 ? 8u : 7u};
+        }
+        return pair_problems(communicator, made, received);
+    });
+    EXPECT_TRUE(checked.problems[0].empty());
+    EXPECT_TRUE(checked.problems[1].empty());
+    ASSERT_EQ(checked.problems[2].size(), 1u);  // the same number of records, and another sum
+    EXPECT_EQ(checked.problems[2].front().rfind("[6] rank 0 made ", 0), 0u) << checked.problems[2].front();
 }
 
 TEST(PairCheck, CostsAThousandRanksLessThanTenMillisecondsEach) {
