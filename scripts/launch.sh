@@ -57,6 +57,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$ranks" ] || die 2 "launch.sh: -n RANKS is missing; $usage"
 [ $# -gt 0 ] || die 2 "launch.sh: the program is missing; $usage"
+env pwd -P >/dev/null 2>&1 || die 2 "launch.sh: the working directory was removed, or may not be searched; change to another one"
 if [ "$slurm" = environment ] && [ -z "$dry" ] && ! command -v srun >/dev/null; then
   die 2 "launch.sh: SLURM_JOB_ID=$SLURM_JOB_ID is set, so that ranks would be started by srun, but there is none here: the variable is left from another shell, or this is a container inside of a job. Without Slurm: SLURM_JOB_ID= scripts/launch.sh ..., which starts them by mpirun"
 fi

@@ -12,6 +12,7 @@
 #include <span>
 #include <thread>
 
+#include "cli/config_places.hpp"
 #include "cli/standard_output.hpp"
 #include "io/owner_record.hpp"
 #include "jobs/agreement.hpp"
@@ -68,27 +69,6 @@ constexpr const char* kSameOnAllHosts[] = {"net.transport",   "passes",     "rec
                                            "record.key_size", "input.name", "output.name", "run.verify",
                                            "run.overwrite",   "run.locks",  "run.limit",   "keys.distribution",
                                            "keys.samples"};
-
-/// What is found under such a name is taken for what a run left, and removed when the run is dead.
-void refuse_names_of_runs(const Config& config) {
-    for (const auto& [key, name] : {std::pair("input.name", config.input.name), {"output.name", config.output.name}}) {
-        if (parse_run_directory(name)) {
-            throw Error(Errc::config,
-                        std::string(key) + " = \"" + name + "\" is the name of a run's own directory; choose another");
-        }
-    }
-}
-
-/// Throws Error(config) where a relative name means nothing, since the directory that it starts from is gone.
-std::string absolute_results_dir(const std::string& directory) {
-    std::error_code error;
-    const auto absolute = std::filesystem::absolute(directory, error);
-    if (!error) return absolute.string();
-    throw Error(Errc::config, "results.dir = \"" + directory +
-                                  "\" starts from the working directory, which cannot be found (" + error.message() +
-                                  "): it was removed or may not be searched; change to another directory, or "
-                                  "set results.dir to an absolute path");
-}
 
 /// Verbs that are a job on disks: they leave word of how far they came.
 bool has_status(const std::string& verb) {
@@ -176,6 +156,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     values_ = loaded_->for_host(host_);
     refuse_names_of_runs(values_);
     values_.results.dir = absolute_results_dir(values_.results.dir);
+    refuse_results_in_a_set(values_, host_, rank_);
     require_same_values();
     watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);
     watchdog_.set_seed(values_.run.seed);

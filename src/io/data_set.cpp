@@ -18,6 +18,9 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr std::uint32_t kSchemaVersion = 2, kLegacyVersion = 1, kMostRecordBytes = 1 << 20;
+/// A file has six values in more than 100 bytes of text: what has many more in so little is none of ours, and would
+/// take more memory than any.
+constexpr std::size_t kFewValues = 100, kBytesOfAValue = 8;
 
 Json sum_json(const RecordSum& sum) { return {{"records", sum.count}, {"checksum", to_hex(sum.sum)}}; }
 
@@ -177,6 +180,16 @@ std::string DataSet::to_text() const {
     }
 }
 
+std::string read_manifest_text(Directory& directory) {
+    try {
+        return directory.read_text(kManifestName, kMostManifestBytes);
+    } catch (const TooLargeError& error) {
+        throw Error(Errc::integrity, std::string(error.what()) +
+                                         ": it is damaged, or none; make the data set again (`sluice gen`, `sluice "
+                                         "sort`)");
+    }
+}
+
 DataSet DataSet::from_text(const std::string& text, const std::string& path) {
     const auto fail = [&](const std::string& what) {
         return Error(Errc::integrity,
@@ -184,7 +197,7 @@ DataSet DataSet::from_text(const std::string& text, const std::string& path) {
                          "; the data set cannot be trusted: make it again (`sluice gen`, `sluice sort`)");
     };
     try {
-        const Json document = parse_bounded_json(text);
+        const Json document = parse_bounded_json(text, kFewValues + text.size() / kBytesOfAValue);
         const std::uint32_t version = small_number_from(document, "schema_version");
         if (version != kSchemaVersion && version != kLegacyVersion)
             throw Error(Errc::integrity, "has schema version " + std::to_string(version) + ", this program reads " +

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "io/directory.hpp"
 #include "record/record_format.hpp"
 #include "record/record_sum.hpp"
 
@@ -53,6 +54,10 @@ struct DataSet {
     /// Made before there were owner records.
     bool is_legacy() const { return !disks.empty() && !disks.front().directory.empty(); }
 };
+
+/// The text of the MANIFEST in a directory. Throws Error(integrity) for one that is larger than a manifest can be,
+/// Error(input) for what cannot be read.
+std::string read_manifest_text(Directory& directory);
 
 /// A name that stands for a file in the directory at hand, and for nothing else: no '/', not "." nor "..", and without
 /// control characters, which no name of ours has.

@@ -11,11 +11,15 @@
 
 namespace sluice {
 
+/// Names of the files that owner_of_new_files() makes for a moment: '#' stands for digits (matches_pattern).
+inline constexpr const char* kOwnerProbePattern = ".sluice-probe-#-#";
+
 /// What stands under a name: of a link the link, not what it leads to.
 struct EntryInfo {
     enum class Kind : std::uint8_t { file, directory, link, other } kind = Kind::other;
     std::uint64_t size_bytes = 0, device = 0, inode = 0;
     std::uint32_t owner = 0, mode = 0;  ///< user number; permission bits with sticky bit
+    std::uint32_t links = 1;            ///< names that it has
     bool is_mount_point = false;        ///< as far as the kernel tells (Linux 5.8)
     bool same_file(const EntryInfo& other) const noexcept { return device == other.device && inode == other.inode; }
 };
@@ -28,7 +32,8 @@ public:
     virtual ~FileLock() = default;
     /// The whole file, at most `most_bytes` of it.
     virtual std::string read(std::size_t most_bytes) = 0;
-    /// Writes in place, durably. Error(device); Error(environment) where the file could only be opened for reading.
+    /// Writes in place, durably; a file of this user that is protected against writing is not any more. Error(device);
+    /// Error(environment) where it may not be written.
     virtual void write_at(std::uint64_t offset, std::string_view bytes) = 0;
     virtual EntryInfo info() = 0;
 };
@@ -63,11 +68,16 @@ public:
     virtual void remove_file(const std::string& name) = 0;       ///< nothing happens where it is gone already
     virtual void remove_directory(const std::string& name) = 0;  ///< an empty one; nothing happens where it is gone
     /// What a rename came to where the file system has a say.
-    enum class Renamed { done, exists, unsupported };
+    enum class Renamed { done, exists, unsupported, impossible };
     /// Never replaces: `exists` where something has the new name. `unsupported`: no such call here (NFS, FUSE, 9p).
+    /// `impossible`: what stands under `from` keeps its name here, as an immutable directory, or one of an overlay's
+    /// lower layer.
     virtual Renamed rename_no_replace(const std::string& from, const std::string& to) = 0;
     /// The two change places in one step; both must be there.
     virtual Renamed exchange(const std::string& one, const std::string& other) = 0;
+    /// Whether the directory `name` could get another name, asked by giving it that of `full`, a directory with
+    /// something in it, which no system does. "": it could; else what the system says.
+    virtual std::string why_not_renamable(const std::string& name, const std::string& full) = 0;
     /// As rename(2): puts the directory `from` in the place of the empty directory `to`, a file in that of a file.
     virtual void rename_over(const std::string& from, const std::string& to) = 0;
     /// Error(environment) where directories cannot be synced.

@@ -10,7 +10,7 @@ namespace sluice {
 struct FileStatus {
     FileIdentity identity;
     std::uint32_t mode = 0;  ///< with the type, as st_mode
-    std::uint32_t owner = 0;
+    std::uint32_t owner = 0, links = 1;
     bool is_mount_point = false;  ///< false also where the kernel does not say
 };
 

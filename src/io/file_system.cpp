@@ -81,7 +81,9 @@ public:
         return names;
     }
     std::vector<std::string> glob(const std::string& pattern) override { return find_paths(pattern); }
-    MountInfo mount_of(const std::string& path, std::uint64_t device) override { return read_mount(path, device); }
+    MountInfo mount_of(const std::string& path, const FileIdentity& identity) override {
+        return read_mount(path, identity);
+    }
     void remove_file(const std::string& path) override {
         if (::unlink(path.c_str()) != 0) throw Error::from_errno(errno, "unlink", path);
     }

@@ -36,8 +36,8 @@ public:
     /// Paths, sorted; what is there under that very name, or has no wildcards, is its own match. Throws Error(input)
     /// naming a folder that cannot be read: it could hold matches.
     virtual std::vector<std::string> glob(const std::string& pattern) = 0;
-    /// @param device  of what `path` leads to
-    virtual MountInfo mount_of(const std::string& path, std::uint64_t device) = 0;
+    /// @param identity  of what `path` leads to
+    virtual MountInfo mount_of(const std::string& path, const FileIdentity& identity) = 0;
     virtual void remove_file(const std::string& path) = 0;
     virtual void remove_empty_directory(const std::string& path) = 0;
     /// Error(config) when `to` exists: nothing is ever replaced.

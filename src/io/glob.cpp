@@ -11,6 +11,7 @@
 
 #include "io/data_set.hpp"
 #include "io/owner_record.hpp"
+#include "io/posix_directory.hpp"
 #include "runtime/error.hpp"
 #include "runtime/step.hpp"
 
@@ -24,6 +25,20 @@ bool leads_nowhere(int error) { return error == ENOENT || error == ENOTDIR; }
 bool is_there(const std::string& path) {
     struct stat s {};
     return ::lstat(path.c_str(), &s) == 0;
+}
+
+/// What is beside the data in a directory of sluice's, and is no data. A user's file of that name is.
+bool is_ours(const std::string& folder, const std::string& name) {
+    if (parse_run_directory(name)) return true;  // logs and halves of a run, which it may remove at any moment
+    if (name != kManifestName && name != kOwnerName) return false;
+    try {
+        const auto directory = open_posix_directory(folder.empty() ? "/" : folder);
+        if (read_owner(*directory)) return true;
+        if (name == kManifestName) DataSet::from_text(read_manifest_text(*directory), name);
+        return name == kManifestName;
+    } catch (const Error&) {
+        return false;
+    }
 }
 
 class Search {
@@ -62,8 +77,8 @@ private:
         while (const dirent* entry = ::readdir(listing.get())) {
             tick_step();
             const std::string each = entry->d_name;
-            const bool ours = each == kManifestName || each == kOwnerName;
-            if (each != "." && each != ".." && !ours && ::fnmatch(name.c_str(), each.c_str(), FNM_PERIOD) == 0)
+            if (each != "." && each != ".." && ::fnmatch(name.c_str(), each.c_str(), FNM_PERIOD) == 0 &&
+                !is_ours(folder, each))
                 matches.push_back(each);
             errno = 0;
         }

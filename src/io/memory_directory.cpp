@@ -144,6 +144,7 @@ public:
         disk_.move(at(one) + ".exchange", at(other));
         return Renamed::done;
     }
+    std::string why_not_renamable(const std::string&, const std::string&) override { return ""; }
     void rename_over(const std::string& from, const std::string& to) override {
         Lock lock(disk_.mutex);
         require(from);
@@ -171,7 +172,7 @@ public:
         const auto found = disk_.files.find(at(name));
         if (found == disk_.files.end()) throw Error::from_errno(ENOENT, "open", at(name), Errc::input);
         if (found->second->bytes.size() > most_bytes)
-            throw Error(Errc::input, "read '" + at(name) + "': is larger than such a file can be");
+            throw TooLargeError(Errc::input, "read '" + at(name) + "': is larger than such a file can be");
         return text_of(*found->second);
     }
     LockAttempt lock(const std::string& name, LockMode mode) override {

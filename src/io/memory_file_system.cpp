@@ -60,7 +60,7 @@ public:
         std::sort(paths.begin(), paths.end());
         return paths;
     }
-    MountInfo mount_of(const std::string&, std::uint64_t) override { return {"memory", "memory", false}; }
+    MountInfo mount_of(const std::string&, const FileIdentity&) override { return {"memory", "memory", false}; }
     void remove_file(const std::string& path) override {
         Lock lock(disk_.mutex);
         if (disk_.files.erase(path) == 0) throw Error::from_errno(ENOENT, "unlink", path);

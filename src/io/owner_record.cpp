@@ -29,21 +29,6 @@ bool is_plain(const std::string& text) { return printable(text) == text; }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// '#' stands for one or more digits, anything else for itself.
-bool matches_pattern(const std::string& name, const std::string& pattern) {
-    std::size_t at = 0;
-    for (const char c : pattern) {
-        if (c != '#') {
-            if (at == name.size() || name[at] != c) return false;
-            ++at;
-            continue;
-        }
-        if (at == name.size() || !is_digit(name[at])) return false;
-        while (at < name.size() && is_digit(name[at])) ++at;
-    }
-    return at == name.size();
-}
-
 Json process_json(const ProcessIdentity& process) {
     Json segments = Json::object();
     for (const SharedSegment& segment : process.segments) segments[segment.name] = segment.inode;
@@ -100,6 +85,20 @@ OwnerRecord record_from(const Json& body) {
 
 }  // namespace
 
+bool matches_pattern(const std::string& name, const std::string& pattern) {
+    std::size_t at = 0;
+    for (const char c : pattern) {
+        if (c != '#') {
+            if (at == name.size() || name[at] != c) return false;
+            ++at;
+            continue;
+        }
+        if (at == name.size() || !is_digit(name[at])) return false;
+        while (at < name.size() && is_digit(name[at])) ++at;
+    }
+    return at == name.size();
+}
+
 bool is_run_id(const std::string& text) {
     return text.size() == kRunIdDigits && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
@@ -108,8 +107,11 @@ std::optional<RunDirectoryName> parse_run_directory(const std::string& name) {
     using Kind = RunDirectoryKind;
     for (const Kind kind : {Kind::partial, Kind::replaced, Kind::removed}) {
         const std::string prefix = run_directory_name(kind, "");
-        if (name.rfind(prefix, 0) == 0 && is_run_id(name.substr(prefix.size())))
-            return RunDirectoryName{kind, name.substr(prefix.size())};
+        const std::size_t end = prefix.size() + kRunIdDigits;
+        if (name.rfind(prefix, 0) != 0 || name.size() < end || !is_run_id(name.substr(prefix.size(), kRunIdDigits)))
+            continue;
+        if (name.size() == end || (kind == Kind::removed && matches_pattern(name.substr(end), "-#")))
+            return RunDirectoryName{kind, name.substr(prefix.size(), kRunIdDigits)};
     }
     const std::string prefix = "sluice-";
     if (name.rfind(prefix, 0) != 0 || name.size() < prefix.size() + kRunIdDigits) return std::nullopt;
@@ -129,7 +131,7 @@ std::string run_directory_name(RunDirectoryKind kind, const std::string& run_id,
         case RunDirectoryKind::replaced:
             return ".replaced-" + run_id;
         case RunDirectoryKind::removed:
-            return ".removed-" + run_id;
+            return ".removed-" + run_id + (what.empty() || what == "0" ? "" : "-" + what);
         case RunDirectoryKind::scratch:
             return "sluice-" + run_id + "-" + what;
     }

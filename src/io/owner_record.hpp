@@ -18,7 +18,7 @@ inline constexpr const char* kOwnerName = "OWNER.json";
 enum class RunDirectoryKind {
     partial,   ///< ".partial-RUN": a data set in the making; while sets change places, for a moment, the old one
     replaced,  ///< ".replaced-RUN": the set that RUN's took the place of, until RUN's is durable
-    removed,   ///< ".removed-RUN": being removed
+    removed,   ///< ".removed-RUN", ".removed-RUN-1": being removed
     scratch,   ///< "sluice-RUN-logs", "sluice-RUN-copy-r0-log": logs, and the files of a bare copy
 };
 struct RunDirectoryName {
@@ -27,8 +27,10 @@ struct RunDirectoryName {
 };
 /// nullopt for any other name.
 std::optional<RunDirectoryName> parse_run_directory(const std::string& name);
-/// @param what  of scratch: "logs", or "copy-r0-log" or "-out" of rank 0
-std::string run_directory_name(RunDirectoryKind kind, const std::string& run_id, const std::string& what = "logs");
+/// @param what  of scratch: "logs", or "copy-r0-log" or "-out" of rank 0; of removed: which of several, "" the first
+std::string run_directory_name(RunDirectoryKind kind, const std::string& run_id, const std::string& what = "");
+/// '#' stands for one or more digits, anything else for itself.
+bool matches_pattern(const std::string& name, const std::string& pattern);
 bool is_run_id(const std::string& text);  ///< 32 hex digits, lower case
 
 enum class OwnerState {

@@ -81,6 +81,7 @@ EntryInfo entry_of(const FileStatus& status) {
     entry.inode = status.identity.inode;
     entry.owner = status.owner;
     entry.mode = status.mode & 07777;
+    entry.links = status.links;
     entry.is_mount_point = status.is_mount_point;
     return entry;
 }
@@ -92,8 +93,8 @@ EntryInfo entry_of(int fd, const std::string& path) {
 }
 
 Errc code_of(int error) {
-    return error == EACCES || error == EPERM || error == EROFS || error == ENAMETOOLONG || error == EMFILE ||
-                   error == ENFILE || error == EINVAL || error == EOPNOTSUPP
+    return error == EACCES || error == EPERM || error == EROFS || error == EXDEV || error == ENAMETOOLONG ||
+                   error == EMFILE || error == ENFILE || error == EINVAL || error == EOPNOTSUPP
                ? Errc::environment
                : Errc::device;
 }
@@ -109,8 +110,9 @@ void write_all(int fd, std::string_view text, const std::string& path) {
 
 class PosixFileLock final : public FileLock {
 public:
-    PosixFileLock(Descriptor file, std::string path, bool writable)
-        : file_(std::move(file)), path_(std::move(path)), writable_(writable) {}
+    /// @param refused  errno of opening it for writing; 0: it is open for that
+    PosixFileLock(Descriptor file, std::string path, int refused)
+        : file_(std::move(file)), path_(std::move(path)), refused_(refused) {}
     std::string read(std::size_t most_bytes) override {
         std::string text(most_bytes, '\0');
         std::size_t done = 0;
@@ -125,22 +127,32 @@ public:
         return text;
     }
     void write_at(std::uint64_t offset, std::string_view bytes) override {
-        if (!writable_) throw Error(Errc::environment, "write '" + path_ + "': this user may only read it");
+        if (refused_ != 0) open_for_writing();
+        const int fd = writer_ ? writer_.get() : file_.get();
         for (std::size_t done = 0; done < bytes.size();) {
             const ssize_t put =
-                ::pwrite(file_.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+                ::pwrite(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
             if (put < 0 && errno == EINTR) continue;
             if (put < 0) throw Error::from_errno(errno, "write", path_);
             done += static_cast<std::size_t>(put);
         }
-        if (::fdatasync(file_.get()) != 0) throw Error::from_errno(errno, "fdatasync", path_);
+        if (::fdatasync(fd) != 0) throw Error::from_errno(errno, "fdatasync", path_);
     }
     EntryInfo info() override { return entry_of(file_.get(), path_); }
 
 private:
-    Descriptor file_;
+    /// Its owner may take the protection off. The lock stays with the descriptor that it was taken by.
+    void open_for_writing() {
+        if (refused_ == EACCES && ::fchmod(file_.get(), 0600) == 0) {
+            writer_ = Descriptor(::open(("/proc/self/fd/" + std::to_string(file_.get())).c_str(), O_RDWR | O_CLOEXEC));
+            refused_ = writer_ ? 0 : errno;
+        }
+        if (refused_ != 0) throw Error::from_errno(refused_, "open for writing", path_, Errc::environment);
+    }
+
+    Descriptor file_, writer_;
     std::string path_;
-    bool writable_;
+    int refused_;
 };
 
 class PosixDirectory final : public Directory {
@@ -210,6 +222,12 @@ public:
     Renamed exchange(const std::string& one, const std::string& other) override {
         return rename_with(one, other, RENAME_EXCHANGE);
     }
+    std::string why_not_renamable(const std::string& name, const std::string& full) override {
+        if (::renameat(directory_.get(), checked(name), directory_.get(), checked(full)) == 0)
+            throw Error(Errc::internal, "'" + path_ + "/" + name + "' took the place of '" + full + "'");
+        if (errno == ENOTEMPTY || errno == EEXIST) return "";
+        return Error::from_errno(errno, "rename", path_ + "/" + name, Errc::environment).what();
+    }
     void rename_over(const std::string& from, const std::string& to) override {
         if (::renameat(directory_.get(), checked(from), directory_.get(), checked(to)) != 0)
             throw failed("rename", from + "' to '" + to);
@@ -225,7 +243,7 @@ public:
     LockAttempt write_locked(const std::string& name, std::string_view text) override {
         const std::string temporary = temporary_of(name);
         Descriptor file = write_temporary(temporary, text);
-        LockAttempt attempt = lock_file(std::move(file), name, LockMode::shared, true);
+        LockAttempt attempt = lock_file(std::move(file), name, LockMode::shared, 0);
         rename_temporary(temporary, name);
         return attempt;
     }
@@ -239,10 +257,10 @@ public:
     LockAttempt lock(const std::string& name, LockMode mode) override {
         for (int tries = 0;; ++tries) {
             if (is_no_file(name)) return {LockAttempt::Outcome::absent, nullptr, ""};
-            bool writable = true;
+            int refused = 0;
             int fd = open_beneath(directory_.get(), checked(name), O_RDWR | O_NONBLOCK, 0);
             if (fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
-                writable = false;
+                refused = errno;
                 fd = open_beneath(directory_.get(), name.c_str(), O_RDONLY | O_NONBLOCK, 0);
             }
             Descriptor file(fd);
@@ -255,7 +273,7 @@ public:
             struct stat s {};
             if (::fstat(file.get(), &s) != 0) throw failed("fstat", name);
             if (!S_ISREG(s.st_mode)) return {LockAttempt::Outcome::absent, nullptr, ""};
-            LockAttempt attempt = lock_file(std::move(file), name, mode, writable);
+            LockAttempt attempt = lock_file(std::move(file), name, mode, refused);
             if (attempt.outcome != LockAttempt::Outcome::taken) return attempt;
             // Between open and lock it may have been replaced or removed: then ours is a lock on nothing.
             const auto now = look(name);
@@ -304,13 +322,13 @@ private:
         }
         sync();
     }
-    LockAttempt lock_file(Descriptor file, const std::string& name, LockMode mode, bool writable) const {
+    LockAttempt lock_file(Descriptor file, const std::string& name, LockMode mode, int refused) const {
         const int how = (mode == LockMode::shared ? LOCK_SH : LOCK_EX) | LOCK_NB;
         int error = 0;
         do {
             error = ::flock(file.get(), how) == 0 ? 0 : errno;
         } while (error == EINTR);
-        auto lock = std::make_unique<PosixFileLock>(std::move(file), path_ + "/" + name, writable);
+        auto lock = std::make_unique<PosixFileLock>(std::move(file), path_ + "/" + name, refused);
         if (error == 0) return {LockAttempt::Outcome::taken, std::move(lock), ""};
         if (error == EWOULDBLOCK) return {LockAttempt::Outcome::held, nullptr, ""};
         return {LockAttempt::Outcome::no_locks, std::move(lock), Error::from_errno(error, "flock", name).what()};
@@ -320,6 +338,7 @@ private:
             return Renamed::done;
         if (errno == EEXIST || errno == ENOTEMPTY) return Renamed::exists;
         if (refuses_rename_flags(errno)) return Renamed::unsupported;
+        if (errno == EXDEV || errno == EPERM) return Renamed::impossible;
         throw failed("rename", from + "' to '" + to);
     }
 
@@ -335,7 +354,9 @@ private:
             // A number of its own: one left by a process that was killed here, or of another host, is not ours.
             name = ".sluice-probe-" + std::to_string(::getpid()) + "-" + std::to_string(clock_ns());
             file = Descriptor(open_beneath(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
-            if (!file && (errno != EEXIST || tries == kProbeTries)) throw failed("create", name);
+            if (file || (errno == EEXIST && tries < kProbeTries)) continue;
+            // Nothing can be made here now, which is when things are removed: who makes files is who runs, mostly.
+            return ::geteuid();
         }
         struct stat s {};
         const bool known = ::fstat(file.get(), &s) == 0;

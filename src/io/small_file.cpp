@@ -25,8 +25,8 @@ std::string read_small_file(int fd, const std::string& path, std::uint64_t most_
     if (!S_ISREG(s.st_mode))
         throw Error(Errc::input, "read '" + path + "': is " + kind_of(s.st_mode) + ", no regular file");
     const auto too_large = [&] {
-        return Error(Errc::input, "read '" + path + "': is larger than the " + std::to_string(most_bytes) +
-                                      " bytes that such a file can have");
+        return TooLargeError(Errc::input, "read '" + path + "': is larger than the " + std::to_string(most_bytes) +
+                                              " bytes that such a file can have");
     };
     if (static_cast<std::uint64_t>(s.st_size) > most_bytes) throw too_large();
     std::string text;

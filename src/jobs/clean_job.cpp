@@ -3,8 +3,10 @@
 #include <set>
 
 #include "jobs/cluster.hpp"
+#include "jobs/input_proof.hpp"
 #include "jobs/old_data_set.hpp"
 #include "jobs/preflight_paths.hpp"
+#include "jobs/role_disks.hpp"
 #include "runtime/packing.hpp"
 
 namespace sluice {
@@ -63,12 +65,33 @@ Listing list_leftovers(JobContext& job, const CleanOptions& options) {
     return listing;
 }
 
+/// A disk that is not there is not clean: it may be a wrong word, or not mounted.
+void check_presence(JobContext& job, DiskRole role, std::vector<std::string>& problems) {
+    for (const RoleDisk& disk : role_disks(job, role).disks) {
+        if (!disk.is_ours) continue;
+        try {
+            job.files.open_directory(disk.path);
+        } catch (const ExhaustedError&) {
+            throw;
+        } catch (const Error& error) {
+            problems.push_back("[3] " + std::string(name_of(role)) + " disk '" + disk.path + "' on host " +
+                               job.place.host + ": " + error.what() +
+                               "; nothing was removed: mount it, or take it out of the config");
+        }
+    }
+}
+
 /// Who may write to a directory can swap what lies in it while we remove.
 void check_disks_of(JobContext& job, const CleanOptions& options) {
     std::vector<std::string> problems, notes;
-    std::vector<DiskRole> roles{DiskRole::intermediate, DiskRole::output};
+    std::vector<DiskRole> roles{DiskRole::output};
+    if (job.config.passes != "one") roles.push_back(DiskRole::intermediate);
     if (options.with_input || options.only_runs) roles.push_back(DiskRole::input);
-    for (const DiskRole role : roles) check_permissions(job, role, problems, notes);
+    for (const DiskRole role : roles) {
+        check_presence(job, role, problems);
+        check_permissions(job, role, problems, notes);
+    }
+    prove_disks(job, roles, problems);
     refuse_if_any(job, problems);
     say_notes(job, notes);
 }

@@ -18,9 +18,8 @@ DiskSpace::Need* DiskSpace::of_disk(const RoleDisk& disk) {
     const auto info = job_.files.info(disk.path);
     if (!info) return nullptr;
     // Device numbers are a host's; one network file system has others on each.
-    const std::string key = disk.seen_by == SeenBy::all_hosts
-                                ? "shared " + job_.files.mount_of(disk.path, info->device).source
-                                : job_.place.host + " " + std::to_string(info->device);
+    const std::string key = disk.seen_by == SeenBy::all_hosts ? "shared " + job_.files.mount_of(disk.path, *info).source
+                                                              : job_.place.host + " " + std::to_string(info->device);
     for (Need& need : needs_) {
         if (need.key == key) return &need;
     }

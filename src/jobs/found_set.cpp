@@ -78,7 +78,7 @@ private:
             if (!candidate.directory->look(kManifestName)) continue;
             const std::string path = candidate.directory->path() + "/" + kManifestName;
             try {
-                const std::string text = candidate.directory->read_text(kManifestName, kMostManifestBytes);
+                const std::string text = read_manifest_text(*candidate.directory);
                 set_.set = DataSet::from_text(text, path);
                 crc_ = crc32c(std::as_bytes(std::span(text)));
                 found_manifest_ = true;
@@ -114,7 +114,8 @@ private:
                    ", whose MANIFEST is on host " + record->manifest_host + "; run on that host too";
         }
         return "[4] no data set '" + name_ + "' on host " + job_.place.host + ": looked for " + looked_ +
-               "; make one with `sluice gen`, or name files in input.paths";
+               (role_ == DiskRole::input ? "; make one with `sluice gen`, or name files in input.paths"
+                                         : "; make one with `sluice sort`, or set output.name to that of another");
     }
 
     /// By its record: a directory is the disk that this says, if it is of the manifest's run.
@@ -324,10 +325,15 @@ FoundSet find_set(JobContext& job, DiskRole role, const std::string& name, SetKi
 std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const std::string& name) {
     for (const RoleDisk& disk : role_disks(job, role).disks) {
         const auto parent = open_disk(job, disk.path);
-        const auto directory = parent ? parent->open(name) : nullptr;
+        if (!parent) continue;
+        // Only read: whoever put a link there meant what it leads to.
+        const auto entry = parent->look(name);
+        const bool is_link = entry && entry->kind == EntryInfo::Kind::link;
+        const std::shared_ptr<Directory> directory =
+            is_link ? open_disk(job, disk.path + "/" + name) : std::shared_ptr<Directory>(parent->open(name));
         if (!directory || !directory->look(kManifestName)) continue;
         const std::string path = directory->path() + "/" + kManifestName;
-        DataSet set = DataSet::from_text(directory->read_text(kManifestName, kMostManifestBytes), path);
+        DataSet set = DataSet::from_text(read_manifest_text(*directory), path);
         const auto record = set.is_legacy() ? std::nullopt : read_owner(*directory);
         const char* const kind = role == DiskRole::input ? to_string(SetKind::input) : to_string(SetKind::sorted);
         const std::string where = "manifest '" + path + "' on host " + job.place.host + ": ";

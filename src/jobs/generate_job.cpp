@@ -4,6 +4,7 @@
 #include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/disk_space.hpp"
+#include "jobs/input_proof.hpp"
 #include "jobs/output_set.hpp"
 #include "jobs/part_check.hpp"
 #include "jobs/preflight_paths.hpp"
@@ -145,6 +146,7 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
     std::vector<std::string> notes;
     check_permissions(job, DiskRole::input, problems, notes);
     say_notes(job, notes);
+    prove_disks(job, {DiskRole::input}, problems);
     for (const std::string& disk : disks) {
         const auto info = look(job, disk);
         if (!info || !info->is_directory) {
@@ -250,6 +252,7 @@ void run_generate(JobContext& job, const GenerateOptions& options, GenerateResul
     write_files(job, DataGenerator(described, plans.front().first), format, plans);
 
     result.set = describe_set(job, described, output, plans, run_id);
+    output.require_ours();
     look_at_files(job, format, plans);
     const std::string manifest = job.communicator.broadcast(job.rank() == 0 ? result.set.to_text() : "", 0);
     result.elapsed_s = static_cast<double>(job.executor.now_ns() - begin_ns) * 1e-9;

@@ -7,6 +7,7 @@
 
 #include "jobs/cluster.hpp"
 #include "jobs/preflight_paths.hpp"
+#include "jobs/role_disks.hpp"
 #include "runtime/packing.hpp"
 #include "runtime/rng.hpp"
 
@@ -80,10 +81,44 @@ struct Claim {
     std::uint32_t host_index = 0;
     SeenBy seen_by = SeenBy::one_host;
     std::uint32_t place = 0;  ///< in its host's list of files that are seen by as many: by it hosts share them out
-    std::string host, path;
-    static constexpr auto fields =
-        std::tuple{&Claim::key, &Claim::host_index, &Claim::seen_by, &Claim::place, &Claim::host, &Claim::path};
+    std::uint64_t device = 0;
+    std::string host, path, boot;
+    static constexpr auto fields = std::tuple{&Claim::key,    &Claim::host_index, &Claim::seen_by, &Claim::place,
+                                              &Claim::device, &Claim::host,       &Claim::path,    &Claim::boot};
 };
+
+/// A directory that a rank makes files in, for all who see it.
+struct DiskClaim {
+    Key key{};
+    std::uint32_t rank = 0;
+    std::uint64_t device = 0;
+    std::string host, path, boot;
+    static constexpr auto fields = std::tuple{&DiskClaim::key,  &DiskClaim::rank, &DiskClaim::device,
+                                              &DiskClaim::host, &DiskClaim::path, &DiskClaim::boot};
+};
+
+/// Of those that a server says the same of: within one boot the device number tells whether it is one file.
+template <typename Each>
+std::vector<std::vector<Each>> split_by_device(std::vector<Each> claims) {
+    std::vector<std::vector<Each>> files;
+    for (Each& claim : claims) {
+        const auto same = std::find_if(files.begin(), files.end(), [&](const std::vector<Each>& file) {
+            return std::none_of(file.begin(), file.end(), [&](const Each& known) {
+                return !known.boot.empty() && known.boot == claim.boot && known.device != claim.device;
+            });
+        });
+        (same != files.end() ? *same : files.emplace_back()).push_back(std::move(claim));
+    }
+    return files;
+}
+
+/// The same for whatever leads to it, on hosts that see it: by the boot and the device number of a local file system,
+/// by `of_server` and what the server calls it elsewhere, where the device number is each host's own.
+std::string identity_of(const ProcessIdentity& self, const std::string& host, const MountInfo& mount,
+                        const FileIdentity& id, const std::string& of_server) {
+    if (mount.is_network) return of_server;
+    return pack(std::array{id.device, id.inode}) + (self.boot.empty() ? "host " + host : self.boot);
+}
 
 std::string where(const Claim& claim) { return "'" + claim.path + "' on host " + claim.host; }
 
@@ -144,7 +179,9 @@ void prove_hosts(JobContext& job, Problems& problems) {
     const Step step = open_step(job, "compares the hosts");
     std::vector<Sight> sights;
     const std::string boot = job.processes.self().boot;
-    for (const std::string& path : named_paths(job)) {
+    std::vector<std::string> paths = named_paths(job);
+    if (paths.empty()) paths.push_back("/");  // all are of one rank: there is still the boot id to compare
+    for (const std::string& path : paths) {
         const auto info = look(job, path);
         Sight sight;
         sight.key = key_of(job.place.host + '\0' + path);
@@ -182,8 +219,7 @@ void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems&
     constexpr std::size_t kMostSaid = 10;
     const Step step = open_step(job, "proves the set of input");
     const ProcessIdentity self = job.processes.self();
-    const std::string machine = self.boot.empty() ? "host " + job.place.host : self.boot;
-    std::map<std::uint64_t, MountInfo> mounts;
+    std::map<std::pair<std::uint64_t, std::uint64_t>, MountInfo> mounts;  // of a device there may be several
     std::vector<Claim> claims;
     std::map<SeenBy, std::uint32_t> places;
     for (const InputFile& file : files) {
@@ -191,24 +227,56 @@ void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems&
         const std::uint32_t place = places[file.seen_by]++;
         if (file.seen_by != SeenBy::one_rank && job.place.local_rank != 0) continue;  // one rank of a host speaks
         const FileIdentity& id = file.identity;
-        if (mounts.count(id.device) == 0) mounts[id.device] = job.files.mount_of(file.path, id.device);
-        const MountInfo& mount = mounts[id.device];
-        // The device number is each host's own; what a server says of the file is the same everywhere.
-        const std::string identity =
-            mount.is_network
-                ? pack(std::array{id.inode, id.size_bytes, static_cast<std::uint64_t>(id.modified_ns)}) + mount.source
-                : pack(std::array{id.device, id.inode}) + machine;
-        claims.push_back({key_of(identity), job.place.host_index, file.seen_by, place, job.place.host, file.path});
+        const auto [known, fresh] = mounts.try_emplace({id.device, id.mount_id});
+        if (fresh) known->second = job.files.mount_of(file.path, id);
+        const MountInfo& mount = known->second;
+        const std::string identity = identity_of(
+            self, job.place.host, mount, id,
+            pack(std::array{id.inode, id.size_bytes, static_cast<std::uint64_t>(id.modified_ns)}) + mount.server());
+        claims.push_back({key_of(identity), job.place.host_index, file.seen_by, place, id.device, job.place.host,
+                          file.path, self.boot});
     }
     std::size_t wrong = 0;
-    for (const auto& [key, same] : meet(job, claims)) {
+    for (auto& [key, alike] : meet(job, claims)) {
         tick_step();
-        const bool is_fine = same.size() == 1 && (same.front().seen_by != SeenBy::all_hosts || job.place.hosts == 1);
-        std::string problem = is_fine ? "" : judge(job, same);
-        if (!problem.empty() && ++wrong <= kMostSaid) problems.push_back(std::move(problem));
+        for (const std::vector<Claim>& same : split_by_device(std::move(alike))) {
+            const bool is_fine =
+                same.size() == 1 && (same.front().seen_by != SeenBy::all_hosts || job.place.hosts == 1);
+            std::string problem = is_fine ? "" : judge(job, same);
+            if (!problem.empty() && ++wrong <= kMostSaid) problems.push_back(std::move(problem));
+        }
     }
     if (wrong > kMostSaid)
         problems.push_back("[2] input: " + std::to_string(wrong - kMostSaid) + " more files are there twice");
+}
+
+void prove_disks(JobContext& job, const std::vector<DiskRole>& roles, Problems& problems) {
+    const Step step = open_step(job, "compares the disks of all hosts");
+    const ProcessIdentity self = job.processes.self();
+    std::vector<DiskClaim> claims;
+    for (const DiskRole role : roles) {
+        for (const RoleDisk& disk : role_disks(job, role).disks) {
+            if (!disk.is_ours || disk.seen_by == SeenBy::all_hosts) continue;
+            const auto info = look(job, disk.path);
+            if (!info) continue;
+            const MountInfo mount = job.files.mount_of(disk.path, *info);
+            const std::string identity = std::string(name_of(role)) + identity_of(self, job.place.host, mount, *info,
+                                                                                  pack(info->inode) + mount.source);
+            claims.push_back({key_of(identity), job.rank(), info->device, job.place.host,
+                              std::string(name_of(role)) + " disk '" + disk.path + "'", self.boot});
+        }
+    }
+    for (auto& [key, alike] : meet(job, claims)) {
+        for (const std::vector<DiskClaim>& same : split_by_device(std::move(alike))) {
+            const DiskClaim &first = same.front(), &last = same.back();
+            if (first.rank == last.rank) continue;  // the same one listed twice, which is said elsewhere
+            problems.push_back("[2] " + first.path + " on host " + first.host + " (rank " + std::to_string(first.rank) +
+                               ") and " + last.path + " on host " + last.host + " (rank " + std::to_string(last.rank) +
+                               ") are the same directory, and each would take it for its own: set scope = \"shared\" "
+                               "on a disk that all hosts see, or give each its own directory ({host} or {rank} in the "
+                               "path)");
+        }
+    }
 }
 
 std::string change_text(const FileIdentity& before, const FileIdentity* now) {

@@ -207,8 +207,10 @@ void check_input_unchanged(JobContext& job, const InputSet& input, const std::ve
     const Step step = open_step(job, "looks at the input once more");
     std::set<std::uint32_t> numbers;
     for (const InputSlice& slice : read) numbers.insert(slice.file);
-    for (std::uint32_t number = 0; number < input.files.size(); ++number) {  // nobody reads those
-        if (input.files[number].identity.size_bytes == 0 && job.place.local_rank == 0) numbers.insert(number);
+    for (std::uint32_t number = 0; number < input.files.size(); ++number) {
+        const InputFile& file = input.files[number];
+        const bool looks = is_own(file.seen_by) || job.place.local_rank == 0;
+        if (file.identity.size_bytes == 0 && looks) numbers.insert(number);  // nobody reads those
     }
     Problems problems, notes;
     for (const std::uint32_t number : numbers) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "jobs/cluster.hpp"
+#include "jobs/role_disks.hpp"
 #include "jobs/set_names.hpp"
 #include "runtime/packing.hpp"
 #include "runtime/printable.hpp"
@@ -138,7 +139,16 @@ public:
     }
 
 private:
+    /// What this user or file system does not permit is said, and the rest goes on.
     void remove(RunTrace& trace, Leftovers& left) {
+        try {
+            remove_one(trace, left);
+        } catch (const Error& error) {
+            if (error.code() != Errc::environment) throw;
+            left.removal.kept.push_back(error.what());
+        }
+    }
+    void remove_one(RunTrace& trace, Leftovers& left) {
         if (!trace.disk->look(trace.name)) return;  // it got its name back, or went with another trace
         if (!trace.record && trace.is_empty) {
             remove_torn(trace, left);
@@ -151,12 +161,19 @@ private:
             return;
         }
         remove_placeholder(trace);
-        // From here on nobody meets it under a name that means something, and its run, should it live, finds out.
-        const std::string aside = run_directory_name(Kind::removed, trace.run_id);
-        if (trace.name != aside && trace.disk->rename_no_replace(trace.name, aside) == Directory::Renamed::done)
-            trace.name = aside;
-        const OwnerPatch patch = owner_state_patch(OwnerState::removing);
-        lock->write_at(patch.offset, patch.bytes);
+        if (trace.kind != Kind::removed) {
+            const Aside aside = move_aside(*trace.disk, trace.name, trace.run_id);
+            // Where nothing can be moved (an overlay's lower layer) its lock has to do, if there are locks.
+            const bool may_go_on = aside.renamed == Directory::Renamed::done ||
+                                   (aside.renamed == Directory::Renamed::impossible && trace.no_locks.empty());
+            if (!may_go_on) {
+                left.removal.kept.push_back("'" + trace.path() + "': has gone, or cannot be given another name");
+                return;
+            }
+            if (aside.renamed == Directory::Renamed::done) trace.kind = Kind::removed;
+            trace.name = aside.name;
+        }
+        if (const auto directory = trace.disk->open(trace.name)) mark_removing(*directory, lock);
         remove_segments(*trace.record, left);
         left.removal += remove_directory_of_ours(
             *trace.disk, trace.name, [&trace](const std::string& file) { return trace.record->matches(file); },
@@ -234,9 +251,9 @@ private:
             half->kind = trace.kind;
             done = true;
         } else {
-            const std::string aside = run_directory_name(Kind::removed, trace.run_id);
-            if (rename_to_free_name(*trace.disk, target, aside) == Directory::Renamed::done) {
-                half->name = aside;
+            const Aside aside = move_aside(*trace.disk, target, trace.run_id);
+            if (aside.renamed == Directory::Renamed::done) {
+                half->name = aside.name;
                 half->kind = Kind::removed;
                 done = rename_to_free_name(*trace.disk, trace.name, target) == Directory::Renamed::done;
             }
@@ -283,6 +300,27 @@ std::string why_not_removed(const RunFact& fact, bool force) {
                (fact.can_be_forced ? "; if you know that it has ended: " + by_force : "; wait for it or end it");
     }
     return fact.undecided.empty() || force ? "" : "[10] " + fact.undecided;
+}
+
+/// What Directory::owner_of_new_files() leaves where it is killed and a file cannot be nameless. Of use to nobody, not
+/// even to who is just looking at it.
+void remove_probes(JobContext& job, Leftovers& left) {
+    std::set<std::string> seen;
+    for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
+        for (const RoleDisk& disk : role_disks(job, role).disks) {
+            const auto directory = disk.is_ours && seen.insert(disk.path).second ? open_disk(job, disk.path) : nullptr;
+            if (!directory) continue;
+            for (const std::string& name : directory->names()) {
+                if (!matches_pattern(name, kOwnerProbePattern)) continue;
+                const auto entry = directory->look(name);
+                if (!entry || entry->size_bytes != 0 || entry->owner != directory->owner_of_new_files() ||
+                    entry->kind != EntryInfo::Kind::file)
+                    continue;
+                directory->remove_file(name);
+                ++left.removal.files;
+            }
+        }
+    }
 }
 
 void keep_undecided(const std::vector<RunTrace>& traces, const RunFact& fact, Leftovers& left) {
@@ -349,6 +387,7 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
         if (is_named && trace.not_ours.empty() && trace.is_others())
             left.removal.kept.push_back("'" + trace.path() + "': has no owner record that can be read; stays");
     }
+    if (wanted.run_ids.empty()) remove_probes(job, left);
     left.removal.files = sum_over_ranks(job.communicator, left.removal.files);
     left.removal.bytes = sum_over_ranks(job.communicator, left.removal.bytes);
     left.restored = sum_over_ranks(job.communicator, left.restored);

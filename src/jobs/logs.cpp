@@ -29,7 +29,7 @@ void Logs::make_directories(const std::string& run_id, const std::string& verb) 
             problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
         }
     };
-    const std::string name = run_directory_name(RunDirectoryKind::scratch, run_id);
+    const std::string name = run_directory_name(RunDirectoryKind::scratch, run_id, "logs");
     for (const RoleDisk& disk : disks.disks) {
         directories_.push_back(nullptr);
         if (!disk.is_ours && !disk.is_used) continue;

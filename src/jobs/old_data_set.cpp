@@ -93,7 +93,7 @@ void OldDataSet::read_manifest() {
         if (!directory || !directory->look(kManifestName)) continue;
         const std::string path = directory->path() + "/" + kManifestName;
         try {
-            manifest_ = DataSet::from_text(directory->read_text(kManifestName, kMostManifestBytes), path);
+            manifest_ = DataSet::from_text(read_manifest_text(*directory), path);
         } catch (const Error& error) {
             manifest_problem_ = "[" + std::to_string(error.exit_code()) + "] " + error.what();
         }
@@ -312,6 +312,11 @@ bool OldDataSet::is_still_under(const Part& part, const std::string& name) {
 }
 
 std::string OldDataSet::lock_problem(Part& part) {
+    constexpr std::uint32_t kOwnerWrites = 0200;
+    if ((part.entry->mode & kOwnerWrites) == 0 && part.parent->owner_of_new_files() != 0) {
+        return "[3] data set " + where(part) +
+               ": its directory is protected against writing; if it may go: chmod u+w it, and try again";
+    }
     std::string user;
     for (int tries = 0; tries < kLockTries && user.empty(); ++tries) {
         if (tries > 0) job_.executor.sleep_for_ns(kLockWaitNs);  // whoever it was let go before he was seen
@@ -356,10 +361,9 @@ void OldDataSet::lock(std::vector<std::string>& problems) {
     }
 }
 
-void OldDataSet::mark_removing(Part& part) {
-    if (!part.lock || !part.trace) return;
-    const OwnerPatch patch = owner_state_patch(OwnerState::removing);
-    part.lock->write_at(patch.offset, patch.bytes);
+void OldDataSet::mark_removing(Part& part, const std::string& name_now) {
+    const auto directory = part.lock && part.trace ? part.parent->open(name_now) : nullptr;
+    if (directory) sluice::mark_removing(*directory, part.lock);
 }
 
 bool OldDataSet::is_on(const std::string& disk_path) const {
@@ -387,7 +391,7 @@ Removal OldDataSet::remove() {
         if (!part.entry || !part.is_ours() || !(is_first || part.is_legacy)) continue;
         const auto directory = is_still_there(part) ? part.parent->open(name_) : nullptr;
         if (!directory) continue;
-        mark_removing(part);
+        mark_removing(part, name_);
         const auto manifest = directory->look(kManifestName);
         if (manifest && manifest->kind == EntryInfo::Kind::file && manifest->owner == part.parent->owner_of_new_files())
             directory->remove_file(kManifestName);
@@ -403,9 +407,8 @@ Removal OldDataSet::remove() {
         }
         // Under a name that tells what it is, so that it does also when it is empty.
         const std::string aside =
-            part.trace ? run_directory_name(RunDirectoryKind::removed, part.trace->run_id) : std::string();
-        const bool moved = part.trace && rename_to_free_name(*part.parent, name_, aside) == Directory::Renamed::done;
-        removal += remove_moved(part.disk.path, moved ? aside : name_);
+            part.trace ? move_aside(*part.parent, name_, part.trace->run_id).name : std::string(name_);
+        removal += remove_moved(part.disk.path, aside);
         give_back_name(part, aside);
     }
     job_.communicator.barrier_or_failure();
@@ -414,7 +417,7 @@ Removal OldDataSet::remove() {
 
 /// What lies in it and is not ours keeps its place.
 void OldDataSet::give_back_name(const Part& part, const std::string& aside) {
-    if (!aside.empty() && part.parent->look(aside) && !part.parent->look(name_))
+    if (aside != name_ && part.parent->look(aside) && !part.parent->look(name_))
         rename_to_free_name(*part.parent, aside, name_);
 }
 
@@ -427,7 +430,7 @@ Removal OldDataSet::remove_moved(const std::string& disk_path, const std::string
             part.lock.reset();
             continue;
         }
-        mark_removing(part);
+        mark_removing(part, name_now);
         removal += remove_directory_of_ours(
             *part.parent, name_now, [&](const std::string& file) { return owns(part, file); },
             [&part] { part.lock.reset(); });

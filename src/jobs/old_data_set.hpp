@@ -78,7 +78,7 @@ private:
     void list_files(Part& part);
     void share();
     void settle_halves(std::set<std::string> halves);
-    void mark_removing(Part& part);
+    void mark_removing(Part& part, const std::string& name_now);
     void give_back_name(const Part& part, const std::string& aside);
     bool owns(const Part& part, const std::string& file) const;
     bool lists_files_in(const Part& part) const;

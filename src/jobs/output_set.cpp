@@ -187,6 +187,7 @@ void OutputSet::contest(Place& place, Problems& problems) {
             if (!published.empty()) problems.push_back("[10] " + published);
             return;
         }
+        tick_step();
         if (!wait || waited_ns >= kContestNs) {
             problems.push_back("[10] " + other);
             return;
@@ -200,6 +201,15 @@ void OutputSet::try_publishing(Problems& problems) {
         if (!place.disk.is_ours) continue;
         guarded(problems, [&] {
             place.trial = try_renames(place.directory->directory());
+            try_rename_on(*place.parent, options_.run_id);
+            const bool has_old = job_.config.run.overwrite == Overwrite::yes && old_->is_on(place.disk.path);
+            const std::string why =
+                has_old ? place.parent->why_not_renamable(options_.name, place.directory->name()) : "";
+            if (!why.empty())
+                problems.push_back("[3] the data set in '" + place.disk.path + "/" + options_.name + "' on host " +
+                                   job_.place.host + " cannot make room for a new one: " + why +
+                                   "; it is immutable (`lsattr -d`) or in an overlay's lower layer: remove it by "
+                                   "`sluice clean`, or set run.overwrite = \"first\", or choose another name");
             place.parent->sync();
         });
     }
@@ -214,7 +224,10 @@ void OutputSet::give_up() {
     } catch (const Error&) {                     // why the claim is given up is the error to report
     }
     for (Place& place : places_) {
-        if (place.directory) place.directory->remove();
+        try {
+            if (place.directory) place.directory->remove();
+        } catch (const Error&) {  // it stays as what a dead run leaves
+        }
         place.directory.reset();
     }
 }
@@ -248,13 +261,25 @@ std::string OutputSet::name_problem(const Place& place) const {
            "clean` removes it, or free the name and run again";
 }
 
+/// Asked before the name is taken and again before the MANIFEST is written: who takes a live run for a dead one, which
+/// takes a lock that does not hold or --force, moves its directory aside before anything else.
+void OutputSet::require_ours(RunDirectory& directory) {
+    if (directory.is_still_ours()) return;
+    throw Error(Errc::busy, "publish '" + directory.path() +
+                                "': it, or its owner record, has been moved, changed or removed while this run was at "
+                                "work: by another run that took it for a dead run's (`clean --run` with --force, or a "
+                                "lock that does not hold), or by hand; nothing was published");
+}
+
+void OutputSet::require_ours() const {
+    for (const Place& place : places_) {
+        if (place.disk.is_ours) require_ours(*place.directory);
+    }
+}
+
 void OutputSet::take_name(Place& place) {
     RunDirectory& directory = *place.directory;
-    if (!directory.is_still_ours()) {
-        throw Error(Errc::busy, "publish '" + directory.path() +
-                                    "': another run has taken it for a dead run's, by `clean --run` with --force or a "
-                                    "lock that does not hold; nothing was published");
-    }
+    require_ours(directory);
     const std::string problem = name_problem(place);
     if (!problem.empty()) throw Error(Errc::config, problem);
     directory.set_state(OwnerState::publishing);
@@ -307,6 +332,7 @@ void OutputSet::publish(const std::string& manifest) {
         if (place.disk.is_ours) take_name(place);
     }
     job_.communicator.barrier_or_failure();
+    require_ours();
     if (job_.rank() != 0) write_manifest(manifest);
     job_.communicator.barrier_or_failure();
     if (job_.rank() == 0) {

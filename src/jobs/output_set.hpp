@@ -44,6 +44,8 @@ public:
     std::vector<SetDisk> set_disks() const;
 
     /// Gives the directories their final name, makes the names durable, then writes the commit record, rank 0's last.
+    /// Throws Error(busy) where a directory of this run, or its record, is not what this rank made there. Local.
+    void require_ours() const;
     /// Collective. Once it has returned, or called JobContext::on_published, the set is published. @param manifest  the
     /// same on all ranks
     void publish(const std::string& manifest);
@@ -67,6 +69,7 @@ private:
     void try_publishing(std::vector<std::string>& problems);
     void give_up();
     std::string name_problem(const Place& place) const;
+    static void require_ours(RunDirectory& directory);
     void take_name(Place& place);
     void write_manifest(const std::string& manifest);
 

@@ -92,7 +92,7 @@ void check_input_directories(JobContext& job, const InputSet& input, Problems& p
         if (!info || !info->is_regular) continue;  // said already
         const DirectIoProof proof = job.files.direct_io_of(file.path);
         if (known == go_on.end()) {  // the mounts are read once a directory
-            const std::string type = job.files.mount_of(file.path, info->device).type;
+            const std::string type = job.files.mount_of(file.path, *info).type;
             go_on[directory] = type == "btrfs" || type == "overlay";
         }
         if (proof.alignment == 0) go_on[directory] = false;  // one is enough to say

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "jobs/cluster.hpp"
+#include "jobs/input_proof.hpp"
 #include "jobs/role_disks.hpp"
 
 namespace sluice {
@@ -136,6 +137,7 @@ void check_paths(JobContext& job, const InputSet& input, std::vector<std::string
     for (const DiskRole role : {DiskRole::intermediate, DiskRole::output})
         check_permissions(job, role, problems, notes);
     say_notes(job, notes);
+    prove_disks(job, {DiskRole::intermediate, DiskRole::output}, problems);
     check_results(job, problems);
 }
 

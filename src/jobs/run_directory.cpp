@@ -39,6 +39,31 @@ const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry) {
     return entry.owner != owner ? "belongs to another user" : "";
 }
 
+void mark_removing(Directory& directory, std::unique_ptr<FileLock>& lock) {
+    if (lock->info().links > 1) {
+        LockAttempt own = directory.write_locked(kOwnerName, lock->read(kOwnerBytes));
+        if (own.lock) lock = std::move(own.lock);
+    }
+    const OwnerPatch patch = owner_state_patch(OwnerState::removing);
+    lock->write_at(patch.offset, patch.bytes);
+}
+
+namespace {
+
+/// Whether it has gone; else says why it stays.
+bool try_to_remove(Directory& directory, const std::string& name, Removal& removal) {
+    try {
+        directory.remove_file(name);
+        return true;
+    } catch (const Error& error) {
+        if (error.code() != Errc::environment) throw;
+        removal.kept.push_back(error.what());
+        return false;
+    }
+}
+
+}  // namespace
+
 Removal remove_directory_of_ours(Directory& disk, const std::string& name,
                                  const std::function<bool(const std::string& file)>& is_ours,
                                  const std::function<void()>& let_go) {
@@ -48,7 +73,7 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
     const std::uint32_t owner = disk.owner_of_new_files();
     auto names = directory->names();
     std::stable_partition(names.begin(), names.end(), goes_first);
-    bool synced = false, record_left = false;
+    bool synced = false, record_left = false, all_gone = true;
     for (const std::string& each : names) {
         tick_step();
         const auto entry = directory->look(each);
@@ -67,14 +92,17 @@ Removal remove_directory_of_ours(Directory& disk, const std::string& name,
         } else {
             // A set without its MANIFEST is none: that must be known before its parts go.
             if (!goes_first(each) && !std::exchange(synced, true)) directory->sync();
-            directory->remove_file(each);
+            if (!try_to_remove(*directory, each, removal)) {
+                all_gone = false;
+                continue;
+            }
             ++removal.files;
             removal.bytes += entry->size_bytes;
         }
     }
     // The record goes last, so that until then the rest can be told. It goes even if others' files stay: by its
-    // patterns the next one would take those that are named like ours.
-    if (record_left) {
+    // patterns the next one would take those that are named like ours. Not while one of ours is left.
+    if (record_left && all_gone) {
         directory->remove_file(kOwnerName);
         let_go();
     }
@@ -149,6 +177,7 @@ void RunDirectory::hold(LockAttempt attempt) {
     using Outcome = LockAttempt::Outcome;
     // Somebody who looks whether we live may have it for a moment.
     for (int tries = 0; attempt.outcome == Outcome::held && tries < 200; ++tries) {
+        tick_step();
         job_.executor.sleep_for_ns(10'000'000);
         attempt = directory_->lock(kOwnerName, LockMode::shared);
     }
@@ -176,8 +205,10 @@ void RunDirectory::set_state(OwnerState state) {
 
 bool RunDirectory::is_still_ours() {
     const auto there = disk_->open(name_);
-    const auto record = there ? there->look(kOwnerName) : std::nullopt;
-    return record && lock_ && record->same_file(lock_->info());
+    const auto file = there ? there->look(kOwnerName) : std::nullopt;
+    if (!file || !lock_ || !file->same_file(lock_->info())) return false;
+    const auto record = read_owner(*there);
+    return record && record->state != OwnerState::removing;
 }
 
 void RunDirectory::renamed(const std::string& name) {

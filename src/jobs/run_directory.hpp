@@ -24,9 +24,13 @@ struct Removal {
 /// Why an entry is no file that may be removed, for people; "" where it is a regular file of that user.
 const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry);
 
+/// Writes into the record that its directory is being removed. A record that has another name too, as in a copy made of
+/// hard links, gets a file of its own first, and `lock` becomes one on that: the copy stays what it is.
+void mark_removing(Directory& directory, std::unique_ptr<FileLock>& lock);
+
 /// Removes the files of a directory of ours by its descriptor: the MANIFEST first, then what `is_ours` says, the record
 /// last, then the directory itself if nothing is left in it. Only regular files of the user that new files here belong
-/// to. Syncs `disk`.
+/// to. One that may not be removed is kept, and so is the record then. Syncs `disk`.
 /// @param disk     the directory that holds it
 /// @param is_ours  asked for each name but the record's
 /// @param let_go   called once the record has gone: of whatever this process holds open there. A client of NFS keeps

@@ -110,8 +110,9 @@ void observe_beats(JobContext& job, const std::vector<RunTrace*>& traces) {
         watched.push_back(trace);
         longest_ms = std::max(longest_ms, std::min(trace->record->beat_ms, kLongestBeatMs));
     }
+    Step step = open_step(job, "watches whether other runs are alive");
     for (std::uint64_t waited_ms = 0; waited_ms < kObservedBeats * longest_ms; waited_ms += 50) {
-        this_worker().units.add(1);  // progress, as the watchdog sees it
+        step.tick();
         job.executor.sleep_for_ns(50'000'000);
     }
     for (RunTrace* trace : watched) {

@@ -10,10 +10,46 @@ using Renamed = Directory::Renamed;
 
 Renamed rename_to_free_name(Directory& disk, const std::string& from, const std::string& to) {
     const Renamed renamed = disk.rename_no_replace(from, to);
-    if (renamed != Renamed::unsupported) return renamed;
+    if (renamed != Renamed::unsupported) return renamed;  // done, exists or impossible
     if (!disk.make(to)) return Renamed::exists;
     disk.rename_over(from, to);
     return Renamed::done;
+}
+
+Aside move_aside(Directory& disk, const std::string& name, const std::string& run_id) {
+    constexpr int kMostNames = 100;  // others' files keep a directory, and its name, after all of ours has gone
+    Aside aside{Renamed::exists, name};
+    for (int number = 0; number < kMostNames && aside.renamed == Renamed::exists && disk.look(name); ++number) {
+        const std::string other = run_directory_name(RunDirectoryKind::removed, run_id, std::to_string(number));
+        aside.renamed = rename_to_free_name(disk, name, other);
+        if (aside.renamed == Renamed::done) aside.name = other;
+    }
+    return aside;
+}
+
+void try_rename_on(Directory& disk, const std::string& run_id) {
+    constexpr int kTries = 5;  // who looks for what dead runs leave may take the empty directory away
+    const auto name_of = [&](int number) {
+        return run_directory_name(RunDirectoryKind::removed, run_id, std::to_string(number));
+    };
+    for (int tries = 0; tries < kTries; ++tries) {
+        const std::string one = name_of(2 * tries), other = name_of(2 * tries + 1);
+        if (!disk.make(one)) continue;
+        Renamed renamed = Renamed::exists;
+        try {
+            renamed = rename_to_free_name(disk, one, other);
+        } catch (const Error&) {
+            if (disk.look(one)) throw;
+        }
+        if (renamed == Renamed::impossible)
+            throw Error(Errc::environment, "rename '" + disk.path() + "/" + one +
+                                               "': is not permitted: is the directory append-only (`lsattr -d`)? "
+                                               "results cannot be published here");
+        for (const std::string& name : {one, other}) {
+            if (disk.look(name)) disk.remove_directory(name);
+        }
+        if (renamed == Renamed::done) return;
+    }
 }
 
 RenameTrial try_renames(Directory& directory) {

@@ -97,6 +97,7 @@ std::string SortOutput::make_manifest(const std::vector<SortSummary>& written, c
 }
 
 void SortOutput::look_at_parts(Arena& arena) const {
+    set_.require_ours();
     const RecordFormat& format = prepared_.plan.format;
     std::vector<WrittenFile> files;
     for (std::uint32_t part = 0; part < mine_.size(); ++part)

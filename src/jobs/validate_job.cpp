@@ -252,7 +252,7 @@ void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, 
                            ") on host " + fact.host + ": what the sorted data is to be compared with is not known; " +
                            "remove the one that is not its input, or mount the same disks");
     }
-    if (!first && job.rank() == 0 && job.say)
+    if (!first && problems.empty() && job.rank() == 0 && job.say)
         job.say("the input's manifest is gone: comparing with what the sort read");
     if (!first) return;
     result.expected = first->total;
@@ -294,6 +294,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     ValidateResult result;
     const FoundSet found = find_set(job, DiskRole::output, job.config.output.name, SetKind::sorted, problems);
     const DataSet& set = found.set;
+    if (!set.run_id.empty()) job.enter("validate", set.run_id);
     find_expected(job, set, result, problems);
     refuse_if_any(job, problems);
     const auto stray = stray_parts(job, found);

@@ -65,8 +65,8 @@ void check_toml_bounds(std::string_view text, const std::string& name) {
     TomlBounds(text, name).check();
 }
 
-nlohmann::json parse_bounded_json(std::string_view text) {
-    std::size_t depth = 0;
+nlohmann::json parse_bounded_json(std::string_view text, std::size_t most_values) {
+    std::size_t depth = 0, values = 1;
     bool in_string = false;
     for (std::size_t at = 0; at < text.size(); ++at) {
         const char c = text[at];
@@ -77,7 +77,12 @@ nlohmann::json parse_bounded_json(std::string_view text) {
             in_string = c != '"';
         } else if (c == '"') {
             in_string = true;
-        } else if (c == '[' || c == '{') {
+        } else if (c == ',' || c == '[' || c == '{') {
+            if (++values > most_values)
+                throw Error(Errc::integrity, "has more than " + std::to_string(most_values) +
+                                                 " values, the last at byte " + std::to_string(at) +
+                                                 ": more than it can need");
+            if (c == ',') continue;
             if (++depth > kMostNesting)
                 throw Error(Errc::integrity, "nests deeper than " + std::to_string(kMostNesting) + " levels at byte " +
                                                  std::to_string(at));

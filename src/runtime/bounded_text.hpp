@@ -21,8 +21,8 @@ inline constexpr std::size_t kMostNesting = 64;  ///< of brackets, and of dotted
 void check_toml_bounds(std::string_view text, const std::string& name);
 
 /// The document. Throws nlohmann's exceptions for what is no JSON, Error(integrity) where it nests deeper than
-/// kMostNesting.
-nlohmann::json parse_bounded_json(std::string_view text);
+/// kMostNesting or has more than `most_values` values: each takes some 20 to 200 bytes of memory, and two of text.
+nlohmann::json parse_bounded_json(std::string_view text, std::size_t most_values = SIZE_MAX);
 
 /// The integer that `json` holds. Throws Error(integrity) when it is none or does not fit: nlohmann's own conversion
 /// would make another number of it.

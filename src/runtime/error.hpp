@@ -50,6 +50,12 @@ public:
     using Error::Error;
 };
 
+/// A file that is read into memory is larger than its kind can be.
+class TooLargeError : public Error {
+public:
+    using Error::Error;
+};
+
 /// A failure that every rank of the job finds at the same time, with the same text: rank 0 speaks for all.
 class CollectiveError : public Error {
 public:

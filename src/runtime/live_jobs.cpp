@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -29,6 +30,21 @@ int open_own_directory(const std::string& path) {
     if (fd >= 0 && ::fstat(fd, &info) == 0 && info.st_uid == ::geteuid() && (info.st_mode & 0077) == 0) return fd;
     if (fd >= 0) ::close(fd);
     return -1;
+}
+
+/// "job-PID-TICKS"; whatever else lies there is nobody's claim.
+bool is_claim_name(const std::string& name) {
+    const std::size_t pid = std::string(kPrefix).size(), dash = name.find('-', pid);
+    const auto is_number = [](const std::string& text) {
+        return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    };
+    return name.rfind(kPrefix, 0) == 0 && dash != std::string::npos && is_number(name.substr(pid, dash - pid)) &&
+           is_number(name.substr(dash + 1));
+}
+
+bool is_own_file(int fd) {
+    struct stat info {};
+    return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid() && info.st_nlink == 1;
 }
 
 std::string text_of(const JobClaim& claim) {
@@ -82,7 +98,10 @@ LiveJobs::LiveJobs(std::string directory, const ProcessTable& processes)
 
 LiveJobs::~LiveJobs() {
     if (own_ < 0) return;
-    ::unlink((directory_ + "/" + own_name_).c_str());
+    if (const int directory = open_own_directory(directory_); directory >= 0) {
+        ::unlinkat(directory, own_name_.c_str(), 0);
+        ::close(directory);
+    }
     ::close(own_);
     ::rmdir(directory_.c_str());  // the last one's call succeeds
 }
@@ -107,16 +126,19 @@ std::unique_ptr<LiveJobs::Turn> LiveJobs::take_turn(std::uint64_t milliseconds) 
 
 std::vector<JobClaim> LiveJobs::others(const std::string& own_job) const {
     std::vector<JobClaim> found;
-    DIR* const listing = directory_.empty() ? nullptr : ::opendir(directory_.c_str());
-    if (listing == nullptr) return found;
-    while (const dirent* entry = ::readdir(listing)) {
+    const int directory = directory_.empty() ? -1 : open_own_directory(directory_);
+    if (directory < 0) return found;
+    const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(directory), &::closedir);
+    if (!listing) ::close(directory);
+    while (const dirent* entry = listing ? ::readdir(listing.get()) : nullptr) {
         const std::string name = entry->d_name;
-        if (name.rfind(kPrefix, 0) != 0 || name == own_name_) continue;
-        const int fd = ::openat(::dirfd(listing), name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (!is_claim_name(name) || name == own_name_) continue;
+        const int fd = ::openat(directory, name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) continue;
-        if (::flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            ::unlinkat(::dirfd(listing), name.c_str(), 0);
-        } else if (auto claim = read_claim(fd); claim && claim->job != own_job) {
+        auto claim = is_own_file(fd) ? read_claim(fd) : std::nullopt;
+        if (claim && ::flock(fd, LOCK_EX | LOCK_NB) == 0) {  // nobody holds it any more
+            ::unlinkat(directory, name.c_str(), 0);
+        } else if (claim && claim->job != own_job) {
             const bool known = processes_.lives(claim->pid, claim->start_ticks);
             claim->resident_bytes = known ? resident_bytes_of(claim->pid) * claim->ranks : 0;
             claim->resident_bytes = std::min(claim->resident_bytes, claim->memory_bytes);
@@ -124,7 +146,6 @@ std::vector<JobClaim> LiveJobs::others(const std::string& own_job) const {
         }
         ::close(fd);
     }
-    ::closedir(listing);
     return found;
 }
 

@@ -3,6 +3,7 @@
 //
 //   KILL_BEFORE_DIR=DIR KILL_BEFORE_COUNTER=FILE KILL_BEFORE=N LD_PRELOAD=libkill_before.so PROGRAM
 //
+// With NO_OPENAT2 the kernel has no such call, as before Linux 5.6, and FILE counts how often it was asked for.
 // FILE holds the count, 8 bytes, and is 0 before a run. N = 0 only counts. With KILL_BEFORE_STOPS the process is
 // stopped there instead; with KILL_BEFORE_TERM=MS it gets SIGTERM, and goes on after that time.
 #include <dlfcn.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdarg>
 #include <cstdlib>
@@ -179,6 +181,11 @@ long syscall(long number, ...) noexcept {
     long words[6];
     for (long& word : words) word = va_arg(rest, long);
     va_end(rest);
+    if (number == SYS_openat2 && std::getenv("NO_OPENAT2") != nullptr) {
+        if (counter() != nullptr) counter()->fetch_add(1);
+        errno = ENOSYS;
+        return -1;
+    }
     if (number == SYS_openat2) {
         const auto* how = reinterpret_cast<const struct open_how*>(words[2]);
         if ((how->flags & (O_CREAT | O_TRUNC)) != 0)

@@ -143,8 +143,23 @@ def locks_of_one_host_do_not_let_another_take_what_lives():
         finished(live, "the second sort")
 
 
+def two_ranks_watch_a_beat_for_longer_than_the_watchdog_allows_silence():
+    with Lab() as lab:
+        h.must(lab.run([*GEN, *RECORD]), "gen")
+        h.must(lab.run([*SORT, *RECORD]), "sort")
+        record = (lab.data / "sorted" / "OWNER.json").read_text()
+        run_id = re.search(r'"run_id": ?"([0-9a-f]{32})"', record).group(1)
+        # As a killed run leaves it: its own number, its own name, and nobody at work.
+        (lab.data / "sorted").rename(lab.data / (".partial-" + run_id))
+        began = time.monotonic()
+        words = [*map(str, [*SORT, *RECORD]), "--set", "run.watchdog=1s", *lab.options]
+        code, out, err = h.sluice(words, ranks=2, timeout=100, env=lab.env())
+        h.check(code == 0 and "RESULT status=VALID" in out, f"exit {code}: {out}{err}")
+        h.check(time.monotonic() - began > 3 and lab.fired() > 0, "nobody watched the record: the test shows nothing")
+
+
 if __name__ == "__main__":
-    tests = [without_locks_every_verb_ends_with_3_and_says_the_way_out, by_record_all_verbs_work]
+    tests = [two_ranks_watch_a_beat_for_longer_than_the_watchdog_allows_silence, without_locks_every_verb_ends_with_3_and_says_the_way_out, by_record_all_verbs_work]
     if h.run(["unshare", "-p", "-f", "--mount-proc", "true"])[0] == 0:
         tests += [a_counter_that_moves_is_alive, a_counter_that_stands_still_is_dead, locks_of_one_host_do_not_let_another_take_what_lives]
     else:

@@ -11,7 +11,7 @@ if(Python3_FOUND)
   set_target_properties(other_locks PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   # These judge what comes out: two may share the cores, each sees no other's jobs (harness.py).
   set(sharing golden sort_ranks one_pass many_files shuffle bad_input preflight scripts transports any_data generate
-    record_shapes distributions launching progress overflow hostile surroundings after_publish clean tidy)
+    record_shapes distributions launching progress overflow hostile odd_places surroundings after_publish clean tidy)
   # These judge when, or kill, or fill the host: alone.
   set(alone system_calls netns faults stragglers quickstart crashes two_programs start limits locks)
   foreach(name ${sharing} ${alone})

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "io/file_system.hpp"
 #include "io/io_fixture.hpp"
 #include "record/record_sum.hpp"
 #include "runtime/rng.hpp"
@@ -224,6 +225,19 @@ TEST(Manifest, TextsThatAreNoManifestAreRefused) {
                                    "{\"schema_version\":2,\"crc32\":0,\"manifest\":7}"})
         EXPECT_EQ(error_of([&] { DataSet::from_text(text, "/m"); }).code, 6) << text;
     EXPECT_EQ(error_of([] { DataSet::from_text(std::string(100'000, '['), "/m"); }).code, 6) << "deep nesting";
+}
+
+TEST(Manifest, WhatIsLargerThanAnyIsDamagedAndCostsNoMemory) {
+    std::string many = "[[]";
+    while (many.size() < 9'000'000) many += ",[]";
+    const Caught caught = error_of([&] { DataSet::from_text(many + "]", "/m"); });
+    EXPECT_EQ(caught.code, 6);
+    EXPECT_NE(caught.text.find("more than it can need"), std::string::npos) << caught.text;
+    TempDirectory scratch;
+    write_text_file(scratch / kManifestName, "{");
+    std::filesystem::resize_file(scratch / kManifestName, kMostManifestBytes + 1);  // a hole
+    const auto directory = make_real_file_system()->open_directory(scratch.path());
+    EXPECT_EQ(error_of([&] { read_manifest_text(*directory); }).code, 6);
 }
 
 TEST(Manifest, NameThatIsNoTextIsRefusedWhenWritten) {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "io/as_nobody.hpp"
 #include "io/file_system.hpp"
 #include "io/io_fixture.hpp"
 #include "io/memory_backend.hpp"
@@ -109,6 +110,31 @@ TEST_P(AnyDirectory, SharedLocksMeetExclusiveOnesDoNot) {
     EXPECT_EQ(alone.lock->read(100), "tEXt");
     EXPECT_EQ(directory_->read_text("record", 4), "tEXt");
     EXPECT_TRUE(directory_->look("record")->same_file(alone.lock->info()));
+}
+
+TEST(RealDirectory, AnOwnersWriteProtectionIsNoObstacleToHisOwnRecord) {
+    TempDirectory scratch;
+    const auto directory = make_real_file_system()->open_directory(scratch / ".");
+    fs::permissions(scratch / ".", fs::perms::all);
+    const AsNobody nobody;  // root may write to anything
+    write_text_file(scratch / "record", "state: old");
+    fs::permissions(scratch / "record", fs::perms::owner_read);
+    auto attempt = directory->lock("record", LockMode::exclusive);
+    ASSERT_EQ(attempt.outcome, Outcome::taken);
+    attempt.lock->write_at(7, "new");
+    EXPECT_EQ(directory->read_text("record", 100), "state: new");
+    EXPECT_EQ(directory->lock("record", LockMode::exclusive).outcome, Outcome::held) << "the lock is still held";
+}
+
+TEST(RealDirectory, WhatCannotGetAnotherNameIsToldBeforehand) {
+    TempDirectory scratch;
+    for (const char* name : {"old", "full"}) fs::create_directory(scratch / name);
+    write_text_file(scratch / "full/file", "1");
+    const auto directory = make_real_file_system()->open_directory(scratch / ".");
+    EXPECT_EQ(directory->why_not_renamable("old", "full"), "");
+    EXPECT_TRUE(fs::exists(scratch / "old") && fs::exists(scratch / "full/file"));
+    const AsNobody nobody;
+    EXPECT_NE(directory->why_not_renamable("old", "full").find("Permission denied"), std::string::npos);
 }
 
 TEST(RealDirectory, NothingIsReachedThroughALink) {

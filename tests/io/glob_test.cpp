@@ -6,7 +6,9 @@
 #include <filesystem>
 
 #include "io/as_nobody.hpp"
+#include "io/data_set.hpp"
 #include "io/io_fixture.hpp"
+#include "io/owner_record.hpp"
 #include "runtime/rng.hpp"
 
 namespace sluice::testing {
@@ -44,9 +46,20 @@ TEST_F(Glob, ALiteralNameIsItselfWhateverSignsAreInIt) {
     EXPECT_EQ(find("of[19]/part-*"), (Names{"of1/part-1", "of9/part-9"}));
 }
 
-TEST_F(Glob, OurOwnRecordsMatchNoPattern) {
-    for (const char* name : {"d/MANIFEST.json", "d/OWNER.json", "d/data-1"}) put(name);
-    EXPECT_EQ(find("d/*"), Names{"d/data-1"});
+TEST_F(Glob, WhatIsSluicesOwnMatchesNoPatternAndAUsersFileOfThatNameDoes) {
+    const std::string run(32, 'a');
+    for (const char* name : {"d/data-1", "mine/MANIFEST.json", "mine/OWNER.json"}) put(name);
+    for (const std::string& name : {"d/sluice-" + run + "-logs/log-r0-0", std::string("d/sub/log-r0-0")}) put(name);
+    OwnerRecord record;
+    record.run_id = run;
+    write_text_file(scratch / "d/OWNER.json", to_block(record));
+    write_text_file(scratch / "d/MANIFEST.json", "damaged, and beside a record");
+    EXPECT_EQ(find("d/*"), (Names{"d/data-1", "d/sub"}));
+    EXPECT_EQ(find("d/*/*"), Names{"d/sub/log-r0-0"}) << "a run may remove its logs at any moment";
+    EXPECT_EQ(find("mine/*"), (Names{"mine/MANIFEST.json", "mine/OWNER.json"}));
+    fs::create_directories(scratch / "old");
+    write_text_file(scratch / "old/MANIFEST.json", DataSet().to_text());
+    EXPECT_EQ(find("old/*"), Names{}) << "a set of before there were records";
     EXPECT_EQ(find("d/MANIFEST.json"), Names{"d/MANIFEST.json"});
 }
 

@@ -104,16 +104,18 @@ TEST(OwnerRecord, KnowsItsFilesByPatternsAndNothingElse) {
 TEST(RunDirectoryNames, OnlyOurOwnPatternBelongsToARun) {
     using Kind = RunDirectoryKind;
     for (const Kind kind : {Kind::partial, Kind::replaced, Kind::removed, Kind::scratch}) {
-        const auto parsed = parse_run_directory(run_directory_name(kind, kRun));
+        const auto parsed = parse_run_directory(run_directory_name(kind, kRun, kind == Kind::scratch ? "logs" : ""));
         ASSERT_TRUE(parsed);
         EXPECT_EQ(parsed->kind, kind);
         EXPECT_EQ(parsed->run_id, kRun);
     }
     EXPECT_TRUE(parse_run_directory("sluice-" + kRun + "-copy-r12-out"));
+    EXPECT_TRUE(parse_run_directory(run_directory_name(Kind::removed, kRun, "12")));
     for (const std::string& name :
          {std::string("sluice-notes.txt"), "sluice-" + kRun, ".partial-" + kRun + "x", "sluice-" + kRun + "x-logs",
           std::string(".partial-0123456789ABCDEF0123456789abcdef"), "x" + kRun, std::string(".partial-"),
-          "sluice-" + kRun + "-log-r0-0", std::string("part-000001"), "sluice-" + kRun + "-copy-r-out"})
+          "sluice-" + kRun + "-log-r0-0", std::string("part-000001"), "sluice-" + kRun + "-copy-r-out",
+          ".partial-" + kRun + "-1", ".removed-" + kRun + "-", ".removed-" + kRun + "-x"})
         EXPECT_FALSE(parse_run_directory(name)) << name;
 }
 

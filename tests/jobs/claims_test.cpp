@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "io/data_set.hpp"
 #include "io/owner_record.hpp"
 #include "jobs/old_data_set.hpp"
@@ -70,6 +72,23 @@ TEST_F(Claims, PublishingLooksWhetherItIsStillOurs) {
     const Refusal refusal = refusal_of([&] { first->publish("{}"); });
     EXPECT_EQ(refusal.code, 10);
     EXPECT_FALSE(here.there("sorted"));
+}
+
+TEST_F(Claims, NoManifestIsWrittenWhereSomebodyIsRemovingOrHasTornTheRecord) {
+    for (const bool is_torn : {false, true}) {
+        JobContext job = here.job();
+        const auto first = set(job, kLive);
+        first->claim();
+        const std::string path = here.path(".partial-" + kLive + "/OWNER.json");
+        OwnerRecord record = *read_owner(*here.files->open_directory(here.path(".partial-" + kLive)));
+        record.state = OwnerState::removing;
+        std::ofstream(path, std::ios::in) << to_block(record);  // in place: the same file
+        if (is_torn) fs::resize_file(path, 0);
+        EXPECT_EQ(refusal_of([&] { first->require_ours(); }).code, 10);
+        EXPECT_EQ(refusal_of([&] { first->publish("{}"); }).code, 10);
+        EXPECT_FALSE(here.there("sorted"));
+        fs::remove_all(here.path(".partial-" + kLive));
+    }
 }
 
 TEST_F(Claims, WhatIsInTheWayIsRefusedBeforeAnythingIsMade) {

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "io/as_nobody.hpp"
+#include "jobs/file_view.hpp"
+#include "jobs/input_proof.hpp"
 #include "jobs/one_rank_job.hpp"
 
 namespace sluice::testing {
@@ -153,6 +155,7 @@ TEST_F(InputPaths, AChangeTimeThatMovedAloneIsOnlySaid) {
 struct Ranks {
     struct Rank {
         std::string host, boot;
+        std::function<void(FileView&)> sees = nullptr;  ///< else the file system as it is
     };
     explicit Ranks(std::vector<Rank> list) : ranks(std::move(list)) {}
     Problems find(const std::function<Config(std::uint32_t)>& config) {
@@ -166,7 +169,8 @@ struct Ranks {
             threads.emplace_back([&, rank] {
                 const Config mine = config(rank);
                 const auto io = make_sync_backend(DirectIo::off);
-                const auto files = make_real_file_system();
+                FileView files;
+                if (ranks[rank].sees) ranks[rank].sees(files);
                 FakeProcesses processes(ranks[rank].host, rank + 1);
                 processes.mine().boot = ranks[rank].boot;
                 Communicator& communicator = cluster.communicator(rank);
@@ -174,7 +178,7 @@ struct Ranks {
                                .communicator = communicator,
                                .doorbell = cluster.doorbell(rank),
                                .io = *io,
-                               .files = *files,
+                               .files = files,
                                .processes = processes,
                                .config = mine,
                                .place = find_place(communicator, ranks[rank].host),
@@ -185,6 +189,8 @@ struct Ranks {
                                .say = {}};
                 sets[rank] = find_input(job, problems[rank]);
                 slices[rank] = sets[rank].slices_of(job.place, rank, count);
+                prove_disks(job, {DiskRole::output}, problems[rank]);
+                if (then) then(job, rank);
             });
         }
         for (std::thread& thread : threads) thread.join();
@@ -197,6 +203,7 @@ struct Ranks {
         for (const InputSlice& slice : slices[rank]) bytes += slice.bytes;
         return bytes;
     }
+    std::function<void(JobContext& job, std::uint32_t rank)> then;
     ThreadExecutor executor;
     std::vector<Rank> ranks;
     std::vector<InputSet> sets;
@@ -225,10 +232,8 @@ void expect_code_two(const Problems& problems, std::initializer_list<std::string
 }
 
 TEST_F(InputOfRanks, OneFileSeenByTwoHostsNeedsAWordAboutSharing) {
-    for (const char* other_boot : {"boot", "boot"}) {
-        Ranks hosts({{"h1", "boot"}, {"h2", other_boot}});
-        expect_code_two(hosts.find(paths("in0")), {"host h1", "host h2", "same file", "scope = \"shared\""});
-    }
+    Ranks hosts({{"h1", "boot"}, {"h2", "boot"}});
+    expect_code_two(hosts.find(paths("in0")), {"host h1", "host h2", "same file", "scope = \"shared\""});
 }
 
 TEST_F(InputOfRanks, LocalFilesOfTwoMachinesAreDistinctWhateverTheirInodes) {
@@ -236,6 +241,73 @@ TEST_F(InputOfRanks, LocalFilesOfTwoMachinesAreDistinctWhateverTheirInodes) {
     EXPECT_TRUE(hosts.find(paths("in0")).empty());
     EXPECT_EQ(hosts.bytes_of(0), hosts.bytes_of(1)) << "each reads its own";
     EXPECT_EQ(hosts.bytes_of(0), 40'960u * 25);
+}
+
+/// As a host sees a server's files: by a device number of its own.
+std::function<void(FileView&)> mounted(const std::string& source, std::uint64_t device) {
+    return [source, device](FileView& files) {
+        files.mount = [source](const std::string&) { return MountInfo{"nfs4", source, true}; };
+        files.change = [device](const std::string&, FileInfo& info) { info.device = device; };
+    };
+}
+
+TEST_F(InputOfRanks, AServersFileIsOneFileUnderWhateverDirectoryOfItIsMounted) {
+    Ranks hosts({{"h1", "boot-1", mounted("filer:/export", 52)}, {"h2", "boot-2", mounted("filer:/export/sub", 61)}});
+    expect_code_two(hosts.find(paths("in0")), {"host h1", "host h2", "same file", "scope = \"shared\""});
+    Ranks others({{"h1", "boot-1", mounted("filer:/export", 52)}, {"h2", "boot-2", mounted("other:/export", 52)}});
+    EXPECT_TRUE(others.find(paths("in0")).empty()) << "two servers";
+}
+
+TEST_F(InputOfRanks, WithinOneBootTheDeviceTellsAlsoWhatServersCallAlike) {
+    Ranks hosts({{"h1", "boot", mounted("fuse", 52)}, {"h2", "boot", mounted("fuse", 61)}});
+    EXPECT_TRUE(hosts.find(paths("in0")).empty());
+    Ranks same({{"h1", "boot", mounted("fuse", 52)}, {"h2", "boot", mounted("fuse", 52)}});
+    expect_code_two(same.find(paths("in0")), {"same file"});
+}
+
+TEST_F(InputOfRanks, ADirectoryThatTwoHostsWouldTakeForTheirOwnIsRefused) {
+    for (const char* name : {"out", "out-h1", "out-h2"}) fs::create_directories(here.path(name));
+    const auto with_output = [&](const std::string& path, DiskScope scope) {
+        return [this, path, scope](std::uint32_t) {
+            Config config;
+            config.input.paths = {here.path("in0")};
+            config.run.allow_duplicate_input = true;
+            config.disks = {{here.path(path), DiskRole::output, scope}};
+            return config;
+        };
+    };
+    Ranks hosts({{"h1", "boot-1", mounted("filer:/export", 52)}, {"h2", "boot-2", mounted("filer:/export", 61)}});
+    const Problems problems = hosts.find(with_output("out", DiskScope::host));
+    const auto said = std::find_if(problems.begin(), problems.end(), [](const std::string& problem) {
+        return problem.find("output disk") != std::string::npos;
+    });
+    ASSERT_NE(said, problems.end());
+    for (const char* word : {"[2] ", "host h1", "host h2", "the same directory", "scope = \"shared\""})
+        EXPECT_NE(said->find(word), std::string::npos) << *said;
+    Ranks local({{"h1", "boot-1"}, {"h2", "boot-2"}});
+    EXPECT_TRUE(local.find(with_output("out", DiskScope::host)).empty()) << "each its own";
+    EXPECT_TRUE(local.find(with_output("out-{host}", DiskScope::host)).empty());
+    EXPECT_TRUE(local.find(with_output("out", DiskScope::shared)).empty());
+}
+
+TEST_F(InputOfRanks, AnEmptyFileOfAnyRankThatGrowsIsFound) {
+    for (const char* name : {"by-0/empty", "by-1/empty"}) here.put(name, "");
+    for (const char* name : {"by-0/full", "by-1/full"}) here.put(name, std::string(1000, 'x'));
+    for (const std::uint32_t grows : {0u, 1u}) {
+        Ranks ranks({{"h1", "boot"}, {"h1", "boot"}});
+        std::vector<std::string> texts(2);
+        ranks.then = [&](JobContext& job, std::uint32_t rank) {
+            job.communicator.barrier();
+            if (rank == grows) here.put("by-" + std::to_string(grows) + "/empty", std::string(100, 'x'));
+            job.communicator.barrier();
+            texts[rank] = refusal_of([&] { check_input_unchanged(job, ranks.sets[rank], ranks.slices[rank]); }).text;
+            job.communicator.barrier();
+            if (rank == grows) here.put("by-" + std::to_string(grows) + "/empty", "");
+        };
+        EXPECT_TRUE(ranks.find(paths("by-{rank}/*")).empty());
+        for (const std::string& text : texts)
+            EXPECT_NE(text.find("by-" + std::to_string(grows) + "/empty"), std::string::npos) << text;
+    }
 }
 
 TEST_F(InputOfRanks, SharedFilesAreDividedAmongAllRanksOfAllHosts) {
@@ -309,18 +381,20 @@ TEST_F(InputOfRanks, TwoRanksThatOwnTheSameFileAreRefused) {
 TEST_F(InputOfRanks, TwoMachinesThatBearOneNameAreRefused) {
     Ranks by_boot({{"node", "boot-1"}, {"node", "boot-2"}});
     expect_code_two(by_boot.find(paths("in0")), {"'node'", "ranks 0 and 1", "boot ids", "two machines bear one name"});
+    // No path is the same for both, and there is still the boot id.
+    fs::create_directories(here.path("of-rank-0"));
+    fs::create_directories(here.path("of-rank-1"));
+    here.put("of-rank-0/a", std::string(100, 'x'));
+    here.put("of-rank-1/a", std::string(100, 'x'));
+    expect_code_two(by_boot.find(paths("of-rank-{rank}/*")), {"'node'", "boot ids"});
     // One kernel, two containers: the same path is another directory.
-    Ranks by_directory({{"node", "boot"}, {"node", "boot"}});
-    const auto of = [&](std::uint32_t rank) {
-        Config config;
-        config.input.paths = {here.path("in0")};
-        // As if each saw another file system under this name.
-        config.disks = {{here.path("disk"), DiskRole::output}};
-        fs::create_directories(here.path("d" + std::to_string(rank)));
-        return config;
+    const auto elsewhere = [](FileView& files) {
+        files.change = [](const std::string&, FileInfo& info) { info.inode += info.is_directory ? 1 : 0; };
     };
-    fs::create_directories(here.path("disk"));
-    EXPECT_TRUE(by_directory.find(of).empty()) << "the same directory is one host";
+    Ranks by_directory({{"node", "boot"}, {"node", "boot", elsewhere}});
+    expect_code_two(by_directory.find(paths("in0")), {"'node'", "is not the same directory there", "two machines"});
+    Ranks one_host({{"node", "boot"}, {"node", "boot"}});
+    EXPECT_TRUE(one_host.find(paths("in0")).empty()) << "the same directory is one host";
 }
 
 }  // namespace

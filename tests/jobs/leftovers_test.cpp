@@ -8,6 +8,7 @@
 #include <chrono>
 #include <thread>
 
+#include "io/memory_backend.hpp"
 #include "jobs/one_rank_job.hpp"
 #include "jobs/output_set.hpp"
 
@@ -105,6 +106,74 @@ TEST_F(LeftoversOnDisk, StrangersFilesLinksAndDirectoriesStayAndAreSaid) {
     EXPECT_FALSE(here.there(there + "/OWNER.json")) << "its patterns would take for ours what is not";
     EXPECT_FALSE(here.there(there + "/part-000001"));
     EXPECT_TRUE(here.there("precious"));
+}
+
+TEST_F(LeftoversOnDisk, NothingIsRemovedUnderALiveNameEvenWhereRenamesHaveNoFlags) {
+    // As NFS and FUSE. An earlier removal left others' files under the first name for what is being removed.
+    ThreadExecutor executor;
+    MemoryDisk disk(executor);
+    disk.lacks_rename_flags = true;
+    auto files = make_memory_file_system(disk);
+    const std::string partial = here.path(".partial-" + kDead), removed = here.path(".removed-" + kDead);
+    for (const std::string& directory : {partial, removed}) files->make_directories(directory);
+    files->open_directory(partial)->write_durably("OWNER.json", to_block(record_of(".partial-" + kDead)));
+    files->open_directory(partial)->write_durably("part-000001", "1234567890");
+    files->open_directory(removed)->write_durably("notes.txt", "mine");
+    std::vector<std::string> gone;
+    disk.before_change = [&](const char* what, const std::string& path) {
+        if (std::string(what) == "unlink") gone.push_back(path);
+    };
+    here.config.disks = {{here.disk, DiskRole::output}};
+    std::swap(here.files, files);
+    remove("all");
+    std::swap(here.files, files);
+    EXPECT_EQ(gone, (std::vector<std::string>{removed + "-1/part-000001", removed + "-1/OWNER.json"}));
+    EXPECT_FALSE(disk.has_directory(partial) || disk.has_directory(removed + "-1"));
+    EXPECT_TRUE(disk.has_file(removed + "/notes.txt"));
+}
+
+TEST_F(LeftoversOnDisk, WhatMayNotBeRemovedStaysAndTheRestGoes) {
+    ThreadExecutor executor;
+    MemoryDisk disk(executor);
+    auto files = make_memory_file_system(disk);
+    const std::string partial = here.path(".partial-" + kDead);
+    files->make_directories(partial);
+    const auto directory = files->open_directory(partial);
+    directory->write_durably("OWNER.json", to_block(record_of(".partial-" + kDead)));
+    for (const char* name : {"part-000001", "part-000002", "part-000003"}) directory->write_durably(name, "1");
+    bool is_immutable = true;
+    disk.before_change = [&](const char* what, const std::string& path) {
+        if (is_immutable && std::string(what) == "unlink" && path.find("part-000002") != std::string::npos)
+            throw Error(Errc::environment, "unlink '" + path + "': EPERM");
+    };
+    here.config.disks = {{here.disk, DiskRole::output}};
+    std::swap(here.files, files);
+    const Leftovers left = remove("all");
+    EXPECT_EQ(left.removal.files, 2u);
+    ASSERT_EQ(left.removal.kept.size(), 1u);
+    EXPECT_NE(left.removal.kept.front().find("EPERM"), std::string::npos) << left.removal.kept.front();
+    is_immutable = false;
+    EXPECT_EQ(remove("all").removal.files, 1u) << "its record is still there to tell whose it is";
+    std::swap(here.files, files);
+    EXPECT_TRUE(disk.files.empty());
+}
+
+TEST_F(LeftoversOnDisk, ACopyMadeOfHardLinksStaysWhatItIs) {
+    fs::create_directories(here.path("copy"));
+    for (const char* name : {"/OWNER.json", "/part-000001"})
+        fs::create_hard_link(here.path(".partial-" + kDead + name), here.path(std::string("copy") + name));
+    here.put(".partial-" + kDead + "/notes.txt");  // keeps the directory, not the record
+    remove(kDead);
+    EXPECT_EQ(record_of("copy").state, OwnerState::writing);
+    EXPECT_TRUE(here.there("copy/part-000001"));
+}
+
+TEST_F(LeftoversOnDisk, ProbesOfKilledRunsGoAndOthersFilesOfTheKindStay) {
+    for (const char* name : {".sluice-probe-12-34567", ".sluice-probe-notes", ".sluice-probe-1-2"}) here.put(name, "");
+    here.put(".sluice-probe-1-2", "text");
+    remove("all");
+    EXPECT_FALSE(here.there(".sluice-probe-12-34567"));
+    EXPECT_TRUE(here.there(".sluice-probe-notes") && here.there(".sluice-probe-1-2"));
 }
 
 TEST_F(LeftoversOnDisk, ALinkWithTheNameOfARunsDirectoryIsNoneOfOurs) {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 
 namespace sluice {
 namespace {
@@ -53,6 +54,28 @@ TEST_F(LiveJobsTest, OthersAreSeenWithWhatTheyClaimAndUse) {
     less.memory_bytes = 7;
     first.claim(less);
     EXPECT_EQ(second.others("b").at(0).memory_bytes, 7u);
+}
+
+TEST_F(LiveJobsTest, WhatIsNoClaimOfOursIsNeitherBelievedNorRemoved) {
+    LiveJobs first(directory_, *processes_), second(directory_, *processes_);
+    first.take_turn(1000);
+    first.claim(claim_of("a"));
+    const auto put = [](const std::string& path) { std::ofstream(path) << "mine"; };
+    for (const char* name : {"job-list.txt", "job-2026.csv", "job-7-8.bak", "job--1", "job-9-9"})
+        put(directory_ + "/" + name);
+    fs::create_symlink(root_ + "/elsewhere", directory_ + "/job-1-2");
+    put(root_ + "/elsewhere");
+    EXPECT_EQ(second.others("b").size(), 1u);
+    for (const char* name : {"job-list.txt", "job-2026.csv", "job-7-8.bak", "job--1", "job-9-9", "../elsewhere"})
+        EXPECT_TRUE(fs::exists(directory_ + "/" + name)) << name;
+    // A directory that others may write to, or that a link leads to, is none of ours, whatever is in it.
+    for (const char* way : {"open", "link"}) {
+        fs::permissions(directory_, fs::perms::owner_all | (way[0] == 'o' ? fs::perms::others_all : fs::perms::none));
+        const std::string path = way[0] == 'o' ? directory_ : root_ + "/link";
+        if (way[0] == 'l') fs::create_directory_symlink(directory_, path);
+        EXPECT_TRUE(LiveJobs(path, *processes_).others("b").empty()) << way;
+        EXPECT_TRUE(fs::exists(directory_ + "/job-9-9")) << way;
+    }
 }
 
 TEST_F(LiveJobsTest, TheLastOneLeavesNothing) {
