@@ -342,9 +342,10 @@ std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const 
                                              "'; it was put there by hand: make the data set again");
         }
         if (!set.is_legacy() && (!record || record->run_id != set.run_id)) {
-            throw Error(Errc::integrity, where + "is of run " + set.run_id + ", its directory's record " +
-                                             (record ? "of run " + record->run_id : std::string("cannot be read")) +
-                                             "; put the right one there, or make the data set again");
+            throw Error(Errc::integrity,
+                        where + "is of run " + set.run_id + ", and the OWNER.json beside it is " +
+                            (record ? "of run " + record->run_id : std::string("no record that can be read")) +
+                            "; put the right one there, or make the data set again");
         }
         return set;
     }
