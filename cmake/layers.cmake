@@ -1,7 +1,8 @@
 # Warnings are errors in all of our own code; system headers are left alone.
 add_library(sluice_flags INTERFACE)
 target_include_directories(sluice_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
-target_compile_options(sluice_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror -fno-omit-frame-pointer)
+target_compile_options(sluice_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror -fno-omit-frame-pointer
+  -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.)   # where it was built makes no difference
 # g++ 12 reports these falsely inside std::string and std::vector at -O3 (GCC bugs 105651, 105329).
 target_compile_options(sluice_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread)
 if(SLUICE_SANITIZE)

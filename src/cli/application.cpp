@@ -1,6 +1,5 @@
 #include "cli/application.hpp"
 
-#include <link.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,16 +11,17 @@
 #include <span>
 #include <thread>
 
+#include "cli/build_id.hpp"
 #include "cli/config_places.hpp"
 #include "cli/standard_output.hpp"
 #include "io/owner_record.hpp"
-#include "jobs/agreement.hpp"
-#include "jobs/cluster.hpp"
 #include "net/alltoallv_transport.hpp"
+#include "net/collectives.hpp"
 #include "net/p2p_transport.hpp"
 #include "net/rma_transport.hpp"
 #include "net/transport_kind.hpp"
-#include "record/crc32c.hpp"
+#include "plan/agreement.hpp"
+#include "plan/cluster.hpp"
 #include "runtime/binding_check.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/host_sections.hpp"
@@ -79,24 +79,6 @@ DirectIo direct_of(const std::string& text) {
     return text == "on" ? DirectIo::on : text == "off" ? DirectIo::off : DirectIo::attempt;
 }
 
-/// Of what this program is made of and never changes, as it lies in memory: a program that may only be executed cannot
-/// read its own file.
-std::uint32_t crc_of_program() {
-    std::uint32_t crc = 0;
-    const auto add = [](dl_phdr_info* object, std::size_t, void* sum) {
-        for (int i = 0; i < object->dlpi_phnum; ++i) {
-            const auto& segment = object->dlpi_phdr[i];
-            if (segment.p_type != PT_LOAD || (segment.p_flags & PF_R) == 0 || (segment.p_flags & PF_W) != 0) continue;
-            const auto* const begin = reinterpret_cast<const std::byte*>(object->dlpi_addr + segment.p_vaddr);
-            auto& so_far = *static_cast<std::uint32_t*>(sum);
-            so_far = crc32c({begin, segment.p_filesz}, so_far);
-        }
-        return 1;  // the first object is the program
-    };
-    ::dl_iterate_phdr(add, &crc);
-    return crc;
-}
-
 /// srun without PMIx starts tasks that do not know of one another: each would sort everything alone.
 void refuse_tasks_without_mpi() {
     const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
@@ -118,8 +100,6 @@ void refuse_tasks_without_pmix() {
 }
 
 }  // namespace
-
-std::string build_id() { return "sluice 0.1.0, built " __DATE__ " " __TIME__ ", g++ " __VERSION__ ", record format 1"; }
 
 Application::Application(int argc, char** argv, CommandLine line)
     : line_(std::move(line)),
@@ -145,10 +125,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     } else {
         refuse_tasks_without_mpi();
         // MPI's own singleton start takes longer than the rest of our start, for nobody to talk to.
-        single_ = std::make_unique<InProcessCluster>(executor_, 1);
-        communicator_ = &single_->communicator(0);
-        wire_ = &single_->wire(0);
-        rounds_ = &single_->rounds(0);
+        communicator_ = &alone_;
     }
     rank_ = communicator_->rank();
     shake_hands(argc, argv);
@@ -235,7 +212,7 @@ void Application::shake_hands(int argc, char** argv) {
     std::string words;
     for (int i = 1; i < argc; ++i) words += (i == 1 ? "" : " ") + std::string(argv[i]);
     require_agreement(*communicator_, host_,
-                      {{"program", build_id() + ", CRC-32C " + std::to_string(crc_of_program())},
+                      {{"program", program_fact()},
                        {"MPI", mpi_library()},
                        {"layout", "message header " + std::to_string(kHeaderBytes) + " B, " +
                                       (std::endian::native == std::endian::little ? "little" : "big") + "-endian, " +
@@ -245,6 +222,7 @@ void Application::shake_hands(int argc, char** argv) {
 
 std::unique_ptr<Transport> Application::make_transport(const std::string& name, BufferPool& pool, std::uint64_t run_id,
                                                        ReceiveWindow* window) {
+    SLUICE_CHECK(mpi_.has_value());  // one rank sends nothing
     if (name == "alltoallv") return make_alltoallv_transport(*rounds_, pool, run_id);
     if (name == "p2p") return make_p2p_transport(*wire_, pool, run_id);
     SLUICE_CHECK(window != nullptr);
@@ -319,16 +297,11 @@ void Application::place_workers() {
     topology_.emplace(Topology::this_machine());
     const auto disks = disk_paths(*job_, DiskRole::intermediate);
     if (!disks.empty()) request.disk_numa_node = topology_->numa_node_of_path(disks.front());
-    // The launcher may have given each rank cores of its own already: ranks tell each other what they may use.
-    const auto all = communicator_->all_gather(host_ + "\n" + format_core_list(topology_->core_indices()));
-    std::vector<std::string> hosts;
-    for (const std::string& text : all) {
-        const std::size_t line_end = text.find('\n');
-        hosts.push_back(text.substr(0, line_end));
-        if (hosts.back() == host_) request.usable_cores.push_back(parse_core_list(text.substr(line_end + 1)));
+    const std::vector<RankProcess> all = meet_processes();
+    for (const RankProcess& process : all) {
+        if (process.host == host_) request.usable_cores.push_back(process.cores);
     }
-    warn_of_host_sections(hosts);
-    meet_processes(all);
+    warn_of_host_sections(all);
     host_share_ =
         std::make_unique<HostShare>(*communicator_, job_->place, *processes_, line_.verb, has_status(line_.verb));
     host_share_->choose_cores(*topology_, request);
@@ -341,29 +314,29 @@ void Application::place_workers() {
     };
 }
 
-void Application::meet_processes(const std::vector<std::string>& host_and_cores) {
-    // The launcher's affinity counts hardware threads, ours cores.
-    const unsigned launcher_cores = threads_of_process(::getppid()) / std::max(1u, topology_->threads_per_core());
-    const auto all = communicator_->all_gather(std::to_string(::getpid()) + " " + std::to_string(launcher_cores));
+std::vector<Application::RankProcess> Application::meet_processes() {
+    // The launcher may have given each rank cores of its own already. Its affinity counts hardware threads, ours cores.
+    const auto all = all_gather(
+        *communicator_, RankProcess{host_, topology_->core_indices(), ::getpid(),
+                                    threads_of_process(::getppid()) / std::max(1u, topology_->threads_per_core())});
     std::vector<Watchdog::Process> processes;
     std::vector<RankBinding> bindings;
-    for (std::size_t rank = 0; rank < all.size(); ++rank) {
-        const std::string& text = host_and_cores[rank];
-        const std::size_t line_end = text.find('\n'), space = all[rank].find(' ');
-        const std::string host = text.substr(0, line_end);
-        processes.push_back({host, std::stoi(all[rank].substr(0, space))});
-        bindings.push_back({host, parse_core_list(text.substr(line_end + 1)),
-                            static_cast<unsigned>(std::stoul(all[rank].substr(space + 1)))});
+    for (const RankProcess& process : all) {
+        processes.push_back({process.host, process.pid});
+        bindings.push_back({process.host, process.cores, process.launcher_cores});
     }
     watchdog_.set_processes(std::move(processes));
-    if (!mpi_ || rank_ != 0) return;
+    if (!mpi_ || rank_ != 0) return all;
     if (const auto advice = binding_advice(bindings)) std::fprintf(stderr, "%s\n", advice->c_str());
+    return all;
 }
 
-void Application::warn_of_host_sections(const std::vector<std::string>& host_by_rank) const {
+void Application::warn_of_host_sections(const std::vector<RankProcess>& all) const {
     // `config show` and plans for described machines are not about the hosts they run on.
     const bool is_described = line_.input_bytes != 0 || line_.hosts != 0;
     if (rank_ != 0 || (line_.verb == "config" && (line_.subverb != "check" || is_described))) return;
+    std::vector<std::string> host_by_rank;
+    for (const RankProcess& process : all) host_by_rank.push_back(process.host);
     for (const std::string& text : unmatched_host_sections(loaded_->host_names(), host_by_rank))
         std::fprintf(stderr, "%s\n", text.c_str());
 }
@@ -373,12 +346,10 @@ unsigned Application::cores() const {
     return std::max(1u, static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN)) / std::max(1u, job_->place.local_ranks));
 }
 
-SortOptions Application::sort_options() {
-    SortOptions options;
-    options.cores = cores();
-    options.memory_available_bytes = host_share_->memory_left_bytes();
-    options.memory_note = host_share_->memory_note();
-    return options;
+RankMeans Application::means() {
+    return {.cores = cores(),
+            .memory_available_bytes = host_share_->memory_left_bytes(),
+            .memory_note = host_share_->memory_note()};
 }
 
 double Application::elapsed_since_launch_s(std::uint64_t at_ns) {
@@ -390,10 +361,7 @@ double Application::elapsed_since_launch_s(std::uint64_t at_ns) {
         const double before_main_s = (static_cast<double>(main_begin_epoch_ns_) - launched_ns) * 1e-9;
         if (before_main_s > 0 && before_main_s < 600) mine_s += before_main_s;
     }
-    double longest_s = 0;
-    for (const std::string& text : communicator_->all_gather(std::to_string(mine_s)))
-        longest_s = std::max(longest_s, std::stod(text));
-    return longest_s;
+    return communicator_->maximum(mine_s);
 }
 
 void Application::announce(const Error& error) noexcept {

@@ -10,10 +10,10 @@
 
 #include "cli/command_line.hpp"
 #include "cli/host_share.hpp"
-#include "jobs/job_context.hpp"
 #include "jobs/sort_job.hpp"
-#include "net/in_process.hpp"
+#include "net/lone_communicator.hpp"
 #include "net/mpi_session.hpp"
+#include "plan/job_context.hpp"
 #include "runtime/placement.hpp"
 #include "runtime/topology.hpp"
 #include "runtime/watchdog.hpp"
@@ -32,7 +32,7 @@ public:
     const LoadedConfig& config() const noexcept { return *loaded_; }
     const Placement& placement() const noexcept { return placement_; }
     /// Collective.
-    SortOptions sort_options();
+    RankMeans means();
     /// What this job and others have of the host.
     HostShare& host_share() noexcept { return *host_share_; }
     unsigned cores() const;
@@ -73,19 +73,29 @@ private:
     void open_status();
     void place_workers();
     void give_job_its_means();
-    void meet_processes(const std::vector<std::string>& host_and_cores);
+    /// What ranks tell each other of their processes.
+    struct RankProcess {
+        std::string host;
+        std::vector<unsigned> cores;  ///< indices of those it may use
+        int pid = 0;
+        unsigned launcher_cores = 0;  ///< that its parent process may use; 0: unknown
+        static constexpr auto fields =
+            std::tuple{&RankProcess::host, &RankProcess::cores, &RankProcess::pid, &RankProcess::launcher_cores};
+    };
+    /// Everybody's, by rank. Collective.
+    std::vector<RankProcess> meet_processes();
     /// net.transport = "auto" becomes what it stands for here; collective.
     void require_same_values();
     void choose_transport(const RankPlace& place);
     /// Rank 0: [hosts."name"] sections for nobody.
-    void warn_of_host_sections(const std::vector<std::string>& host_by_rank) const;
+    void warn_of_host_sections(const std::vector<RankProcess>& all) const;
 
     CommandLine line_;
     std::uint64_t main_begin_ns_, main_begin_epoch_ns_;
     ThreadExecutor executor_;
     Watchdog watchdog_;  // before MPI: it also watches the start
     std::optional<MpiSession> mpi_;
-    std::unique_ptr<InProcessCluster> single_;  // one rank without a launcher
+    LoneCommunicator alone_;  // of one rank without a launcher
     Communicator* communicator_ = nullptr;
     Wire* wire_ = nullptr;
     Rounds* rounds_ = nullptr;
@@ -105,6 +115,5 @@ private:
 };
 
 /// Identity of this build: ranks with another one are refused.
-std::string build_id();
 
 }  // namespace sluice

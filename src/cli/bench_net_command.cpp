@@ -7,8 +7,8 @@
 #include "cli/results_folder.hpp"
 #include "cli/standard_output.hpp"
 #include "jobs/bench_net.hpp"
-#include "jobs/cluster.hpp"
-#include "jobs/preflight_paths.hpp"
+#include "plan/cluster.hpp"
+#include "plan/preflight_paths.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/option_table.hpp"
@@ -73,7 +73,7 @@ int bench_net_command(Application& app) {
     JobContext& job = app.job();
     std::uint64_t budget = job.config.memory.budget_bytes;
     if (budget == 0) budget = read_machine_limits().memory_available_bytes / 5 * 4;
-    std::vector<std::string> problems;
+    Problems problems;
     check_results(job, problems);
     refuse_if_any(job, problems);
     const NetFabric fabric{

@@ -10,7 +10,7 @@
 
 #include "cli/standard_output.hpp"
 #include "jobs/clean_job.hpp"
-#include "jobs/cluster.hpp"
+#include "plan/cluster.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cli/command_line.hpp"
-#include "jobs/plan.hpp"
+#include "plan/plan.hpp"
 #include "runtime/config.hpp"
 #include "runtime/placement.hpp"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "jobs/job_context.hpp"
+#include "plan/job_context.hpp"
 #include "runtime/live_jobs.hpp"
 #include "runtime/placement.hpp"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <thread>
 
-#include "jobs/stage_report.hpp"
+#include "stages/stage_report.hpp"
 
 namespace sluice {
 

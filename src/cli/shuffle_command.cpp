@@ -4,8 +4,8 @@
 
 #include "cli/results_folder.hpp"
 #include "cli/standard_output.hpp"
-#include "jobs/shuffle_report.hpp"
 #include "net/transport_kind.hpp"
+#include "report/shuffle_report.hpp"
 #include "runtime/machine.hpp"
 
 namespace sluice {
@@ -46,7 +46,7 @@ ShuffleRankReport report_of(const Application& app, const PreparedShuffle& prepa
 
 int shuffle_command(Application& app) {
     JobContext& job = app.job();
-    const PreparedShuffle prepared = prepare_shuffle(job, app.sort_options(), options_of(app, job.config.run.seed));
+    const PreparedShuffle prepared = prepare_shuffle(job, app.means(), options_of(app, job.config.run.seed));
     std::uint64_t budget_bytes = 0;
     for (const std::uint32_t rank : job.place.ranks_here) budget_bytes += prepared.resources[rank].budget_bytes;
     app.host_share().claim_memory(budget_bytes);
@@ -61,7 +61,8 @@ int shuffle_command(Application& app) {
                                            [&](const auto& rank) { return rank.host != app.host(); });
     report.transport = transport_label(job.config.net.transport, several_hosts);
     if (prepared.options.limit) {
-        const auto half_ns = static_cast<std::uint64_t>(report.elapsed_s() * 5e8);
+        const double elapsed_ns = job.communicator.maximum(static_cast<double>(result.elapsed_ns));
+        const auto half_ns = static_cast<std::uint64_t>(elapsed_ns / 2);
         report.limit =
             measure_shuffle_limit(job, prepared, result, std::clamp(half_ns, kShortestStepNs, kLongestStepNs));
     }

@@ -8,10 +8,10 @@
 #include "cli/progress.hpp"
 #include "cli/results_folder.hpp"
 #include "cli/standard_output.hpp"
-#include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/report.hpp"
-#include "jobs/straggler_report.hpp"
+#include "plan/cluster.hpp"
+#include "report/sort_report.hpp"
+#include "report/straggler_report.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
 
@@ -101,7 +101,7 @@ void claim_memory(Application& app, const SortPlan& plan) {
 
 int bench_copy_command(Application& app) {
     JobContext& job = app.job();
-    const PreparedSort prepared = prepare_sort(job, app.sort_options());
+    const PreparedSort prepared = prepare_sort(job, app.means());
     claim_memory(app, prepared.plan);
     say_notes(job, app.host_share().notes());
     const CopyResult result = copy_as_planned(app, prepared, app.line().one_pass_copy ? 1 : 2);
@@ -117,8 +117,7 @@ int bench_copy_command(Application& app) {
 
 int sort_command(Application& app) {
     JobContext& job = app.job();
-    SortOptions options = app.sort_options();
-    PreparedSort prepared = prepare_sort(job, options);
+    PreparedSort prepared = prepare_sort(job, app.means());
     claim_memory(app, prepared.plan);
     say_notes(job, app.host_share().notes());
     if (job.config.passes == "auto") job.say(prepared.plan.passes_reason);
@@ -132,6 +131,7 @@ int sort_command(Application& app) {
     report.prepared = &prepared;
     report.result = &result;
     std::uint64_t gathered_ns = 0;
+    SortOptions options;
     // Whatever RESULT needs of other ranks is here before the commit record: none of them is needed after it.
     options.before_publish = [&](const SortResult& almost) {
         result = almost;

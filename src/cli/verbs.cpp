@@ -1,4 +1,5 @@
 #include "cli/verbs.hpp"
+#include "cli/build_id.hpp"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -14,7 +15,7 @@
 #include "cli/sort_command.hpp"
 #include "cli/standard_output.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/plan.hpp"
+#include "plan/plan.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/machine.hpp"
@@ -75,7 +76,7 @@ int config(Application& app) {
         if (app.rank() == 0) print(text.str());
         return 0;
     }
-    const PreparedSort prepared = prepare_sort(app.job(), app.sort_options());
+    const PreparedSort prepared = prepare_sort(app.job(), app.means());
     const auto placements = app.job().communicator.all_gather(
         app.placement().explanation + threads_and_cores(app.placement(), prepared.plan.ranks[app.rank()]));
     if (app.rank() == 0) {

@@ -5,9 +5,10 @@
 #include <numeric>
 
 #include "io/io_backend.hpp"
-#include "jobs/cluster.hpp"
-#include "jobs/plan.hpp"
+#include "net/collectives.hpp"
 #include "net/transport_kind.hpp"
+#include "plan/cluster.hpp"
+#include "plan/plan.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -264,12 +265,7 @@ private:
         }
     }
     /// The figure of every rank, on all ranks.
-    std::vector<double> of_all_ranks(double mine) const {
-        std::vector<double> all;
-        for (const std::string& text : job_.communicator.all_gather(std::to_string(mine)))
-            all.push_back(std::stod(text));
-        return all;
-    }
+    std::vector<double> of_all_ranks(double mine) const { return all_gather(job_.communicator, mine); }
     double slowest(double mine) const {
         const auto all = of_all_ranks(mine);
         return std::max(1e-9, *std::max_element(all.begin(), all.end()));
@@ -281,10 +277,9 @@ private:
         job_.communicator.barrier_or_failure();  // no word of the next exchange may meet this one
         if (compared != nullptr) {
             compared->transport = once.transport_name();
-            for (const double count : of_all_ranks(static_cast<double>(once.verified())))
-                compared->verified += static_cast<std::uint64_t>(count);
-            for (const double count : of_all_ranks(static_cast<double>(once.wrong())))
-                compared->wrong += static_cast<std::uint64_t>(count);
+            const auto counts = job_.communicator.sum({once.verified(), once.wrong()});
+            compared->verified += static_cast<std::uint64_t>(counts[0]);
+            compared->wrong += static_cast<std::uint64_t>(counts[1]);
         }
         return elapsed_s;
     }

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "jobs/job_context.hpp"
 #include "net/traffic.hpp"
+#include "plan/job_context.hpp"
 
 namespace sluice {
 

@@ -2,26 +2,16 @@
 
 #include <set>
 
-#include "jobs/cluster.hpp"
-#include "jobs/input_proof.hpp"
-#include "jobs/old_data_set.hpp"
-#include "jobs/preflight_paths.hpp"
-#include "jobs/role_disks.hpp"
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
+#include "plan/input_proof.hpp"
+#include "plan/old_data_set.hpp"
+#include "plan/preflight_paths.hpp"
+#include "plan/role_disks.hpp"
 #include "runtime/packing.hpp"
 
 namespace sluice {
 namespace {
-
-/// Of all ranks, on rank 0.
-std::vector<std::string> gather_lines(JobContext& job, const std::vector<std::string>& mine) {
-    std::vector<std::string> all;
-    for (const std::string& text : job.communicator.gather(pack(mine), 0)) {
-        if (text.empty()) continue;
-        const auto lines = unpack<std::vector<std::string>>(text);
-        all.insert(all.end(), lines.begin(), lines.end());
-    }
-    return all;
-}
 
 /// What would go and what stays, on the disks of one rank.
 struct Listing {
@@ -66,7 +56,7 @@ Listing list_leftovers(JobContext& job, const CleanOptions& options) {
 }
 
 /// A disk that is not there is not clean: it may be a wrong word, or not mounted.
-void check_presence(JobContext& job, DiskRole role, std::vector<std::string>& problems) {
+void check_presence(JobContext& job, DiskRole role, Problems& problems) {
     for (const RoleDisk& disk : role_disks(job, role).disks) {
         if (!disk.is_ours) continue;
         try {
@@ -74,16 +64,18 @@ void check_presence(JobContext& job, DiskRole role, std::vector<std::string>& pr
         } catch (const ExhaustedError&) {
             throw;
         } catch (const Error& error) {
-            problems.push_back("[3] " + std::string(name_of(role)) + " disk '" + disk.path + "' on host " +
-                               job.place.host + ": " + error.what() +
-                               "; nothing was removed: mount it, or take it out of the config");
+            problems.push_back(
+                {Errc::environment, std::string(name_of(role)) + " disk '" + disk.path + "' on host " + job.place.host +
+                                        ": " + error.what() +
+                                        "; nothing was removed: mount it, or take it out of the config"});
         }
     }
 }
 
 /// Who may write to a directory can swap what lies in it while we remove.
 void check_disks_of(JobContext& job, const CleanOptions& options) {
-    std::vector<std::string> problems, notes;
+    Problems problems;
+    std::vector<std::string> notes;
     std::vector<DiskRole> roles{DiskRole::output};
     if (job.config.passes != "one") roles.push_back(DiskRole::intermediate);
     if (options.with_input || options.only_runs) roles.push_back(DiskRole::input);
@@ -102,9 +94,7 @@ LeftoversWanted shown_ones(JobContext& job, const Listing& listing, bool force) 
     wanted.force = force;
     wanted.shown.emplace();
     const std::vector<std::string> mine(listing.run_ids.begin(), listing.run_ids.end());
-    for (const std::string& text : job.communicator.all_gather(pack(mine))) {
-        for (const std::string& run_id : unpack<std::vector<std::string>>(text)) wanted.shown->insert(run_id);
-    }
+    for (const std::string& run_id : all_gather_list(job.communicator, mine)) wanted.shown->insert(run_id);
     return wanted;
 }
 
@@ -112,8 +102,8 @@ LeftoversWanted shown_ones(JobContext& job, const Listing& listing, bool force) 
 CleanResult clean_runs(JobContext& job, const CleanOptions& options) {
     CleanResult result;
     const Listing listing = list_leftovers(job, options);
-    const auto all = gather_lines(job, listing.lines);
-    result.found = job.communicator.broadcast(all.empty() ? "0" : "1") == "1";
+    const auto all = gather_list(job.communicator, listing.lines);
+    result.found = from_rank_0(job.communicator, !all.empty());
     if (options.dry_run && job.rank() == 0 && !all.empty()) options.confirm(all);
     if (!options.dry_run) result.left = remove_leftovers(job, *options.only_runs);
     say_notes(job, listing.stays);
@@ -130,7 +120,7 @@ CleanResult run_clean(JobContext& job, const CleanOptions& options) {
     sets.emplace_back(job, DiskRole::output, job.config.output.name);
     if (options.with_input) sets.emplace_back(job, DiskRole::input, job.config.input.name);
     Listing listing = list_leftovers(job, options);
-    std::vector<std::string> problems;
+    Problems problems;
     for (OldDataSet& set : sets) {
         for (const std::string& line : set.strangers()) listing.stays.push_back(line);
         if (!set.is_there()) continue;
@@ -139,13 +129,15 @@ CleanResult run_clean(JobContext& job, const CleanOptions& options) {
     }
     refuse_if_any(job, problems);
     say_notes(job, listing.stays);
-    const std::vector<std::string> all = gather_lines(job, listing.lines);
+    const std::vector<std::string> all = gather_list(job.communicator, listing.lines);
     CleanResult result;
+    struct Answer {
+        bool found, confirmed;
+    };
     const bool allowed = job.rank() == 0 && !all.empty() && options.confirm(all);
-    const std::string answer =
-        job.communicator.broadcast(std::string(all.empty() ? "0" : "1") + (allowed ? "1" : "0"), 0);
-    result.found = answer[0] == '1';
-    result.confirmed = answer[1] == '1';
+    const auto answer = from_rank_0(job.communicator, Answer{!all.empty(), allowed});
+    result.found = answer.found;
+    result.confirmed = answer.confirmed;
     if (!result.confirmed || options.dry_run) return result;
     result.left = remove_leftovers(job, shown_ones(job, listing, options.force));
     Removal removal;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "jobs/leftovers.hpp"
+#include "plan/leftovers.hpp"
 
 namespace sluice {
 

@@ -1,23 +1,21 @@
 #include "jobs/conservation.hpp"
 
-#include "jobs/cluster.hpp"
-#include "runtime/packing.hpp"
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
 
 namespace sluice {
 
 namespace {
 
-/// Each rank hears from each other what that one had for it, and asks `problem(from, said)`, "" where it got the same.
-template <typename Fact, typename Problem>
-std::vector<std::string> differing_pairs(Communicator& communicator, const std::vector<Fact>& for_rank,
-                                         Problem problem) {
-    std::vector<std::string> texts;
-    for (const Fact& fact : for_rank) texts.push_back(pack(fact));
-    const std::vector<std::string> said = communicator.exchange(texts);
-    std::vector<std::string> problems;
+/// Each rank hears from each other what that one had for it, and asks `judge(from, said)`, empty where it got the
+/// same.
+template <typename Fact, typename Judge>
+Problems differing_pairs(Communicator& communicator, const std::vector<Fact>& for_rank, Judge judge) {
+    const std::vector<Fact> said = exchange_by_rank(communicator, for_rank);
+    Problems problems;
     for (std::uint32_t from = 0; from < communicator.size(); ++from) {
-        std::string text = problem(from, unpack<Fact>(said[from]));
-        if (!text.empty()) problems.push_back(std::move(text));
+        Problem found = judge(from, said[from]);
+        if (!found.empty()) problems.push_back(std::move(found));
     }
     return problems;
 }
@@ -32,7 +30,7 @@ void check_pairs(JobContext& job, const std::vector<RecordSum>& made, const std:
     fail_if_any(job, pair_problems(job.communicator, made, received));
 }
 
-std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers) {
+Problems pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers) {
     const std::uint32_t me = communicator.rank();
     std::vector<std::uint64_t> sent(communicator.size()), received(communicator.size());
     for (std::uint32_t rank = 0; rank < peers.size(); ++rank) {
@@ -40,21 +38,22 @@ std::vector<std::string> pair_problems(Communicator& communicator, const std::ve
         sent[rank] = peers[rank].sent_records;
         received[rank] = peers[rank].received_records;
     }
-    return differing_pairs(communicator, sent, [&](std::uint32_t from, std::uint64_t said) -> std::string {
+    return differing_pairs(communicator, sent, [&](std::uint32_t from, std::uint64_t said) -> Problem {
         if (said == received[from]) return {};
-        return "[6] rank " + std::to_string(from) + " sent " + std::to_string(said) + " records to rank " +
-               std::to_string(me) + ", which received " + std::to_string(received[from]) +
-               "; nothing was published, check the network and sort again";
+        return {Errc::integrity, "rank " + std::to_string(from) + " sent " + std::to_string(said) +
+                                     " records to rank " + std::to_string(me) + ", which received " +
+                                     std::to_string(received[from]) +
+                                     "; nothing was published, check the network and sort again"};
     });
 }
 
-std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<RecordSum>& made,
-                                       const std::vector<RecordSum>& received) {
-    return differing_pairs(communicator, made, [&](std::uint32_t from, const RecordSum& said) -> std::string {
+Problems pair_problems(Communicator& communicator, const std::vector<RecordSum>& made,
+                       const std::vector<RecordSum>& received) {
+    return differing_pairs(communicator, made, [&](std::uint32_t from, const RecordSum& said) -> Problem {
         if (said == received[from]) return {};
-        return "[6] rank " + std::to_string(from) + " made " + said.text() + " for rank " +
-               std::to_string(communicator.rank()) + ", which got " + received[from].text() +
-               "; the network or the memory of one of them is faulty, shuffle again";
+        return {Errc::integrity, "rank " + std::to_string(from) + " made " + said.text() + " for rank " +
+                                     std::to_string(communicator.rank()) + ", which got " + received[from].text() +
+                                     "; the network or the memory of one of them is faulty, shuffle again"};
     });
 }
 
@@ -74,18 +73,16 @@ void check_conservation(const SortResult& result, const InputSet& input) {
 
 std::vector<PartFact> gather_parts(JobContext& job, const std::vector<PartFact>& mine) {
     const Step step = open_step(job, "gathers what was written");
-    std::vector<PartFact> parts;
-    std::vector<std::string> problems;
+    std::vector<PartFact> parts = gather_list(job.communicator, mine);
+    Problems problems;
     const std::vector<std::byte>* last = nullptr;
-    for (const std::string& text : job.communicator.gather(pack(mine), 0)) {
-        if (text.empty()) continue;  // on the other ranks all are
-        for (PartFact& part : unpack<std::vector<PartFact>>(text)) parts.push_back(std::move(part));
-    }
     for (const PartFact& part : parts) {
         tick_step();
         if (last != nullptr && !part.first_key.empty() && part.first_key < *last) {
-            problems.push_back("[6] part '" + part.name +
-                               "' begins with a smaller key than the part before it ends with; nothing was published");
+            problems.push_back(
+                {Errc::integrity,
+                 "part '" + part.name +
+                     "' begins with a smaller key than the part before it ends with; nothing was published"});
             break;
         }
         if (!part.first_key.empty()) last = &part.last_key;

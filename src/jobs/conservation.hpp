@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "jobs/input_set.hpp"
 #include "jobs/output_set.hpp"
 #include "jobs/sort_job.hpp"
+#include "plan/input_set.hpp"
 #include "record/record_checker.hpp"
 
 namespace sluice {
@@ -19,9 +19,9 @@ void check_pairs(JobContext& job, const std::vector<PeerCounters>& peers);
 void check_pairs(JobContext& job, const std::vector<RecordSum>& made, const std::vector<RecordSum>& received);
 
 /// The pairs of which this rank got something else than was sent. Collective. @param peers  by rank; empty: none sent
-std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers);
-std::vector<std::string> pair_problems(Communicator& communicator, const std::vector<RecordSum>& made,
-                                       const std::vector<RecordSum>& received);
+Problems pair_problems(Communicator& communicator, const std::vector<PeerCounters>& peers);
+Problems pair_problems(Communicator& communicator, const std::vector<RecordSum>& made,
+                       const std::vector<RecordSum>& received);
 
 /// What phase one read is what phase two wrote and, where that is known, what the input's manifest says. Throws
 /// CollectiveError(integrity); all ranks know the same sums.

@@ -2,10 +2,10 @@
 #include <memory>
 #include <optional>
 
-#include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/role_disks.hpp"
-#include "jobs/run_directory.hpp"
+#include "plan/cluster.hpp"
+#include "plan/role_disks.hpp"
+#include "plan/run_directory.hpp"
 #include "runtime/units.hpp"
 #include "stages/copy_writer.hpp"
 #include "stages/network.hpp"
@@ -50,10 +50,10 @@ class CopyFile {
 public:
     CopyFile(JobContext& job, DiskRole role, const std::string& run_id) {
         const RoleDisks disks = role_disks(job, role);
-        std::vector<std::string> problems;
+        Problems problems;
         if (disks.disks.empty()) {
-            problems.push_back("[2] disks: none has role = \"" + std::string(name_of(role)) +
-                               "\", which such a copy writes to");
+            problems.push_back({Errc::config, "disks: none has role = \"" + std::string(name_of(role)) +
+                                                  "\", which such a copy writes to"});
         }
         refuse_if_any(job, problems);
         const RoleDisk& disk = disks.disks[disks.used().front()];

@@ -5,10 +5,10 @@
 
 #include "io/data_set.hpp"
 #include "io/input_slices.hpp"
-#include "jobs/job_context.hpp"
-#include "jobs/stage_report.hpp"
+#include "plan/job_context.hpp"
 #include "record/key_distribution.hpp"
 #include "record/record_checker.hpp"
+#include "stages/stage_report.hpp"
 
 namespace sluice {
 

@@ -7,9 +7,8 @@
 #include <memory>
 #include <vector>
 
-#include "jobs/job_context.hpp"
-#include "jobs/plan.hpp"
-#include "jobs/stage_report.hpp"
+#include "plan/job_context.hpp"
+#include "plan/plan.hpp"
 #include "record/partitioner.hpp"
 #include "record/record_sum.hpp"
 #include "runtime/work_queue.hpp"
@@ -17,6 +16,7 @@
 #include "stages/logical_disk_distributor.hpp"
 #include "stages/network.hpp"
 #include "stages/node_distributor.hpp"
+#include "stages/stage_report.hpp"
 
 namespace sluice {
 

@@ -1,13 +1,14 @@
 #include <algorithm>
 #include <map>
 
-#include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/disk_space.hpp"
-#include "jobs/input_proof.hpp"
 #include "jobs/output_set.hpp"
 #include "jobs/part_check.hpp"
-#include "jobs/preflight_paths.hpp"
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
+#include "plan/disk_space.hpp"
+#include "plan/input_proof.hpp"
+#include "plan/preflight_paths.hpp"
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/packing.hpp"
@@ -127,19 +128,21 @@ std::string describe(const GeneratedData& data) {
 }
 
 /// What can be known before the first byte, as refuse_if_any() takes it.
-std::vector<std::string> generate_problems(JobContext& job, const GenerateOptions& options,
-                                           const std::vector<std::string>& disks, RecordFormat format) {
-    std::vector<std::string> problems;
+Problems generate_problems(JobContext& job, const GenerateOptions& options, const std::vector<std::string>& disks,
+                           RecordFormat format) {
+    Problems problems;
     const std::uint64_t share = options.records * format.record_bytes / job.ranks() + 1;
     if (options.ascii && format.record_bytes != kGensortRecordBytes) {
-        problems.push_back("[2] --ascii: printable records have 100 bytes, record.size is " +
-                           format_bytes(format.record_bytes) + "; leave out one of them");
+        problems.push_back({Errc::config, "--ascii: printable records have 100 bytes, record.size is " +
+                                              format_bytes(format.record_bytes) + "; leave out one of them"});
     }
     if (options.records > (std::uint64_t{1} << 62) / format.record_bytes) {
-        problems.push_back("[2] --records " + std::to_string(options.records) + ": of " +
-                           format_bytes(format.record_bytes) + " each are more than 4 EiB; make fewer");
+        problems.push_back({Errc::config, "--records " + std::to_string(options.records) + ": of " +
+                                              format_bytes(format.record_bytes) +
+                                              " each are more than 4 EiB; make fewer"});
     }
-    if (disks.empty()) problems.push_back("[2] disks: none has role = \"input\"; add a [[disks]] table with it");
+    if (disks.empty())
+        problems.push_back({Errc::config, "disks: none has role = \"input\"; add a [[disks]] table with it"});
     const OldDataSet old(job, DiskRole::input, job.config.input.name);
     const auto found = old.problems(job.config.run.overwrite != Overwrite::no);
     problems.insert(problems.end(), found.begin(), found.end());
@@ -150,19 +153,20 @@ std::vector<std::string> generate_problems(JobContext& job, const GenerateOption
     for (const std::string& disk : disks) {
         const auto info = look(job, disk);
         if (!info || !info->is_directory) {
-            problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host +
-                               ": is no directory; mount it or make it");
+            problems.push_back({Errc::environment, "input disk '" + disk + "' on host " + job.place.host +
+                                                       ": is no directory; mount it or make it"});
         } else if (!job.files.is_writable(disk)) {
-            problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host +
-                               ": is not writable by this user");
+            problems.push_back({Errc::environment, "input disk '" + disk + "' on host " + job.place.host +
+                                                       ": is not writable by this user"});
         } else if (const auto direct = check_direct_io(job, job.files.direct_io_in(disk)); !direct.problem.empty()) {
-            problems.push_back("[3] input disk '" + disk + "' on host " + job.place.host + ": " + direct.problem);
+            problems.push_back(
+                {Errc::environment, "input disk '" + disk + "' on host " + job.place.host + ": " + direct.problem});
         }
     }
-    if (job.executor.seeded() == nullptr) {
+    if (job.executor.scheduler() == nullptr) {
         const auto files = static_cast<unsigned>(std::max<std::size_t>(1, disks.size()));
         const std::string lack = problem_of_resources(2 * files, files * kBuffersOfAFile * block_bytes_of(format));
-        if (!lack.empty()) problems.push_back("[3] host " + job.place.host + ": " + lack);
+        if (!lack.empty()) problems.push_back({Errc::environment, "host " + job.place.host + ": " + lack});
     }
     DiskSpace space(job);
     const RoleDisks all = role_disks(job, DiskRole::input);
@@ -211,11 +215,9 @@ DataSet describe_set(JobContext& job, const GeneratedData& described, const Outp
     std::vector<FileFact> mine;
     for (const FilePlan& plan : plans) mine.push_back({plan.name, plan.disk, plan.sum});
     DataSet set;
-    for (const std::string& text : job.communicator.all_gather(pack(mine))) {
-        for (const FileFact& file : unpack<std::vector<FileFact>>(text)) {
-            set.files.push_back({file.disk, file.name, file.sum.count * described.format.record_bytes, file.sum, -1});
-            set.total += file.sum;
-        }
+    for (const FileFact& file : all_gather_list(job.communicator, mine)) {
+        set.files.push_back({file.disk, file.name, file.sum.count * described.format.record_bytes, file.sum, -1});
+        set.total += file.sum;
     }
     set.kind = SetKind::input;
     set.format = described.format;
@@ -244,7 +246,7 @@ void run_generate(JobContext& job, const GenerateOptions& options, GenerateResul
     const GeneratedData described{format,        options.ascii,  options.keys, job.config.run.seed,
                                   options.start, options.records};
     auto problems = generate_problems(job, options, disk_paths(job, DiskRole::input), format);
-    if (const std::string problem = described.problem(); !problem.empty()) problems.push_back("[2] " + problem);
+    if (const std::string problem = described.problem(); !problem.empty()) problems.push_back({Errc::config, problem});
     refuse_if_any(job, problems);
     OutputSet output(job, {DiskRole::input, job.config.input.name, run_id, "gen", {"data-r#-d#"}, {}});
     output.claim();

@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "jobs/job_context.hpp"
-#include "jobs/plan.hpp"
-#include "jobs/stage_report.hpp"
+#include "plan/job_context.hpp"
+#include "plan/plan.hpp"
 #include "record/partitioner.hpp"
 #include "runtime/work_queue.hpp"
 #include "stages/coalescer.hpp"
 #include "stages/partition_reader.hpp"
+#include "stages/stage_report.hpp"
 
 namespace sluice {
 

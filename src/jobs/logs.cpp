@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "jobs/cluster.hpp"
-#include "jobs/role_disks.hpp"
+#include "plan/cluster.hpp"
+#include "plan/role_disks.hpp"
 #include "record/record_format.hpp"
 #include "runtime/units.hpp"
 
@@ -21,12 +21,12 @@ void Logs::make_directories(const std::string& run_id, const std::string& verb) 
     record.verb = verb;
     record.disks = std::max(1u, disks.total);
     record.patterns = {"log-r#-#"};
-    std::vector<std::string> problems;
+    Problems problems;
     const auto guarded = [&](auto&& work) {
         try {
             work();
         } catch (const Error& error) {
-            problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+            problems.push_back(problem_of(error));
         }
     };
     const std::string name = run_directory_name(RunDirectoryKind::scratch, run_id, "logs");

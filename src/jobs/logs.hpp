@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "io/extent_log.hpp"
-#include "jobs/run_directory.hpp"
+#include "plan/run_directory.hpp"
 
 namespace sluice {
 

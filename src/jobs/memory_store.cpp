@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "jobs/cluster.hpp"
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
 #include "runtime/packing.hpp"
 #include "runtime/units.hpp"
 
@@ -81,8 +82,7 @@ public:
 
     std::optional<std::string> excess() override {
         Excess worst;
-        for (const std::string& text : job_.communicator.all_gather(pack(own_excess()))) {
-            auto rank = unpack<Excess>(text);
+        for (Excess& rank : all_gather(job_.communicator, own_excess())) {
             if (rank.of_plan > worst.of_plan) worst = std::move(rank);
         }
         return worst.of_plan > 0 ? std::optional(worst.text) : std::nullopt;

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "jobs/cluster.hpp"
-#include "jobs/leftovers.hpp"
-#include "jobs/preflight_paths.hpp"
+#include "plan/cluster.hpp"
+#include "plan/leftovers.hpp"
+#include "plan/preflight_paths.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
 namespace {
 
-using Problems = std::vector<std::string>;
 using Renamed = Directory::Renamed;
 
 /// Runs that begin at the same moment settle it within this.
@@ -23,7 +22,7 @@ void guarded(Problems& problems, Work work) {
     try {
         work();
     } catch (const Error& error) {
-        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+        problems.push_back(problem_of(error));
     }
 }
 
@@ -94,7 +93,7 @@ void OutputSet::settle_what_is_there(Problems& problems) {
     LeftoversWanted wanted;
     wanted.target = options_.name;
     const Leftovers left = remove_leftovers(job_, wanted);
-    Problems notes = left.removal.kept;
+    std::vector<std::string> notes = left.removal.kept;
     for (const std::string& run : left.runs) notes.push_back("note: removed what " + run + ", which is dead, had left");
     say_notes(job_, notes);
     if (!left.runs.empty()) old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
@@ -184,12 +183,12 @@ void OutputSet::contest(Place& place, Problems& problems) {
         const std::string other = other_claim(place, wait);
         if (other.empty()) {
             const std::string published = just_published(place);
-            if (!published.empty()) problems.push_back("[10] " + published);
+            if (!published.empty()) problems.push_back({Errc::busy, published});
             return;
         }
         tick_step();
         if (!wait || waited_ns >= kContestNs) {
-            problems.push_back("[10] " + other);
+            problems.push_back({Errc::busy, other});
             return;
         }
         job_.executor.sleep_for_ns(kContestStepNs);
@@ -206,10 +205,11 @@ void OutputSet::try_publishing(Problems& problems) {
             const std::string why =
                 has_old ? place.parent->why_not_renamable(options_.name, place.directory->name()) : "";
             if (!why.empty())
-                problems.push_back("[3] the data set in '" + place.disk.path + "/" + options_.name + "' on host " +
-                                   job_.place.host + " cannot make room for a new one: " + why +
-                                   "; it is immutable (`lsattr -d`) or in an overlay's lower layer: remove it by "
-                                   "`sluice clean`, or set run.overwrite = \"first\", or choose another name");
+                problems.push_back({Errc::environment,
+                                    "the data set in '" + place.disk.path + "/" + options_.name + "' on host " +
+                                        job_.place.host + " cannot make room for a new one: " + why +
+                                        "; it is immutable (`lsattr -d`) or in an overlay's lower layer: remove it by "
+                                        "`sluice clean`, or set run.overwrite = \"first\", or choose another name"});
             place.parent->sync();
         });
     }
@@ -324,7 +324,7 @@ void OutputSet::publish(const std::string& manifest) {
         if (!place.disk.is_ours) continue;
         guarded(problems, [&] {
             const std::string problem = name_problem(place);
-            if (!problem.empty()) problems.push_back("[2] " + problem);
+            if (!problem.empty()) problems.push_back({Errc::config, problem});
         });
     }
     fail_if_any(job_, problems);  // before any disk of any host has changed
@@ -349,7 +349,7 @@ void OutputSet::publish(const std::string& manifest) {
 
 std::vector<std::string> OutputSet::remove_replaced() noexcept {
     const Step step = open_step(job_, "removes the data set that was there before");
-    Problems notes;
+    std::vector<std::string> notes;
     const auto on_each_disk = [&](const auto& work) {
         for (Place& place : places_) {
             if (!place.disk.is_ours) continue;

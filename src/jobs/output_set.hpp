@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "io/data_set.hpp"
-#include "jobs/old_data_set.hpp"
-#include "jobs/run_directory.hpp"
-#include "jobs/set_names.hpp"
+#include "plan/old_data_set.hpp"
+#include "plan/run_directory.hpp"
+#include "plan/set_names.hpp"
 
 namespace sluice {
 
@@ -60,13 +60,13 @@ private:
         RenameTrial trial;
         std::string replaced_as;  // the older set's name once ours has taken its own; "": there was none
     };
-    void settle_what_is_there(std::vector<std::string>& problems);
-    void make_directories(std::vector<std::string>& problems);
-    void join_directories(std::vector<std::string>& problems);
-    void contest(Place& place, std::vector<std::string>& problems);
+    void settle_what_is_there(Problems& problems);
+    void make_directories(Problems& problems);
+    void join_directories(Problems& problems);
+    void contest(Place& place, Problems& problems);
     std::string other_claim(Place& place, bool& wait);
     std::string just_published(Place& place);
-    void try_publishing(std::vector<std::string>& problems);
+    void try_publishing(Problems& problems);
     void give_up();
     std::string name_problem(const Place& place) const;
     static void require_ours(RunDirectory& directory);

@@ -5,6 +5,7 @@
 
 #include "jobs/phase_one.hpp"
 #include "jobs/phase_zero.hpp"
+#include "net/lone_communicator.hpp"
 #include "record/chunk_layout.hpp"
 #include "runtime/units.hpp"
 
@@ -13,25 +14,6 @@ namespace {
 
 constexpr double kPieceFill = 0.7;   // of what fits, so that a sampled boundary may be a third off
 constexpr unsigned kMostDepth = 16;  // each level divides by two at the least; more means a bug
-
-/// One rank by itself: collectives are its own, but a failure of another rank still ends it.
-class AloneCommunicator final : public Communicator {
-public:
-    explicit AloneCommunicator(Communicator& all) : all_(all) {}
-    std::uint32_t rank() const override { return 0; }
-    std::uint32_t size() const override { return 1; }
-    void barrier() override {}
-    std::string broadcast(std::string text, std::uint32_t) override { return text; }
-    std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override { return to_rank; }
-    std::vector<std::string> gather(const std::string& text, std::uint32_t) override { return {text}; }
-    std::vector<std::string> all_gather(const std::string& text) override { return {text}; }
-    void announce_failure(const Failure& failure) override { all_.announce_failure(failure); }
-    std::optional<Failure> poll_failure() override { return all_.poll_failure(); }
-    void barrier_or_failure() override {}
-
-private:
-    Communicator& all_;
-};
 
 /// Key ranges of a rank's parts.
 class PartRanges final : public PrefixRanges {
@@ -68,7 +50,7 @@ public:
           format_(store.plan.format),
           most_bytes_(planned().two.partition_bytes),
           chunk_bytes_(planned().one.chunk_bytes),
-          alone_(store.job.communicator) {}
+          alone_(&store.job.communicator) {}
 
     /// Appends to `fitting` the pieces of `piece`, in key order, none larger than phase two's plan has room for.
     void split(const Piece& piece, unsigned depth, std::vector<Piece>& fitting, PartList& list) {
@@ -197,7 +179,7 @@ private:
     JobContext& job_;
     RecordFormat format_;
     std::uint64_t most_bytes_, chunk_bytes_;  // of a part, padding included; of phase one
-    AloneCommunicator alone_;
+    LoneCommunicator alone_;
 };
 
 }  // namespace

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "jobs/job_context.hpp"
+#include "plan/descriptors.hpp"
+#include "plan/job_context.hpp"
 #include "record/record_format.hpp"
 
 namespace sluice {
@@ -23,6 +24,5 @@ struct WrittenFile {
 /// @param memory  for blocks in flight, aligned for direct I/O; kLeastCheckBytes at least
 void check_written_files(JobContext& job, const RecordFormat& format, const std::vector<WrittenFile>& files,
                          std::span<std::byte> memory);
-inline constexpr std::uint64_t kLeastCheckBytes = 3 * kDirectIoAlign, kAmpleCheckBytes = 32 * kLeastCheckBytes;
 
 }  // namespace sluice

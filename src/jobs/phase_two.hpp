@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "jobs/intermediate_store.hpp"
-#include "jobs/plan.hpp"
-#include "jobs/stage_report.hpp"
+#include "plan/plan.hpp"
 #include "record/partitioner.hpp"
 #include "record/record_checker.hpp"
+#include "stages/stage_report.hpp"
 
 namespace sluice {
 

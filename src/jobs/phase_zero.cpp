@@ -5,7 +5,9 @@
 #include <cstring>
 #include <numeric>
 
-#include "jobs/cluster.hpp"
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
+#include "plan/descriptors.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
@@ -182,11 +184,6 @@ std::span<std::byte> gather_sample(JobContext& job, Arena& arena, std::span<cons
 
 }  // namespace
 
-unsigned sample_depth(const Config& config) {
-    constexpr unsigned kDepth = 32;  // small reads need many in flight
-    return config.io.depth != 0 ? config.io.depth : kDepth;
-}
-
 SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::vector<std::uint64_t>& input_bytes,
                        const std::vector<std::uint64_t>& memory_bytes, std::size_t targets) {
     const RecordFormat& format = plan.format;
@@ -239,9 +236,7 @@ PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& pl
     Sampler sampler(job, arena, plan, sample, ranges_by_reader);
     sampler.read();
 
-    std::vector<std::uint64_t> records;
-    for (const std::string& text : job.communicator.all_gather(std::to_string(sampler.records())))
-        records.push_back(std::stoull(text));
+    std::vector<std::uint64_t> records = all_gather(job.communicator, std::uint64_t{sampler.records()});
     result.samples = std::accumulate(records.begin(), records.end(), std::uint64_t{0});
     const std::uint32_t record_bytes = plan.format.record_bytes;
     const std::uint64_t most = std::max<std::uint64_t>(1, sample.gather_bytes / record_bytes);
@@ -264,11 +259,12 @@ PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& pl
     SLUICE_CHECK(message.size() >= sizeof hash);
     std::memcpy(&hash, message.data() + message.size() - sizeof hash, sizeof hash);
     message.resize(message.size() - sizeof hash);
-    std::vector<std::string> problems;
+    Problems problems;
     if (hash != hash_of(message, plan)) {
         problems.push_back(
-            "[6] splitters and plan from rank 0 do not match their hash on this rank: another plan, or "
-            "a network or memory that changes bytes; check that all ranks run the same build and config");
+            {Errc::integrity,
+             "splitters and plan from rank 0 do not match their hash on this rank: another plan, or "
+             "a network or memory that changes bytes; check that all ranks run the same build and config"});
     }
     fail_if_any(job, problems);
     Splitters splitters = Splitters::deserialize(message, plan.format);

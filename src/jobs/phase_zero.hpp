@@ -5,11 +5,11 @@
 #include <memory>
 #include <vector>
 
-#include "jobs/job_context.hpp"
-#include "jobs/plan.hpp"
-#include "jobs/stage_report.hpp"
+#include "plan/job_context.hpp"
+#include "plan/plan.hpp"
 #include "record/splitters.hpp"
 #include "stages/reader.hpp"
+#include "stages/stage_report.hpp"
 
 namespace sluice {
 
@@ -27,9 +27,6 @@ struct SamplePlan {
 /// @param targets       ranks and disks, counted together, that are to get their shares within 5 %.
 SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::vector<std::uint64_t>& input_bytes,
                        const std::vector<std::uint64_t>& memory_bytes, std::size_t targets);
-
-/// Reads of a reader in flight; as many files may be open.
-unsigned sample_depth(const Config& config);
 
 struct PhaseZeroResult {
     std::unique_ptr<Partitioner> partitioner;

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <memory>
 
-#include "jobs/cluster.hpp"
 #include "jobs/conservation.hpp"
-#include "jobs/preflight.hpp"
-#include "jobs/preflight_paths.hpp"
-#include "runtime/packing.hpp"
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
+#include "plan/preflight.hpp"
+#include "plan/preflight_paths.hpp"
 #include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
 #include "stages/record_sink.hpp"
@@ -46,17 +46,19 @@ void trim_chunks(SortPlan& plan) {
     }
 }
 
-void check_pattern(JobContext& job, const ShuffleOptions& shuffle, std::vector<std::string>& problems) {
+void check_pattern(JobContext& job, const ShuffleOptions& shuffle, Problems& problems) {
     const TrafficPattern& pattern = shuffle.pattern;
     if (pattern.kind == Kind::stride && job.ranks() > 1 && pattern.stride % job.ranks() == 0) {
-        problems.push_back("[2] --stride " + std::to_string(pattern.stride) + ": with " + std::to_string(job.ranks()) +
-                           " ranks every rank would send to itself; choose another");
+        problems.push_back({Errc::config, "--stride " + std::to_string(pattern.stride) + ": with " +
+                                              std::to_string(job.ranks()) +
+                                              " ranks every rank would send to itself; choose another"});
     }
     const bool draws_keys = pattern.kind != Kind::all_to_all && job.ranks() > 1;
     if ((draws_keys || shuffle.limit) && job.config.record.key_size_bytes < sizeof(std::uint64_t)) {
-        problems.push_back("[2] record.key_size = \"" + std::to_string(job.config.record.key_size_bytes) +
-                           "B\": " + (draws_keys ? "--pattern " + pattern.name() : std::string("--limit")) +
-                           " draws the first 8 bytes of keys; set >= \"8B\"");
+        problems.push_back(
+            {Errc::config, "record.key_size = \"" + std::to_string(job.config.record.key_size_bytes) +
+                               "B\": " + (draws_keys ? "--pattern " + pattern.name() : std::string("--limit")) +
+                               " draws the first 8 bytes of keys; set >= \"8B\""});
     }
 }
 
@@ -148,11 +150,11 @@ private:
 
 }  // namespace
 
-PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, const ShuffleOptions& shuffle) {
+PreparedShuffle prepare_shuffle(JobContext& job, const RankMeans& means, const ShuffleOptions& shuffle) {
     PreparedShuffle prepared;
     prepared.options = shuffle;
-    std::vector<std::string> problems;
-    check_budget(job, options, "", problems);
+    Problems problems;
+    check_budget(job, means, "", problems);
     check_pattern(job, shuffle, problems);
     check_results(job, problems);
     const RecordFormat format{static_cast<std::uint32_t>(job.config.record.size_bytes),
@@ -160,8 +162,8 @@ PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, con
                               static_cast<std::uint32_t>(job.config.record.key_size_bytes)};
     RankResources mine;
     mine.host = job.place.host;
-    mine.budget_bytes = budget_of_rank(job, options);
-    mine.cores = std::max(1u, options.cores);
+    mine.budget_bytes = budget_of_rank(job, means);
+    mine.cores = std::max(1u, means.cores);
     mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);
     // A run by the clock is planned as a sort of twice the memory.
     mine.input_bytes = shuffle.duration_ns > 0
@@ -179,12 +181,13 @@ PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, con
         for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) {
             if (shuffle.pattern.kind == Kind::all_to_all || prepared.plan.ownership.count(rank) > 0) continue;
             problems.push_back(
-                "[2] --pattern " + shuffle.pattern.name() + ": rank " + std::to_string(rank) + " owns none of the " +
-                std::to_string(prepared.plan.ownership.partitions()) +
-                " partitions, so nothing can be sent to it; set partitions.count >= " + std::to_string(job.ranks()));
+                {Errc::config, "--pattern " + shuffle.pattern.name() + ": rank " + std::to_string(rank) +
+                                   " owns none of the " + std::to_string(prepared.plan.ownership.partitions()) +
+                                   " partitions, so nothing can be sent to it; set partitions.count >= " +
+                                   std::to_string(job.ranks())});
         }
     } catch (const Error& error) {
-        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+        problems.push_back(problem_of(error));
     }
     refuse_if_any(job, problems);
     prepared.run_id = make_run_id(job);
@@ -205,9 +208,7 @@ ShuffleResult run_shuffle(JobContext& job, const PreparedShuffle& prepared) {
     result.made = shuffle.made();
     result.received = shuffle.received();
     check_pairs(job, result.made, result.received);
-    for (const std::string& row : job.communicator.gather(pack(result.made), 0)) {
-        if (job.rank() == 0) result.pairs.push_back(unpack<std::vector<RecordSum>>(row));
-    }
+    result.pairs = gather(job.communicator, result.made);
     return result;
 }
 

@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "jobs/exchange.hpp"
-#include "jobs/job_context.hpp"
-#include "jobs/plan.hpp"
 #include "jobs/sort_job.hpp"
-#include "jobs/stage_report.hpp"
 #include "net/traffic.hpp"
+#include "plan/job_context.hpp"
+#include "plan/plan.hpp"
 #include "record/record_sum.hpp"
 #include "runtime/network_counters.hpp"
+#include "stages/stage_report.hpp"
 
 namespace sluice {
 
@@ -45,7 +45,7 @@ struct ShuffleResult {
 
 /// Checks everything knowable, on all ranks, and plans; needs no disks. Throws one Error listing every problem.
 /// Collective.
-PreparedShuffle prepare_shuffle(JobContext& job, const SortOptions& options, const ShuffleOptions& shuffle);
+PreparedShuffle prepare_shuffle(JobContext& job, const RankMeans& means, const ShuffleOptions& shuffle);
 
 /// Shuffles, and checks for each pair of ranks that the one got what the other made for it, and that redistribution
 /// lost nothing. Throws Error(integrity) naming the pair. Collective.

@@ -5,16 +5,16 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <set>
 #include <thread>
+#include <tuple>
 
-#include "jobs/cluster.hpp"
+#include "net/collectives.hpp"
 #include "net/transport_kind.hpp"
+#include "plan/cluster.hpp"
 #include "record/crc32c.hpp"
-#include "runtime/bounded_text.hpp"
 #include "runtime/thread_clock.hpp"
 #include "runtime/units.hpp"
 #include "stages/record_sink.hpp"
@@ -43,7 +43,6 @@ struct StepCost {
     double cpu_s = 0;   ///< processor time, of all threads that did it
     double wall_s = 0;  ///< by the clock, all threads at once
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StepCost, cpu_s, wall_s)
 
 StepCost cost(std::uint64_t bytes, std::uint64_t cpu_ns, std::uint64_t elapsed_ns) {
     if (bytes == 0) return {};
@@ -336,8 +335,9 @@ struct RankSteps {
     unsigned core_count = 1;
     std::array<std::uint64_t, kSteps> bytes{};
     std::array<std::array<StepCost, kSteps>, kRounds> cost{};
+    static constexpr auto fields =
+        std::tuple{&RankSteps::host, &RankSteps::cores, &RankSteps::core_count, &RankSteps::bytes, &RankSteps::cost};
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankSteps, host, cores, core_count, bytes, cost)
 
 /// The cores that these ranks of one host may use together.
 double cores_of_host(const std::vector<const RankSteps*>& ranks) {
@@ -415,9 +415,7 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
                             job.ranks() > 1 ? steps.redistribute(received == 0) : StepCost{},
                             steps.check(dropped == 0)};
     }
-    std::vector<RankSteps> ranks;
-    for (const std::string& text : job.communicator.all_gather(nlohmann::json(mine).dump()))
-        ranks.push_back(parse_bounded_json(text).get<RankSteps>());
+    const auto ranks = all_gather(job.communicator, mine);
     ShuffleLimit limit;
     limit.bytes = all;
     std::map<std::string, std::vector<const RankSteps*>> hosts;

@@ -1,39 +1,26 @@
 #pragma once
-/// `sluice sort`: preflight, plan, phase one, phase two, conservation checks, publish.
+/// `sluice sort` after its preflight (plan/prepared_sort.hpp): phase one, phase two, conservation checks, publish.
 
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "io/data_set.hpp"
-#include "jobs/balance.hpp"
-#include "jobs/cluster.hpp"
-#include "jobs/input_set.hpp"
-#include "jobs/job_context.hpp"
 #include "jobs/phase_one.hpp"
 #include "jobs/phase_two.hpp"
 #include "jobs/phase_zero.hpp"
-#include "jobs/plan.hpp"
+#include "plan/balance.hpp"
+#include "plan/cluster.hpp"
+#include "plan/input_set.hpp"
+#include "plan/job_context.hpp"
+#include "plan/prepared_sort.hpp"
 
 namespace sluice {
-
-/// Everything that is known before the first byte moves: the same on all ranks but for `input.files` and `slices`.
-struct PreparedSort {
-    InputSet input;                        ///< with the files that this rank sees
-    std::vector<InputSlice> slices;        ///< what this rank reads, in the order it reads
-    std::vector<RankResources> resources;  ///< by rank
-    SortPlan plan;
-    std::string run_id;
-    std::vector<std::string> cached_disks;  ///< of this host, that are not by-passing the page cache (io.direct)
-};
 
 struct SortResult;
 
 struct SortOptions {
-    unsigned cores = 1;                        ///< that this rank may use
-    std::uint64_t memory_available_bytes = 0;  ///< of the host, for the default budget
-    std::string memory_note{};                 ///< behind that number in messages: how it came about
-    std::uint32_t most_split_pieces = 1024;    ///< of one more pass over a partition that is too large
+    std::uint32_t most_split_pieces = 1024;  ///< of one more pass over a partition that is too large
     PhaseOneMutant mutant;
     /// Called on all ranks when only the commit record is missing, with all of the result but its time. What it throws
     /// ends the run unpublished.
@@ -67,10 +54,6 @@ struct SortResult {
     std::vector<HostInput> input_by_host;  ///< on rank 0
     Balance balance;                       ///< over all ranks, on rank 0
 };
-
-/// Checks everything knowable, on all ranks, and plans. Writes nothing. Throws one Error listing every problem.
-/// Collective.
-PreparedSort prepare_sort(JobContext& job, const SortOptions& options);
 
 /// Sorts and publishes. Collective. Throws; what was written then stays in OUT/.partial-RUNID and the logs, never
 /// published.

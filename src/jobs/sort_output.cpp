@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "jobs/part_check.hpp"
-#include "runtime/packing.hpp"
+#include "net/collectives.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
 
@@ -67,7 +67,7 @@ std::string SortOutput::make_manifest(const std::vector<SortSummary>& written, c
     std::vector<OutputDisk> disks;
     for (std::uint32_t used = 0; used < set_.disks(); ++used)
         disks.push_back({set_.disk_number(used), set_.disk_path(used)});
-    const auto disks_by_rank = job_.communicator.gather(pack(disks), 0);
+    const auto disks_by_rank = gather(job_.communicator, disks);
     DataSet& set = result.output_set;
     set.kind = SetKind::sorted;
     set.run_id = prepared_.run_id;
@@ -88,10 +88,8 @@ std::string SortOutput::make_manifest(const std::vector<SortSummary>& written, c
         set.files.push_back(std::move(file));
     }
     if (job_.rank() == 0) {
-        std::vector<std::vector<OutputDisk>> disks_of_rank;
-        for (const std::string& text : disks_by_rank) disks_of_rank.push_back(unpack<std::vector<OutputDisk>>(text));
         result.balance =
-            measure_balance(prepared_.plan, prepared_.resources, shares, set, partition_of_part, disks_of_rank);
+            measure_balance(prepared_.plan, prepared_.resources, shares, set, partition_of_part, disks_by_rank);
     }
     return job_.communicator.broadcast(job_.rank() == 0 ? set.to_text() : "", 0);
 }

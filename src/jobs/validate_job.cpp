@@ -2,10 +2,11 @@
 #include <map>
 
 #include "io/input_slices.hpp"
-#include "jobs/cluster.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/found_set.hpp"
-#include "jobs/role_disks.hpp"
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
+#include "plan/found_set.hpp"
+#include "plan/role_disks.hpp"
 #include "record/record_stream.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/packing.hpp"
@@ -163,13 +164,11 @@ SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::ve
     std::map<std::pair<std::uint64_t, std::uint64_t>, SortSummary> in_order;
     std::vector<std::uint64_t> seen_bytes(set.files.size());
     std::vector<RecordSum> sums(set.files.size());
-    for (const std::string& text : job.communicator.all_gather(pack(runs))) {
-        for (CheckedRun& run : unpack<std::vector<CheckedRun>>(text)) {
-            tick_step();
-            seen_bytes.at(run.part) += run.bytes;
-            sums[run.part] += run.summary.sum;
-            in_order[{run.part, run.offset}] = std::move(run.summary);
-        }
+    for (CheckedRun& run : all_gather_list(job.communicator, runs)) {
+        tick_step();
+        seen_bytes.at(run.part) += run.bytes;
+        sums[run.part] += run.summary.sum;
+        in_order[{run.part, run.offset}] = std::move(run.summary);
     }
     for (std::size_t part = 0; part < set.files.size(); ++part) {
         if (seen_bytes[part] == set.files[part].bytes) continue;
@@ -226,7 +225,7 @@ struct InputFact {
 };
 
 /// What the parts are to add up to: by the input's manifest where there is one, else as the sort read it. Collective.
-void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, std::vector<std::string>& problems) {
+void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, Problems& problems) {
     result.expected = set.input_total;
     result.expected_from = set.verified ? "the input as it was sorted" : "the count that was sorted, unverified";
     result.sum_is_known = set.verified;
@@ -238,19 +237,19 @@ void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, 
             mine.total = input->total;
         }
     } catch (const Error& error) {  // there, and damaged: then nothing is known to be right
-        problems.push_back("[" + std::to_string(error.exit_code()) + "] " + error.what());
+        problems.push_back(problem_of(error));
     }
     // Not every host need see it; all judge by the same one.
     std::optional<InputFact> first;
-    for (const std::string& text : job.communicator.all_gather(pack(mine))) {
-        const auto fact = unpack<InputFact>(text);
+    for (const InputFact& fact : all_gather(job.communicator, mine)) {
         if (fact.run_id.empty()) continue;
         if (!first) first = fact;
         if (fact.run_id == first->run_id && fact.total == first->total) continue;
-        problems.push_back("[4] the input's manifest is of run " + first->run_id + " (" + first->total.text() +
-                           ") on host " + first->host + ", and of run " + fact.run_id + " (" + fact.total.text() +
-                           ") on host " + fact.host + ": what the sorted data is to be compared with is not known; " +
-                           "remove the one that is not its input, or mount the same disks");
+        problems.push_back({Errc::input, "the input's manifest is of run " + first->run_id + " (" +
+                                             first->total.text() + ") on host " + first->host + ", and of run " +
+                                             fact.run_id + " (" + fact.total.text() + ") on host " + fact.host +
+                                             ": what the sorted data is to be compared with is not known; " +
+                                             "remove the one that is not its input, or mount the same disks"});
     }
     if (!first && problems.empty() && job.rank() == 0 && job.say)
         job.say("the input's manifest is gone: comparing with what the sort read");
@@ -290,7 +289,7 @@ void judge(const ValidateResult& result, const DataSet& set) {
 ValidateResult run_validate(JobContext& job, unsigned threads) {
     const std::uint64_t begin_ns = job.executor.now_ns();
     job.enter("validate");
-    std::vector<std::string> problems;
+    Problems problems;
     ValidateResult result;
     const FoundSet found = find_set(job, DiskRole::output, job.config.output.name, SetKind::sorted, problems);
     const DataSet& set = found.set;

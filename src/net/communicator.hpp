@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "record/uint128.hpp"
 #include "runtime/error.hpp"
 
 namespace sluice {
@@ -30,6 +31,11 @@ public:
     /// A text for each rank, and each rank's for this one, by rank. Collective. Cost: the texts, and eight bytes a
     /// pair.
     virtual std::vector<std::string> exchange(const std::vector<std::string>& to_rank) = 0;
+
+    /// The sums over all ranks, number by number, on all ranks; each rank gives as many numbers. Modulo 2^128.
+    virtual std::vector<Uint128> sum(std::vector<Uint128> mine) = 0;
+    /// The largest of all ranks' numbers, on all ranks.
+    virtual double maximum(double mine) = 0;
 
     struct Failure {
         std::uint32_t rank = 0;  ///< who failed first

@@ -56,6 +56,33 @@ private:
     unsigned turns_ = 0;
 };
 
+/// MPI has no integers of 128 bits, nor their sum. MPI_Finalize frees what is made here.
+class Sum128 {
+public:
+    Sum128() {
+        check_mpi(MPI_Type_contiguous(sizeof(Uint128), MPI_BYTE, &type_), "MPI_Type_contiguous");
+        check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
+        check_mpi(MPI_Op_create(&Sum128::add, 1, &operation_), "MPI_Op_create");
+    }
+    MPI_Datatype type() const noexcept { return type_; }
+    MPI_Op operation() const noexcept { return operation_; }
+
+private:
+    static void add(void* in, void* in_out, int* count, MPI_Datatype*) {
+        for (int i = 0; i < *count; ++i) {
+            Uint128 one, other;  // MPI promises no alignment
+            std::memcpy(&one, static_cast<const std::byte*>(in) + sizeof(Uint128) * static_cast<std::size_t>(i),
+                        sizeof one);
+            auto* const at = static_cast<std::byte*>(in_out) + sizeof(Uint128) * static_cast<std::size_t>(i);
+            std::memcpy(&other, at, sizeof other);
+            other += one;
+            std::memcpy(at, &other, sizeof other);
+        }
+    }
+    MPI_Datatype type_ = MPI_DATATYPE_NULL;
+    MPI_Op operation_ = MPI_OP_NULL;
+};
+
 class MpiCommunicator final : public Communicator {
 public:
     MpiCommunicator(MPI_Comm comm, Watchdog* watchdog, std::uint64_t most_bytes)
@@ -130,6 +157,22 @@ public:
             }
         }
         return from_rank;
+    }
+    std::vector<Uint128> sum(std::vector<Uint128> mine) override {
+        std::vector<Uint128> total(mine.size());
+        MPI_Request request;
+        check_mpi(MPI_Iallreduce(mine.data(), total.data(), mpi_int(mine.size()), sum_.type(), sum_.operation(), comm_,
+                                 &request),
+                  "MPI_Iallreduce");
+        wait(request);
+        return total;
+    }
+    double maximum(double mine) override {
+        double largest = mine;
+        MPI_Request request;
+        check_mpi(MPI_Iallreduce(&mine, &largest, 1, MPI_DOUBLE, MPI_MAX, comm_, &request), "MPI_Iallreduce");
+        wait(request);
+        return largest;
     }
     void announce_failure(const Failure& failure) override {
         FailureMessage message;
@@ -244,6 +287,7 @@ private:
         }
     }
     MPI_Comm comm_;
+    Sum128 sum_;
     Watchdog* watchdog_;
     std::uint64_t most_bytes_;
     std::optional<MpiHeartbeat> heartbeat_;

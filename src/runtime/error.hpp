@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <vector>
 
 namespace sluice {
 
@@ -67,6 +69,17 @@ class RefusedError : public CollectiveError {
 public:
     using CollectiveError::CollectiveError;
 };
+
+/// Something wrong, of several that are found, gathered from all ranks and said together.
+struct Problem {
+    Errc code = Errc::internal;
+    std::string text;  ///< "what 'object': why; what to do"; "": there is none
+    bool empty() const noexcept { return text.empty(); }
+    static constexpr auto fields = std::tuple{&Problem::code, &Problem::text};
+};
+using Problems = std::vector<Problem>;
+
+inline Problem problem_of(const Error& error) { return {error.code(), error.what()}; }
 
 /// Throws Error(internal) naming the expression and the place.
 [[noreturn]] void check_failed(const char* expression, const char* file, int line);

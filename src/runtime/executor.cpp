@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "runtime/resources.hpp"
-#include "runtime/seeded_executor.hpp"
 
 namespace sluice {
 namespace {
@@ -47,49 +46,49 @@ void ThreadExecutor::sleep_for_ns(std::uint64_t nanoseconds) {
 }
 
 void Mutex::lock() {
-    if (seeded_ != nullptr) {
-        seeded_->acquire(held_, this);
+    if (scheduler_ != nullptr) {
+        scheduler_->acquire(held_, this);
     } else {
         native_.lock();
     }
 }
 
 void Mutex::unlock() {
-    if (seeded_ != nullptr) {
-        seeded_->release(held_, this);
+    if (scheduler_ != nullptr) {
+        scheduler_->release(held_, this);
     } else {
         native_.unlock();
     }
 }
 
 void Condition::wait_once(Lock& lock) {
-    if (seeded_ != nullptr) {
-        seeded_->wait(this, lock);
+    if (scheduler_ != nullptr) {
+        scheduler_->wait(this, lock);
     } else {
         native_.wait(lock);
     }
 }
 
 bool Condition::wait_once_until(Lock& lock, std::uint64_t deadline_ns) {
-    if (seeded_ != nullptr) return seeded_->wait_until(this, lock, deadline_ns);
+    if (scheduler_ != nullptr) return scheduler_->wait_until(this, lock, deadline_ns);
     const std::uint64_t now = steady_ns();
     if (now >= deadline_ns) return false;
     return native_.wait_for(lock, std::chrono::nanoseconds(deadline_ns - now)) == std::cv_status::no_timeout;
 }
 
-std::uint64_t Condition::now_ns() const { return seeded_ != nullptr ? seeded_->now_ns() : steady_ns(); }
+std::uint64_t Condition::now_ns() const { return scheduler_ != nullptr ? scheduler_->now_ns() : steady_ns(); }
 
 void Condition::notify_one() {
-    if (seeded_ != nullptr) {
-        seeded_->notify(this, false);
+    if (scheduler_ != nullptr) {
+        scheduler_->notify(this, false);
     } else {
         native_.notify_one();
     }
 }
 
 void Condition::notify_all() {
-    if (seeded_ != nullptr) {
-        seeded_->notify(this, true);
+    if (scheduler_ != nullptr) {
+        scheduler_->notify(this, true);
     } else {
         native_.notify_all();
     }

@@ -3,7 +3,7 @@
 /// threads that pass one baton in a seeded order with virtual time (ARCHITECTURE.md, Threads).
 ///
 /// Every wait of the program goes through Mutex and Condition below (queues, pools, credits and doorbells are built on
-/// them), so the seeded executor sees all of them: it can choose any legal order, and it knows a deadlock when it sees
+/// them), so a simulated executor sees all of them: it can choose any legal order, and it knows a deadlock when it sees
 /// one.
 
 #include <condition_variable>
@@ -15,7 +15,23 @@
 
 namespace sluice {
 
-class SeededScheduler;
+class Mutex;
+using Lock = std::unique_lock<Mutex>;
+
+/// Decides who goes on wherever a thread may have to wait: behind Mutex and Condition of a simulated executor. Called
+/// by the thread that runs, of which there is one.
+class Scheduler {
+public:
+    virtual ~Scheduler() = default;
+    /// @param held  of the mutex, which nobody else looks at meanwhile
+    virtual void acquire(bool& held, const void* mutex) = 0;
+    virtual void release(bool& held, const void* mutex) = 0;
+    virtual void wait(const void* condition, Lock& lock) = 0;
+    /// False: the deadline passed.
+    virtual bool wait_until(const void* condition, Lock& lock, std::uint64_t deadline_ns) = 0;
+    virtual void notify(const void* condition, bool all) = 0;
+    virtual std::uint64_t now_ns() const noexcept = 0;
+};
 
 /// A running thread of the executor. Destroying a task that was not joined is a bug and ends the program.
 class Task {
@@ -31,11 +47,11 @@ public:
     /// Starts `body` on a thread of its own. `name` (at most 15 characters are kept) is what `top -H` and a deadlock
     /// report show.
     virtual std::unique_ptr<Task> spawn(std::string name, std::function<void()> body) = 0;
-    /// Monotonic nanoseconds; virtual in the seeded executor.
+    /// Monotonic nanoseconds; virtual in a simulated one.
     virtual std::uint64_t now_ns() const = 0;
     virtual void sleep_for_ns(std::uint64_t nanoseconds) = 0;
     /// The scheduler behind Mutex and Condition, nullptr on free-running threads.
-    virtual SeededScheduler* seeded() noexcept { return nullptr; }
+    virtual Scheduler* scheduler() noexcept { return nullptr; }
 };
 
 /// Free-running operating-system threads and the steady clock.
@@ -49,7 +65,7 @@ public:
 /// Mutual exclusion; BasicLockable, so std::unique_lock<Mutex> (alias Lock) works.
 class Mutex {
 public:
-    explicit Mutex(Executor& executor) : seeded_(executor.seeded()) {}
+    explicit Mutex(Executor& executor) : scheduler_(executor.scheduler()) {}
     Mutex(const Mutex&) = delete;
     void lock();
     void unlock();
@@ -57,16 +73,14 @@ public:
 private:
     friend class Condition;
     std::mutex native_;
-    SeededScheduler* seeded_;
-    bool held_ = false;  // seeded only: the baton holder is the only one to look
+    Scheduler* scheduler_;
+    bool held_ = false;  // simulated only: the thread that runs is the only one to look
 };
-
-using Lock = std::unique_lock<Mutex>;
 
 /// Condition variable. Always waited on with a predicate; notify while holding the mutex or after.
 class Condition {
 public:
-    explicit Condition(Executor& executor) : seeded_(executor.seeded()) {}
+    explicit Condition(Executor& executor) : scheduler_(executor.scheduler()) {}
     Condition(const Condition&) = delete;
 
     template <typename Predicate>
@@ -91,7 +105,7 @@ private:
     std::uint64_t now_ns() const;
 
     std::condition_variable_any native_;
-    SeededScheduler* seeded_;
+    Scheduler* scheduler_;
 };
 
 }  // namespace sluice

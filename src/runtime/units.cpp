@@ -11,10 +11,11 @@ struct Unit {
     std::string_view name;
     std::uint64_t size;
 };
-constexpr std::array kByteUnits = {Unit{"PiB", kGiB << 20}, Unit{"PB", kGB* kMB}, Unit{"TiB", kGiB << 10},
-                                   Unit{"TB", kGB* kKB},    Unit{"GiB", kGiB},    Unit{"GB", kGB},
-                                   Unit{"MiB", kMiB},       Unit{"MB", kMB},      Unit{"KiB", kKiB},
-                                   Unit{"kB", kKB},         Unit{"KB", kKB},      Unit{"B", 1}};
+constexpr std::array kByteUnits = {
+    Unit{"EiB", kGiB << 30}, Unit{"EB", kGB* kGB}, Unit{"PiB", kGiB << 20}, Unit{"PB", kGB* kMB},
+    Unit{"TiB", kGiB << 10}, Unit{"TB", kGB* kKB}, Unit{"GiB", kGiB},       Unit{"GB", kGB},
+    Unit{"MiB", kMiB},       Unit{"MB", kMB},      Unit{"KiB", kKiB},       Unit{"kB", kKB},
+    Unit{"KB", kKB},         Unit{"B", 1}};
 constexpr std::array kTimeUnits = {Unit{"h", 3'600'000'000'000}, Unit{"min", 60'000'000'000}, Unit{"s", 1'000'000'000},
                                    Unit{"ms", 1'000'000},        Unit{"us", 1'000},           Unit{"ns", 1}};
 constexpr std::uint64_t kMost = (std::uint64_t{1} << 63) - 1;
@@ -67,7 +68,7 @@ std::optional<std::uint64_t> parse_duration_ns(std::string_view text) { return p
 std::string format_duration_ns(std::uint64_t nanoseconds) { return format_with_unit(nanoseconds, kTimeUnits); }
 
 std::string human_bytes(double bytes) {
-    constexpr std::array<const char*, 6> kNames = {"B", "kB", "MB", "GB", "TB", "PB"};
+    constexpr std::array<const char*, 7> kNames = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
     std::size_t unit = 0;
     while (bytes >= 999.5 && unit + 1 < kNames.size()) {
         bytes /= 1000;

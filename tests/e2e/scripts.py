@@ -8,12 +8,15 @@ import harness as h
 
 LAYERS = {  # a layer and what it may include
     "runtime": {"runtime"}, "record": {"runtime", "record"}, "io": {"runtime", "record", "io"}, "net": {"runtime", "record", "net"},
-    "sort": {"runtime", "record", "sort"}, "stages": {"runtime", "record", "io", "net", "sort", "stages"},
-    "jobs": {"runtime", "record", "io", "net", "sort", "stages", "jobs"}, "cli": {"runtime", "record", "io", "net", "sort", "stages", "jobs", "cli"},
+    "sort": {"runtime", "record", "sort"}, "simulated": {"runtime", "record", "io", "net", "simulated"},
 }
+for upper in ("stages", "plan", "jobs", "report", "cli"):   # each stands on all before it, but no program on what is simulated
+    LAYERS[upper] = {*LAYERS, upper} - {"simulated"}
 
 
 def lower_layers_never_include_higher_ones():
+    folders = {path.name for path in (h.REPO / "src").iterdir() if path.is_dir()} - {"programs"}
+    h.check(folders == set(LAYERS), f"folders of src that have no place in the order: {folders ^ set(LAYERS)}")
     seen = 0
     for layer, allowed in LAYERS.items():
         for path in (h.REPO / "src" / layer).glob("*.[ch]pp"):

@@ -9,7 +9,7 @@
 #include "io/as_nobody.hpp"
 #include "io/file_system.hpp"
 #include "io/io_fixture.hpp"
-#include "io/memory_backend.hpp"
+#include "simulated/memory_backend.hpp"
 
 namespace sluice::testing {
 namespace {

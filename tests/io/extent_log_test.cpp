@@ -9,8 +9,8 @@
 
 #include "io/extent_index_file.hpp"
 #include "io/io_fixture.hpp"
-#include "io/memory_backend.hpp"
 #include "runtime/rng.hpp"
+#include "simulated/memory_backend.hpp"
 
 namespace sluice::testing {
 namespace {

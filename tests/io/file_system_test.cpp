@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "io/io_fixture.hpp"
-#include "io/memory_backend.hpp"
+#include "simulated/memory_backend.hpp"
 
 namespace sluice::testing {
 namespace {

@@ -1,4 +1,5 @@
-#include "io/memory_backend.hpp"
+#include "simulated/memory_backend.hpp"
+#include "simulated/fault_backend.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +8,7 @@
 
 #include "io/io_fixture.hpp"
 #include "runtime/metrics.hpp"
-#include "runtime/seeded_executor.hpp"
+#include "simulated/seeded_executor.hpp"
 
 namespace sluice::testing {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "io/data_set.hpp"
 #include "io/owner_record.hpp"
-#include "jobs/old_data_set.hpp"
-#include "jobs/one_rank_job.hpp"
 #include "jobs/output_set.hpp"
+#include "plan/old_data_set.hpp"
+#include "plan/one_rank_job.hpp"
 
 namespace sluice::testing {
 namespace {
@@ -187,9 +187,9 @@ TEST_F(Overwriting, WhatHasComeInThePlaceOfTheReplacedSetStays) {
 TEST_F(Overwriting, ASetThatIsToBeRemovedAndWasMovedMeanwhileStays) {
     next.reset();  // nothing of it has been written under a name that is looked at
     OldDataSet old(job, DiskRole::output, "sorted");
-    std::vector<std::string> problems;
+    Problems problems;
     old.lock(problems);
-    ASSERT_TRUE(problems.empty()) << problems.front();
+    ASSERT_TRUE(problems.empty()) << problems.front().text;
     fs::rename(here.path("sorted"), here.path("keep"));
     EXPECT_TRUE(old.remove().kept.empty());
     here.put("sorted/part-000000", "mine");

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "jobs/simulated_cluster.hpp"
+#include "simulated/fault_backend.hpp"
 
 namespace sluice::testing {
 namespace {

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "net/in_process.hpp"
+#include "plan/problem_texts.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/thread_clock.hpp"
+#include "simulated/in_process.hpp"
 
 namespace sluice {
 namespace {
@@ -42,7 +43,7 @@ Checked check_all(std::uint32_t ranks, Sent sent, Received received) {
             peers[other].sent_records = sent(rank, other);
             peers[other].received_records = received(other, rank);
         }
-        return pair_problems(communicator, peers);
+        return testing::texts_of(pair_problems(communicator, peers));
     });
 }
 
@@ -66,7 +67,7 @@ TEST(PairCheck, NamesWhatWasMadeForARankThatGotOtherRecords) {
             made[other] = {records_between(rank, other), 7};
             received[other] = {records_between(other, rank), other == 0 && rank == 2 ? 8u : 7u};
         }
-        return pair_problems(communicator, made, received);
+        return testing::texts_of(pair_problems(communicator, made, received));
     });
     EXPECT_TRUE(checked.problems[0].empty());
     EXPECT_TRUE(checked.problems[1].empty());

@@ -5,14 +5,14 @@
 #include <atomic>
 #include <thread>
 
-#include "io/memory_backend.hpp"
 #include "jobs/clean_job.hpp"
 #include "jobs/data_jobs.hpp"
-#include "jobs/found_set.hpp"
-#include "jobs/leftovers.hpp"
 #include "jobs/output_set.hpp"
 #include "jobs/simulated_cluster.hpp"
 #include "jobs/sort_job.hpp"
+#include "plan/found_set.hpp"
+#include "plan/leftovers.hpp"
+#include "simulated/memory_backend.hpp"
 
 namespace sluice::testing {
 namespace {
@@ -202,10 +202,8 @@ void generate(JobContext& job) {
     run_generate(job, options, made);
 }
 void sort(JobContext& job) {
-    SortOptions options;
-    options.memory_available_bytes = std::uint64_t{1} << 40;
-    PreparedSort prepared = prepare_sort(job, options);
-    run_sort(job, prepared, options);
+    PreparedSort prepared = prepare_sort(job, {.memory_available_bytes = std::uint64_t{1} << 40});
+    run_sort(job, prepared, {});
 }
 void clean_dead_runs(JobContext& job) { remove_leftovers(job, leftovers_of("all", false)); }
 void clean(JobContext& job) {

@@ -7,7 +7,7 @@
 
 #include "jobs/log_store.hpp"
 #include "jobs/memory_store.hpp"
-#include "jobs/one_rank_job.hpp"
+#include "plan/one_rank_job.hpp"
 #include "runtime/rng.hpp"
 #include "sort/chunked_records.hpp"
 

@@ -1,4 +1,4 @@
-#include "jobs/leftovers.hpp"
+#include "plan/leftovers.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 #include <chrono>
 #include <thread>
 
-#include "io/memory_backend.hpp"
-#include "jobs/one_rank_job.hpp"
 #include "jobs/output_set.hpp"
+#include "plan/one_rank_job.hpp"
+#include "simulated/memory_backend.hpp"
 
 namespace sluice::testing {
 namespace {

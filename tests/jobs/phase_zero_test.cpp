@@ -1,5 +1,6 @@
 // Phase zero in the simulated cluster: balance on every distribution, the same bytes for any rank count.
 #include "jobs/phase_zero.hpp"
+#include "simulated/fault_backend.hpp"
 
 #include <gtest/gtest.h>
 

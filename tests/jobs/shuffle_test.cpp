@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "jobs/cluster.hpp"
 #include "jobs/simulated_cluster.hpp"
+#include "plan/cluster.hpp"
 
 namespace sluice::testing {
 namespace {
@@ -74,9 +74,8 @@ ShuffleOutcome simulate(const ShuffleShape& shape) {
             job.make_arena = [](std::uint64_t bytes) {
                 return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1});
             };
-            SortOptions options;
-            options.memory_available_bytes = std::uint64_t{1} << 40;
-            PreparedShuffle prepared = prepare_shuffle(job, options, shape.options);
+            PreparedShuffle prepared =
+                prepare_shuffle(job, {.memory_available_bytes = std::uint64_t{1} << 40}, shape.options);
             if (shape.minimal_pools) cut_to_minimum(prepared.plan, "p2p");
             outcome.results[rank] = run_shuffle(job, prepared);
         } catch (const std::exception& error) {

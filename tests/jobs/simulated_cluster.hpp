@@ -11,19 +11,20 @@
 #include <string>
 #include <vector>
 
-#include "io/memory_backend.hpp"
 #include "io/owner_record.hpp"
 #include "jobs/data_jobs.hpp"
 #include "jobs/sort_job.hpp"
 #include "net/alltoallv_transport.hpp"
-#include "net/in_process.hpp"
 #include "net/p2p_transport.hpp"
 #include "net/rma_transport.hpp"
 #include "net/transport_kind.hpp"
 #include "record/key_distribution.hpp"
 #include "runtime/fake_processes.hpp"
 #include "runtime/rng.hpp"
-#include "runtime/seeded_executor.hpp"
+#include "simulated/fault_backend.hpp"
+#include "simulated/in_process.hpp"
+#include "simulated/memory_backend.hpp"
+#include "simulated/seeded_executor.hpp"
 
 namespace sluice::testing {
 
@@ -338,10 +339,9 @@ private:
 
     void sort_and_collect(JobContext& job) {
         SortOptions options;
-        options.memory_available_bytes = std::uint64_t{1} << 40;
         options.mutant = shape_.mutant;
         options.most_split_pieces = shape_.most_split_pieces;
-        PreparedSort prepared = prepare_sort(job, options);
+        PreparedSort prepared = prepare_sort(job, {.memory_available_bytes = std::uint64_t{1} << 40});
         if (job.rank() == 0) outcome_.plan_text = describe(prepared.plan, prepared.resources);
         if (shape_.minimal_pools) {
             cut_to_minimum(prepared.plan, shape_.transport,

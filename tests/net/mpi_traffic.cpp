@@ -9,6 +9,7 @@
 
 #include "net/alltoallv_transport.hpp"
 #include "net/known_traffic.hpp"
+#include "net/known_words.hpp"
 #include "net/mpi_session.hpp"
 #include "net/p2p_transport.hpp"
 #include "net/rma_transport.hpp"
@@ -72,6 +73,8 @@ TEST(ControlTexts, LongerThanOneCallMayBeArriveWholeOnEachRank) {
         EXPECT_TRUE(communicator.exchange(to_rank) == from_rank) << bytes;
     }
 }
+
+TEST(ControlWords, ArriveTypedAndAreAddedUp) { exchange_known_words(session->communicator()); }
 
 double thread_cpu_s() {
     timespec t{};

@@ -4,11 +4,11 @@
 #include <cstring>
 
 #include "net/alltoallv_transport.hpp"
-#include "net/in_process.hpp"
 #include "net/known_traffic.hpp"
 #include "net/p2p_transport.hpp"
 #include "net/rma_transport.hpp"
-#include "runtime/seeded_executor.hpp"
+#include "simulated/in_process.hpp"
+#include "simulated/seeded_executor.hpp"
 
 namespace sluice::testing {
 namespace {

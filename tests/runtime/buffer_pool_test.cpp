@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/seeded_executor.hpp"
+#include "simulated/seeded_executor.hpp"
 
 namespace sluice {
 namespace {

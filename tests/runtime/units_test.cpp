@@ -52,6 +52,9 @@ TEST(Bytes, UnitsAreBinaryAndDecimalAsTheirNamesSay) {
     EXPECT_EQ(parse_bytes("3KB"), 3'000u);
     EXPECT_EQ(parse_bytes("3KiB"), 3'072u);
     EXPECT_EQ(parse_bytes("2PiB"), std::uint64_t{1} << 51);
+    EXPECT_EQ(parse_bytes("1EB"), 1'000'000'000'000'000'000u);
+    EXPECT_EQ(parse_bytes("4EiB"), std::uint64_t{1} << 62);
+    EXPECT_EQ(human_bytes(1.5e18), "1.50 EB");
     EXPECT_EQ(parse_duration_ns("250ms"), 250'000'000u);
     EXPECT_EQ(parse_duration_ns("5min"), 300'000'000'000u);
 }
@@ -109,7 +112,7 @@ TEST(Bytes, RandomBytesNeverCrashAndOnlyWholeSizesAreRead) {
         const auto bytes = parse_bytes(text);
         if (!bytes) continue;
         EXPECT_NE(text.find_first_of("0123456789"), std::string::npos) << text;
-        EXPECT_EQ(text.find_first_of("-+eE \tx"), std::string::npos) << text;
+        EXPECT_EQ(text.find_first_of("-+e \tx"), std::string::npos) << text;
         EXPECT_EQ(text.back(), 'B') << text;
     }
 }

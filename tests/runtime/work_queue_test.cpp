@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "runtime/error.hpp"
-#include "runtime/seeded_executor.hpp"
+#include "simulated/seeded_executor.hpp"
 
 namespace sluice {
 namespace {

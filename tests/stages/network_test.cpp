@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "runtime/seeded_executor.hpp"
+#include "simulated/seeded_executor.hpp"
 
 namespace sluice {
 namespace {

@@ -14,10 +14,10 @@
 #include <mutex>
 
 #include "jobs/sort_job.hpp"
-#include "net/in_process.hpp"
 #include "net/p2p_transport.hpp"
 #include "runtime/fake_processes.hpp"
 #include "runtime/rng.hpp"
+#include "simulated/in_process.hpp"
 
 namespace {
 
@@ -180,11 +180,8 @@ private:
         job.make_arena = [](std::uint64_t bytes) {
             return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1, false});
         };
-        SortOptions options;
-        options.cores = 2;
-        options.memory_available_bytes = std::uint64_t{1} << 40;
-        PreparedSort prepared = prepare_sort(job, options);
-        const SortResult result = run_sort(job, prepared, options);
+        PreparedSort prepared = prepare_sort(job, {.cores = 2, .memory_available_bytes = std::uint64_t{1} << 40});
+        const SortResult result = run_sort(job, prepared, {});
         const std::lock_guard lock(mutex_);
         outcome_.records = result.output.count;
         for (const PhaseReport* phase : {&result.one, &result.two}) {

@@ -1,0 +1,78 @@
+#include "plan/agreement.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "runtime/bounded_text.hpp"
+#include "runtime/error.hpp"
+
+namespace sluice {
+namespace {
+
+struct Claim {
+    std::string host;
+    std::map<std::string, std::string> facts;
+};
+
+/// Another build may not even send what we understand; that is a difference too, not a crash.
+Claim claim_from(const std::string& text) {
+    try {
+        const auto json = parse_bounded_json(text);
+        return {json.at("host"), json.at("facts")};
+    } catch (const nlohmann::json::exception&) {
+        return {"?", {}};
+    }
+}
+
+std::string value_of(const Claim& claim, const std::string& fact) {
+    const auto found = claim.facts.find(fact);
+    return found == claim.facts.end() ? "(says nothing)" : found->second;
+}
+
+/// One line for each value that ranks have: which ranks, on which hosts.
+std::string rows(const std::vector<Claim>& claims, const std::string& fact) {
+    struct Who {
+        std::string value, ranks;
+        std::vector<std::string> hosts;
+    };
+    std::vector<Who> values;
+    for (std::size_t rank = 0; rank < claims.size(); ++rank) {
+        const std::string value = value_of(claims[rank], fact);
+        auto found = std::find_if(values.begin(), values.end(), [&](const Who& who) { return who.value == value; });
+        if (found == values.end()) found = values.insert(values.end(), {value, "", {}});
+        found->ranks += (found->ranks.empty() ? "" : ",") + std::to_string(rank);
+        const std::string& host = claims[rank].host;
+        if (std::find(found->hosts.begin(), found->hosts.end(), host) == found->hosts.end())
+            found->hosts.push_back(host);
+    }
+    if (values.size() == 1) return "";
+    std::string text;
+    for (const Who& who : values) {
+        std::string hosts;
+        for (const std::string& host : who.hosts) hosts += (hosts.empty() ? "" : ",") + host;
+        text += "\n  " + fact + " | rank " + who.ranks + " | host " + hosts + " | " + who.value;
+    }
+    return text;
+}
+
+}  // namespace
+
+void require_agreement(Communicator& communicator, const std::string& host, const std::vector<AgreedFact>& facts) {
+    nlohmann::json mine = {{"host", host}, {"facts", nlohmann::json::object()}};
+    for (const AgreedFact& fact : facts) mine["facts"][fact.name] = fact.value;
+    std::vector<Claim> claims;
+    for (const std::string& text :
+         communicator.all_gather(mine.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)))
+        claims.push_back(claim_from(text));
+    std::string table;
+    for (const AgreedFact& fact : facts) table += rows(claims, fact.name);
+    if (table.empty()) return;
+    if (communicator.rank() != 0) throw Error(Errc::config, "aborted because of rank 0: the ranks differ");
+    throw CollectiveError(Errc::config,
+                          "the ranks do not run the same; install one build on every host and start all ranks with "
+                          "the same words:" +
+                              table);
+}
+
+}  // namespace sluice

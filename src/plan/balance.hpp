@@ -1,0 +1,59 @@
+#pragma once
+/// How evenly the records were dealt out: bytes by rank, disk and partition against their targets (ARCHITECTURE.md,
+/// Data flow).
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "io/data_set.hpp"
+#include "plan/plan.hpp"
+
+namespace sluice {
+
+/// The output disk, of those its rank writes to, that takes each rank's first part; the next parts go round. Ranks that
+/// share the disks of a host go on where the rank before them ended.
+std::vector<std::uint32_t> first_output_disks(const Ownership& ownership, const std::vector<RankResources>& ranks);
+
+/// Which part of all records each partition is to get: ranks in proportion to their weights, as far as that keeps
+/// partitions within 1.15 of the mean, else partitions equally; within that the output disks of a host equally, as far
+/// as it keeps them within 1.12, where they do not take equally many.
+std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks);
+
+struct Balance {
+    struct Entry {
+        std::string name;
+        std::uint64_t bytes = 0;
+        double target_bytes = 0;
+        /// 1 where nothing was to come and nothing came.
+        double of_target() const;
+    };
+    std::vector<Entry> ranks, output_disks;
+    std::vector<std::uint64_t> partition_bytes;
+    double mean_partition_bytes = 0;
+
+    double largest_of(const std::vector<Entry>& entries) const;
+    double smallest_of(const std::vector<Entry>& entries) const;
+    double worst_partition_of_mean() const;
+    std::string text() const;
+    std::string to_json() const;
+};
+
+/// An output disk that a rank writes to.
+struct OutputDisk {
+    std::uint32_t number = 0;  ///< of the data set
+    std::string path;
+    static constexpr auto fields = std::tuple{&OutputDisk::number, &OutputDisk::path};
+};
+
+/// From the sorted set's list of parts.
+/// @param shares             the targets, by partition.
+/// @param partition_of_part  by part of `output`: a split partition has several.
+/// @param disks              by rank, those it writes to, also those that got nothing.
+Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
+                        const std::vector<double>& shares, const DataSet& output,
+                        const std::vector<std::uint32_t>& partition_of_part,
+                        const std::vector<std::vector<OutputDisk>>& disks);
+
+}  // namespace sluice

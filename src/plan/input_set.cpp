@@ -1,0 +1,277 @@
+#include "plan/input_set.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
+#include "plan/found_set.hpp"
+#include "plan/input_proof.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice {
+namespace {
+
+/// Files of a manifest, before anybody has looked at them: identity holds the size that it says.
+std::vector<InputFile> files_of_set(const FoundSet& found, bool (*is_wanted)(SeenBy)) {
+    std::vector<InputFile> files;
+    for (const DataFile& file : found.set.files) {
+        tick_step();
+        const SetDirectory* directory = found.directory_of(file.disk);
+        if (directory == nullptr || !is_wanted(directory->seen_by)) continue;
+        InputFile each;
+        each.path = found.path_of(file);
+        each.identity.size_bytes = file.bytes;
+        each.seen_by = directory->seen_by;
+        each.sum = file.sum;
+        files.push_back(std::move(each));
+    }
+    return files;
+}
+
+std::vector<InputFile> files_of_paths(JobContext& job, bool own, Problems& problems) {
+    std::vector<InputFile> files;
+    PathScopes scopes(job);
+    for (const std::string& pattern : job.config.input.paths) {
+        const bool is_own = pattern.find("{rank}") != std::string::npos;
+        if (is_own != own) continue;
+        std::vector<std::string> paths;
+        try {
+            paths = job.files.glob(expand_path(pattern, job.place.host, job.rank()));
+        } catch (const AbortedError&) {
+            throw;
+        } catch (const Error& error) {
+            problems.push_back({error.code(), error.what() + (", on host " + job.place.host)});
+            continue;
+        }
+        if (paths.empty())
+            problems.push_back(
+                {Errc::input, "input.paths: 0 input files match '" + pattern + "' on host " + job.place.host});
+        for (const std::string& path : paths) {
+            tick_step();
+            InputFile each;
+            each.path = path;
+            each.seen_by = is_own ? SeenBy::one_rank : scopes.of(path);
+            files.push_back(std::move(each));
+        }
+    }
+    return files;
+}
+
+/// One look at a file: fills in what it is; the problem, if there is one.
+Problem look_at(JobContext& job, InputFile& file, std::uint32_t record_bytes, bool size_is_known) {
+    const std::string name = "input '" + file.path + "' on host " + job.place.host + ": ";
+    std::optional<FileInfo> info;
+    try {
+        info = job.files.info(file.path);
+    } catch (const Error& error) {
+        return {Errc::input, name + error.what()};
+    }
+    if (!info) return {Errc::input, name + "not there, or a dangling link; check input.paths or generate it again"};
+    if (!info->is_regular) return {Errc::input, name + "is no regular file"};
+    if (!info->is_readable) return {Errc::input, name + "cannot be read by this user"};
+    if (size_is_known && file.identity.size_bytes != info->size_bytes) {
+        return {Errc::input, name + "has " + std::to_string(info->size_bytes) + " bytes, its manifest says " +
+                                 std::to_string(file.identity.size_bytes) + "; it was changed after it was generated"};
+    }
+    if (info->size_bytes % record_bytes != 0) {
+        return {Errc::input, name + std::to_string(info->size_bytes) + " bytes is no multiple of the record size " +
+                                 std::to_string(record_bytes) + ": " + std::to_string(info->size_bytes % record_bytes) +
+                                 " bytes of a torn record at offset " +
+                                 std::to_string(round_down(info->size_bytes, record_bytes)) +
+                                 "; restore the file or cut it there"};
+    }
+    file.identity = *info;
+    return {};
+}
+
+void look_at_all(JobContext& job, std::vector<InputFile>& files, std::uint32_t record_bytes, bool sizes_are_known,
+                 Problems& problems) {
+    constexpr std::size_t kMostSaid = 20;
+    std::size_t wrong = 0;
+    std::vector<InputFile> good;
+    for (InputFile& file : files) {
+        tick_step();
+        Problem problem = look_at(job, file, record_bytes, sizes_are_known);
+        if (problem.empty()) {
+            good.push_back(std::move(file));
+        } else if (++wrong <= kMostSaid) {
+            problems.push_back(std::move(problem));
+        }
+    }
+    if (wrong > kMostSaid)
+        problems.push_back({Errc::input, "input: " + std::to_string(wrong - kMostSaid) + " more files on host " +
+                                             job.place.host + " cannot be read as they are"});
+    files = std::move(good);
+}
+
+bool is_own(SeenBy seen_by) { return seen_by == SeenBy::one_rank; }
+bool is_of_host(SeenBy seen_by) { return !is_own(seen_by); }
+
+/// One rank of each host looks for what all of them see, and tells the others of its host.
+std::vector<InputFile> files_of_host(JobContext& job, const std::function<std::vector<InputFile>()>& find) {
+    std::vector<std::vector<InputFile>> to_rank(job.ranks());
+    const std::vector<std::uint32_t>& here = job.place.ranks_here;
+    if (job.place.local_rank == 0) {
+        std::vector<InputFile> files = find();
+        // Shared ones first: they have the same numbers on all hosts.
+        std::stable_partition(files.begin(), files.end(),
+                              [](const InputFile& file) { return file.seen_by == SeenBy::all_hosts; });
+        for (const std::uint32_t rank : here) to_rank[rank] = files;
+    }
+    return std::move(exchange_by_rank(job.communicator, to_rank)[here.front()]);
+}
+
+std::vector<HostInput> list_by_host(JobContext& job, const std::vector<InputFile>& files) {
+    HostInput mine;
+    mine.host = job.place.host;
+    for (const InputFile& file : files) {
+        tick_step();
+        const bool counts =
+            file.seen_by == SeenBy::all_hosts ? job.rank() == 0 : is_own(file.seen_by) || job.place.local_rank == 0;
+        if (counts) add_file(mine, file.path, file.identity.size_bytes);
+    }
+    return gather_hosts(job.communicator, mine);
+}
+
+InputSet find_by_manifest(JobContext& job, std::optional<FoundSet>& found, Problems& problems) {
+    InputSet input;
+    input.format = configured_format(job.config);
+    found = find_set(job, DiskRole::input, job.config.input.name, SetKind::input, problems);
+    const DataSet& set = found->set;
+    input.origin = set.origin;
+    input.run_id = set.run_id;
+    input.total = set.total;
+    input.sums_are_known = set.verified;
+    for (const SetDirectory& directory : found->here) input.held.push_back(directory.lock);
+    if (!set.run_id.empty() && !(set.format == input.format)) {
+        problems.push_back({Errc::config, "record: the input's manifest says " +
+                                              std::to_string(set.format.record_bytes) + "-byte records, the config " +
+                                              std::to_string(input.format.record_bytes) +
+                                              "; make record.size, key_offset and key_size agree"});
+        input.format = set.format;
+    }
+    return input;
+}
+
+}  // namespace
+
+InputSet find_input(JobContext& job, Problems& problems) {
+    const Step step = open_step(job, "lists the input");
+    const bool by_paths = !job.config.input.paths.empty();
+    InputSet input;
+    std::optional<FoundSet> found;
+    if (by_paths) {
+        input.format = configured_format(job.config);
+        input.origin = "input.paths";
+    } else {
+        input = find_by_manifest(job, found, problems);
+    }
+    const auto find = [&](bool own) {
+        std::vector<InputFile> files =
+            by_paths ? files_of_paths(job, own, problems) : files_of_set(*found, own ? is_own : is_of_host);
+        look_at_all(job, files, input.format.record_bytes, !by_paths, problems);
+        return files;
+    };
+    input.files = files_of_host(job, [&] { return find(false); });
+    const std::vector<InputFile> own = find(true);
+    input.files.insert(input.files.end(), own.begin(), own.end());
+    prove_hosts(job, problems);
+    prove_files(job, input.files, problems);
+    input.hosts = list_by_host(job, input.files);
+    return input;
+}
+
+std::vector<InputSlice> InputSet::slices_of(const RankPlace& place, std::uint32_t rank, std::uint32_t ranks) const {
+    const std::uint64_t unit = format.slice_unit_bytes();
+    std::vector<InputSlice> slices;
+    for (const SeenBy seen_by : {SeenBy::all_hosts, SeenBy::one_host, SeenBy::one_rank}) {
+        std::vector<SizedFile> sized;
+        for (std::uint32_t number = 0; number < files.size(); ++number) {
+            if (files[number].seen_by == seen_by)
+                sized.push_back({files[number].path, files[number].identity.size_bytes, number});
+        }
+        const auto share = seen_by == SeenBy::all_hosts ? slice_for_rank(sized, rank, ranks, unit)
+                           : seen_by == SeenBy::one_host
+                               ? slice_for_rank(sized, place.local_rank, place.local_ranks, unit)
+                               : slice_for_rank(sized, 0, 1, unit);
+        slices.insert(slices.end(), share.begin(), share.end());
+    }
+    return slices;
+}
+
+void check_input_unchanged(JobContext& job, const InputSet& input, const std::vector<InputSlice>& read) {
+    const Step step = open_step(job, "looks at the input once more");
+    std::set<std::uint32_t> numbers;
+    for (const InputSlice& slice : read) numbers.insert(slice.file);
+    for (std::uint32_t number = 0; number < input.files.size(); ++number) {
+        const InputFile& file = input.files[number];
+        const bool looks = is_own(file.seen_by) || job.place.local_rank == 0;
+        if (file.identity.size_bytes == 0 && looks) numbers.insert(number);  // nobody reads those
+    }
+    Problems problems;
+    std::vector<std::string> notes;
+    for (const std::uint32_t number : numbers) {
+        tick_step();
+        const InputFile& file = input.files[number];
+        const std::string name = "input '" + file.path + "' on host " + job.place.host + ": ";
+        std::optional<FileInfo> now;
+        try {
+            now = job.files.info(file.path);
+        } catch (const Error& error) {
+            problems.push_back({Errc::input, name + error.what()});
+            continue;
+        }
+        if (!now || !now->same_content(file.identity)) {
+            problems.push_back({Errc::input, name + change_text(file.identity, now ? &*now : nullptr) +
+                                                 "; nothing was published, sort again when nobody writes to it"});
+        } else if (now->changed_ns != file.identity.changed_ns) {
+            notes.push_back("WARNING " + name +
+                            "its change time (ctime) moved while it was read: a new name, owner or "
+                            "mode, or its times were set; size and time of modification are the same");
+        }
+    }
+    say_notes(job, notes);
+    fail_if_any(job, problems);
+}
+
+void check_file_sums(JobContext& job, const InputSet& input, const std::vector<RecordSum>& sums) {
+    if (!input.sums_are_known || !job.config.run.verify) return;
+    const Step step = open_step(job, "compares the sums of input files");
+    // What ranks read of a file is added up by one of those who may have read it.
+    struct FileSum {
+        std::uint32_t file;
+        RecordSum sum;
+    };
+    const std::vector<std::uint32_t>& here = job.place.ranks_here;
+    std::vector<std::vector<FileSum>> to_rank(job.ranks());
+    for (std::uint32_t number = 0; number < sums.size(); ++number) {
+        tick_step();
+        if (sums[number].count == 0) continue;
+        const SeenBy seen_by = input.files[number].seen_by;
+        const std::uint32_t keeper = seen_by == SeenBy::all_hosts  ? number % job.ranks()
+                                     : seen_by == SeenBy::one_host ? here[number % here.size()]
+                                                                   : job.rank();
+        to_rank[keeper].push_back({number, sums[number]});
+    }
+    std::map<std::uint32_t, RecordSum> read;
+    for (const auto& list : exchange_by_rank(job.communicator, to_rank)) {
+        for (const FileSum& each : list) read[each.file] += each.sum;
+    }
+    Problems problems;
+    for (const auto& [number, sum] : read) {
+        tick_step();
+        const InputFile& file = input.files[number];
+        if (sum == file.sum) continue;
+        problems.push_back(
+            {Errc::integrity,
+             "input '" + file.path + "' on host " + job.place.host + ": holds " + sum.text() + ", its manifest says " +
+                 file.sum.text() +
+                 "; it was changed after it was generated, or its disk or memory is bad. Nothing was published"});
+    }
+    fail_if_any(job, problems);
+}
+
+}  // namespace sluice

@@ -1,0 +1,67 @@
+#pragma once
+/// What the planners of one and of two passes share. Internal to src/jobs/plan*.cpp.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "plan/plan.hpp"
+#include "runtime/units.hpp"
+
+namespace sluice::planning {
+
+constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // disks: from 1 MB up depth 4 is enough
+constexpr std::uint64_t kWantedWriteBytes = 4 * kMiB;    // beside 4 MB reads, 1 MB writes get too little of the disk
+constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
+constexpr unsigned kWantedDepth = 4;
+constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
+
+/// The steps by which the planner gives up comfort before it refuses (ARCHITECTURE.md, Data flow).
+struct Comfort {
+    std::uint64_t read_bytes = kWantedReadBytes, message_bytes = kWantedMessageBytes, write_bytes = kWantedWriteBytes;
+    unsigned depth = kWantedDepth, max_workers = 64;
+    bool spare_buffers = true;
+    bool roomy = false;          ///< as many messages as the transport has use for
+    bool several_hosts = false;  ///< see between()
+};
+std::span<const Comfort> comforts();
+
+inline std::uint64_t pick(std::uint64_t configured, std::uint64_t planned) {
+    return configured != 0 ? configured : planned;
+}
+std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit);
+/// One write of sorted data.
+std::uint64_t write_bytes_for(const Config& config, RecordFormat format, const Comfort& comfort);
+/// The comfort of messages between these ranks, which are smaller where there are several hosts.
+Comfort between(Comfort comfort, const std::vector<RankResources>& ranks);
+/// Messages between two ranks or more: their size and number, for the workers that `plan` has.
+void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format, std::size_t ranks,
+                   const Comfort& comfort);
+/// A host with little memory plans smaller messages, and a sender must not send what does not fit there.
+void agree_on_messages(SortPlan& plan);
+/// Everything of phase one but the chunks, whose number is what memory is left.
+PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
+                            const Comfort& comfort);
+/// What phase one needs beside its chunks.
+std::uint64_t fixed_bytes(const PhaseOnePlan& plan);
+/// Contiguous partition ranges in proportion to the ranks' weights (largest remainder).
+Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResources>& ranks);
+/// Partition counts to try: as configured, or the wanted size first, then larger and smaller ones in turn.
+std::vector<std::uint32_t> partition_counts(const Config& config, const std::vector<RankResources>& ranks,
+                                            std::uint64_t wanted_bytes);
+std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks);
+const RankResources& tightest_of(const std::vector<RankResources>& ranks);
+/// The smallest multiple of 1 MiB with which `works` is true, which it is for all larger ones; 0 when none up to a
+/// pebibyte does.
+std::uint64_t smallest_working(const std::function<bool(std::uint64_t budget_bytes)>& works);
+
+/// The plan of a one-pass sort within each rank's budget, or within `budget_bytes` each when given.
+std::optional<SortPlan> plan_one_pass(const Config& config, RecordFormat format,
+                                      const std::vector<RankResources>& ranks,
+                                      std::optional<std::uint64_t> budget_bytes = std::nullopt);
+std::uint64_t smallest_one_pass_budget(const Config& config, RecordFormat format,
+                                       const std::vector<RankResources>& ranks);
+
+}  // namespace sluice::planning

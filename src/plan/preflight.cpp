@@ -1,0 +1,281 @@
+// What can be known before the first byte is checked before the first byte, on all ranks, and said in one message.
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
+#include "plan/descriptors.hpp"
+#include "plan/disk_space.hpp"
+#include "plan/old_data_set.hpp"
+#include "plan/preflight.hpp"
+#include "plan/preflight_paths.hpp"
+#include "plan/role_disks.hpp"
+#include "record/chunk_layout.hpp"
+#include "runtime/machine.hpp"
+#include "runtime/process_limits.hpp"
+#include "runtime/resources.hpp"
+#include "runtime/units.hpp"
+#include "stages/part_writer.hpp"
+
+namespace sluice {
+
+namespace {
+
+constexpr unsigned kMostCopiersOfADisk = 4;
+
+void note_direct_io(JobContext& job, const DirectIoProof& proof, const std::string& path, const std::string& where,
+                    Problems& problems, std::vector<std::string>& cached_disks) {
+    const DirectIoCheck check = check_direct_io(job, proof);
+    if (!check.problem.empty()) problems.push_back({Errc::environment, where + check.problem});
+    const std::string disk = disk_of_path(job, path);
+    if (check.is_cached && std::count(cached_disks.begin(), cached_disks.end(), disk) == 0)
+        cached_disks.push_back(disk);
+}
+
+/// One keeps a disk's queue full. Through the page cache, which tmpfs is, a request is a copy by whoever submits it,
+/// and one core's copies are less than the memory can.
+unsigned workers_of_a_disk(const JobContext& job, const std::vector<std::string>& cached_disks, unsigned cores) {
+    if (job.config.io.workers != 0) return job.config.io.workers;
+    for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
+        for (const std::string& path : disk_paths(job, role)) {
+            if (std::count(cached_disks.begin(), cached_disks.end(), path) == 0) return 1;
+        }
+    }
+    return std::min(cores, kMostCopiersOfADisk);
+}
+
+/// Each disk must be a directory that we may write to (inputs: read), on a file system with direct I/O.
+/// @param cached_disks  gets those that will go through the page cache, as io.direct allows
+void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& cached_disks) {
+    for (const auto& [role, name] :
+         {std::pair(DiskRole::input, "input"), std::pair(DiskRole::intermediate, "intermediate"),
+          std::pair(DiskRole::output, "output")}) {
+        if (role == DiskRole::intermediate && job.config.passes == "one") continue;  // never touched
+        const auto paths = disk_paths(job, role);
+        if (role == DiskRole::intermediate && paths.empty() && job.config.passes == "auto") continue;
+        if (paths.empty() && !(role == DiskRole::input && !job.config.input.paths.empty())) {
+            problems.push_back(
+                {Errc::config, "disks: none has role = \"" + std::string(name) + "\"; add a [[disks]] table with it"});
+        }
+        for (const std::string& path : paths) {
+            const std::string where = std::string(name) + " disk '" + path + "' on host " + job.place.host + ": ";
+            const auto info = job.files.info(path);
+            if (!info || !info->is_directory) {
+                problems.push_back({Errc::environment, where + (info ? "is no directory" : "is not there") +
+                                                           "; mount it or make the directory"});
+            } else if (role != DiskRole::input && !job.files.is_writable(path)) {
+                problems.push_back({Errc::environment, where + "is not writable by this user"});
+            } else if (role != DiskRole::input) {  // of input its files are asked
+                note_direct_io(job, job.files.direct_io_in(path), path, where, problems, cached_disks);
+            }
+        }
+    }
+}
+
+/// One file of each directory of the input, and all where the file system tells by the file: btrfs by an attribute,
+/// an overlay by the layer.
+void check_input_directories(JobContext& job, const InputSet& input, Problems& problems,
+                             std::vector<std::string>& cached_disks) {
+    std::map<std::string, bool> go_on;  // by directory: its other files may differ
+    for (const InputFile& file : input.files) {
+        tick_step();
+        const std::string directory = file.path.substr(0, file.path.rfind('/'));
+        const auto known = go_on.find(directory);
+        if (directory.empty() || (known != go_on.end() && !known->second)) continue;
+        const auto info = look(job, file.path);
+        if (!info || !info->is_regular) continue;  // said already
+        const DirectIoProof proof = job.files.direct_io_of(file.path);
+        if (known == go_on.end()) {  // the mounts are read once a directory
+            const std::string type = job.files.mount_of(file.path, *info).type;
+            go_on[directory] = type == "btrfs" || type == "overlay";
+        }
+        if (proof.alignment == 0) go_on[directory] = false;  // one is enough to say
+        note_direct_io(job, proof, directory, "input '" + directory + "' on host " + job.place.host + ": ", problems,
+                       cached_disks);
+    }
+}
+
+/// What this rank will write, logs and parts.
+void need_of_plan(JobContext& job, const SortPlan& plan, DiskSpace& space, Problems& problems) {
+    if (plan.passes == 2 && disk_paths(job, DiskRole::intermediate).empty()) {
+        problems.push_back({Errc::config, "disks: none has role = \"intermediate\", and " + plan.passes_reason +
+                                              "; add a [[disks]] table with it"});
+    }
+    const RankPlan& mine = plan.ranks[job.rank()];
+    const std::uint64_t rank_share =
+        padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions;
+    std::set<std::string>
+        has_spare;  // disks at which this rank keeps room for what a file system takes for itself: once
+    for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
+        if (role == DiskRole::intermediate && plan.passes == 1) continue;
+        const RoleDisks all = role_disks(job, role);
+        const auto used = all.used();
+        for (const std::uint32_t index : used) {
+            // Logs are preallocated with a tenth to spare; parts with a twentieth for uneven keys.
+            const std::uint64_t share = rank_share / used.size();
+            const bool is_log = role == DiskRole::intermediate;
+            DiskNeed need;
+            const bool first_use = has_spare.insert(all.disks[index].path).second;
+            need.bytes = share + share / (is_log ? 10 : 20) + (first_use ? 16 * kMiB : 0);
+            const std::uint64_t log_bytes = job.config.io.preallocate ? need.bytes : share;
+            need.files = is_log ? 1 : ceil_div(mine.partitions, used.size());
+            need.largest_file_bytes =
+                is_log ? log_bytes : round_up(std::min(rank_share, plan.mean_partition_bytes), kDirectIoAlign);
+            space.need(all.disks[index], need);
+        }
+    }
+}
+
+/// Of all ranks together. Collective: where one host's own values allow no plan, its ranks come without any.
+/// @param plan  nullptr where there is none
+/// @param old   output that is there
+void check_space(JobContext& job, const SortPlan* plan, const OldDataSet& old, Problems& problems) {
+    DiskSpace space(job);
+    if (plan != nullptr) need_of_plan(job, *plan, space, problems);
+    space.replaces(old);
+    space.judge("logs and output", problems);
+}
+
+/// Of the phase that has most, and one that touches memory.
+unsigned threads_of(const RankPlan& plan, const RankResources& mine) {
+    const unsigned keeper = 1, touching = 1;
+    const unsigned one =
+        plan.one.readers + plan.one.distributors + plan.one.logical_disk_distributors + plan.one.writers + keeper;
+    const unsigned two = plan.two.disk_workers + std::max(plan.two.sorters, mine.cores) +
+                         mine.output_disks * (plan.two.disk_workers + kFinishers);
+    return std::max(one, two) + touching;
+}
+
+void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mine, Problems& problems) {
+    const MachineLimits limits = read_machine_limits();
+    const std::uint64_t requests = std::uint64_t{plan.one.readers} * plan.one.read_depth +
+                                   std::uint64_t{plan.one.writers} * plan.one.write_depth +
+                                   std::uint64_t{plan.two.disk_workers} * plan.two.read_depth +
+                                   std::uint64_t{mine.output_disks} * plan.two.disk_workers * plan.two.write_depth;
+    if (job.config.io.backend == "libaio" && limits.aio_used + requests * job.place.local_ranks > limits.aio_max) {
+        problems.push_back(
+            {Errc::environment, "host " + job.place.host + ": " + std::to_string(requests * job.place.local_ranks) +
+                                    " asynchronous requests planned, fs.aio-nr is " + std::to_string(limits.aio_used) +
+                                    " of fs.aio-max-nr " + std::to_string(limits.aio_max) +
+                                    "; `sysctl fs.aio-max-nr=1048576` or lower io.depth"});
+    }
+    if (job.executor.scheduler() == nullptr) {
+        const std::string lack = problem_of_resources(threads_of(plan, mine), plan.mapped_bytes());
+        if (!lack.empty()) problems.push_back({Errc::environment, "host " + job.place.host + ": " + lack});
+    }
+    const OpenFiles files = open_files_of(job.config, plan, mine, job.ranks() - job.place.local_ranks);
+    const Problem files_problem = open_files_problem(files, count_open_files(), limits.open_files, job.place.host);
+    if (!files_problem.empty()) problems.push_back(files_problem);
+}
+
+}  // namespace
+
+void check_windows(JobContext& job, const SortPlan& plan, Problems& problems) {
+    if (job.place.local_ranks != job.ranks() || job.ranks() == 1 || job.place.local_rank != 0) return;
+    std::uint64_t bytes = 0;
+    for (const RankPlan& rank : plan.ranks) bytes += rank.one.window_bytes();
+    const std::string shm = "/dev/shm";
+    if (bytes == 0 || !job.files.info(shm) || job.files.free_bytes(shm) >= bytes) return;
+    problems.push_back(
+        {Errc::environment,
+         "host " + job.place.host + ": net.transport = \"rma\" needs " + human_bytes(static_cast<double>(bytes)) +
+             " of shared memory for its windows, " + shm + " has " +
+             human_bytes(static_cast<double>(job.files.free_bytes(shm))) +
+             " free; enlarge it (mount -o remount,size=...), lower net.receive_buffers or net.buffer_size, "
+             "or use \"p2p\""});
+}
+
+std::uint64_t budget_of_rank(const JobContext& job, const RankMeans& means) {
+    const std::uint64_t budget = job.config.memory.budget_bytes;
+    return (budget != 0 ? budget : means.memory_available_bytes / 5 * 4) / job.place.local_ranks;
+}
+
+void check_budget(const JobContext& job, const RankMeans& means, const std::string& pools, Problems& problems) {
+    const std::uint64_t budget = job.config.memory.budget_bytes;
+    if (budget <= means.memory_available_bytes) return;
+    problems.push_back({Errc::environment, "memory.budget = \"" + format_bytes(budget) + "\": host " + job.place.host +
+                                               " or its cgroup has " +
+                                               human_bytes(static_cast<double>(means.memory_available_bytes)) +
+                                               " left" + means.memory_note + pools + "; lower the budget"});
+}
+
+std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine) {
+    return all_gather(communicator, mine);
+}
+
+namespace {
+
+/// Every rank plans for all from the same list, but with its own host's config: what ranks must agree on may not
+/// differ.
+void check_same_plan(JobContext& job, const SortPlan& plan) {
+    std::string mine = std::to_string(plan.ownership.partitions()) + " partitions, from";
+    for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) mine += " " + std::to_string(plan.ownership.first(rank));
+    mine += ", messages of " + std::to_string(plan.ranks[job.rank()].one.message_bytes) + " bytes";
+    const auto all = job.communicator.all_gather(mine);
+    for (std::uint32_t rank = 1; rank < all.size(); ++rank) {
+        if (all[rank] == all[0]) continue;
+        throw CollectiveError(Errc::config, "[hosts]: rank " + std::to_string(rank) + " plans " + all[rank] +
+                                                ", rank 0 " + all[0] +
+                                                "; a host may have its own weight, memory.budget, io and workers, but "
+                                                "partitions.* and net.buffer_size must be the same on all");
+    }
+}
+
+}  // namespace
+
+PreparedSort prepare_sort(JobContext& job, const RankMeans& means) {
+    const Step step = open_step(job, "checks disks and makes the plan");
+    PreparedSort prepared;
+    Problems problems;
+    check_disks(job, problems, prepared.cached_disks);
+    prepared.input = find_input(job, problems);
+    const OldDataSet old(job, DiskRole::output, job.config.output.name);
+    const auto in_the_way = old.problems(job.config.run.overwrite != Overwrite::no);
+    problems.insert(problems.end(), in_the_way.begin(), in_the_way.end());
+    check_input_directories(job, prepared.input, problems, prepared.cached_disks);
+    check_paths(job, prepared.input, problems);
+
+    RankResources mine;
+    mine.host = job.place.host;
+    mine.budget_bytes = budget_of_rank(job, means);
+    mine.cores = std::max(1u, means.cores);
+    mine.disk_workers = workers_of_a_disk(job, prepared.cached_disks, mine.cores);
+    mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);  // a host's weight, shared by its ranks
+    const auto used = [&](DiskRole role) {
+        return std::max<unsigned>(1, static_cast<unsigned>(role_disks(job, role).used().size()));
+    };
+    mine.input_disks = used(DiskRole::input);
+    mine.intermediate_disks = used(DiskRole::intermediate);
+    mine.output_disks = used(DiskRole::output);
+    const auto outputs = role_disks(job, DiskRole::output).disks;
+    mine.shares_output_disks = job.place.local_ranks > 1 && mine.output_disks == outputs.size() &&
+                               std::none_of(outputs.begin(), outputs.end(),
+                                            [](const RoleDisk& disk) { return disk.seen_by == SeenBy::one_rank; });
+    const auto slices = prepared.input.slices_of(job.place, job.rank(), job.ranks());
+    prepared.slices = rotate(slices, job.rank(), job.ranks(), prepared.input.format.slice_unit_bytes());
+    for (const InputSlice& slice : slices) mine.input_bytes += slice.bytes;
+    prepared.resources = gather_resources(job.communicator, mine);
+    // Planned even where something is wrong already, so that one message lists it all.
+    bool planned = false;
+    try {
+        prepared.plan = plan_sort(job.config, prepared.input.format, prepared.resources);
+        const RankPlan& plan = prepared.plan.ranks[job.rank()];
+        const auto pools = pool_problems(job.config, plan, job.ranks());
+        problems.insert(problems.end(), pools.begin(), pools.end());
+        check_budget(job, means, pools_text(plan), problems);
+        planned = true;
+        check_windows(job, prepared.plan, problems);
+        check_limits(job, plan, mine, problems);
+    } catch (const Error& error) {
+        problems.push_back(problem_of(error));
+    }
+    check_space(job, planned ? &prepared.plan : nullptr, old, problems);
+    refuse_if_any(job, problems);
+    check_same_plan(job, prepared.plan);
+    prepared.run_id = make_run_id(job);
+    return prepared;
+}
+
+}  // namespace sluice

@@ -1,0 +1,86 @@
+#include "plan/balance.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace sluice {
+namespace {
+
+std::vector<RankResources> ranks_of_a_host(std::size_t count, unsigned output_disks) {
+    RankResources rank;
+    rank.host = "here";
+    rank.output_disks = output_disks;
+    rank.shares_output_disks = count > 1;
+    return std::vector<RankResources>(count, rank);
+}
+
+Ownership equal_counts(std::uint32_t ranks, std::uint32_t each) {
+    Ownership ownership;
+    for (std::uint32_t rank = 0; rank <= ranks; ++rank) ownership.first_partition.push_back(rank * each);
+    return ownership;
+}
+
+/// What each disk of the host gets, of all, with disks counted as parts go round them.
+std::vector<double> share_of_disks(const std::vector<double>& shares, const Ownership& ownership,
+                                   const std::vector<RankResources>& ranks) {
+    std::vector<double> sums(ranks.front().output_disks);
+    const auto firsts = first_output_disks(ownership, ranks);
+    for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+        for (std::uint32_t p = 0; p < ownership.count(rank); ++p)
+            sums[(firsts[rank] + p) % sums.size()] += shares[ownership.first(rank) + p];
+    }
+    return sums;
+}
+
+TEST(PartitionShares, MakeDisksEqualWhoseNumberDoesNotDivideThePartitions) {
+    // Parts begun at the first disk by each rank: 0.6 to 1.2, and 0.86 to 1.14 of a disk's share.
+    struct Case {
+        std::uint32_t ranks, each;
+        unsigned disks;
+    };
+    for (const Case& one :
+         {Case{4, 5, 3}, Case{4, 7, 2}, Case{4, 4, 3}, Case{3, 11, 2}, Case{5, 7, 4}, Case{7, 6, 5}}) {
+        const auto ranks = ranks_of_a_host(one.ranks, one.disks);
+        const auto ownership = equal_counts(one.ranks, one.each);
+        const auto shares = partition_shares(ownership, ranks);
+        ASSERT_EQ(shares.size(), one.ranks * one.each);
+        for (const double disk : share_of_disks(shares, ownership, ranks))
+            EXPECT_NEAR(disk * one.disks, 1, 0.035) << one.ranks << " x " << one.each << " on " << one.disks;
+        for (std::uint32_t rank = 0; rank < one.ranks; ++rank) {
+            const auto begin = shares.begin() + ownership.first(rank);
+            EXPECT_NEAR(std::accumulate(begin, begin + one.each, 0.0) * one.ranks, 1, 1e-9);
+        }
+        EXPECT_LE(*std::max_element(shares.begin(), shares.end()) * one.ranks * one.each, 1.12);
+    }
+}
+
+TEST(PartitionShares, StayEqualWhereDisksTakeEquallyManyAndWhereTheyCannotBeMadeEqual) {
+    const auto even = partition_shares(equal_counts(4, 6), ranks_of_a_host(4, 3));
+    EXPECT_NEAR(*std::max_element(even.begin(), even.end()), 1.0 / 24, 1e-12);
+    // Two partitions on three disks: nothing helps.
+    const auto few = partition_shares(equal_counts(2, 1), ranks_of_a_host(2, 3));
+    EXPECT_NEAR(few[0], 0.5, 1e-12);
+}
+
+TEST(MeasureBalance, DiskThatGotNothingIsThereWithItsTarget) {
+    const auto ranks = ranks_of_a_host(2, 3);
+    SortPlan plan;
+    plan.ownership = equal_counts(2, 1);
+    plan.format.record_bytes = 100;
+    DataSet output;
+    output.total.count = 60;
+    output.files = {{0, "part-000000", 3000, {}, 0}, {1, "part-000001", 3000, {}, 1}};
+    const std::vector<OutputDisk> disks = {{0, "/a"}, {1, "/b"}, {2, "/c"}};
+    const Balance balance = measure_balance(plan, ranks, {0.5, 0.5}, output, {0, 1}, {disks, disks});
+    ASSERT_EQ(balance.output_disks.size(), 3u);
+    EXPECT_DOUBLE_EQ(balance.output_disks[0].target_bytes, 2000);
+    EXPECT_EQ(balance.output_disks[0].bytes, 3000u);
+    EXPECT_EQ(balance.output_disks[2].bytes, 0u);
+    EXPECT_DOUBLE_EQ(balance.smallest_of(balance.output_disks), 0);
+    EXPECT_NE(balance.text().find("NOT within"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice
