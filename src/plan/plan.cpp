@@ -306,8 +306,8 @@ std::vector<std::uint32_t> partition_counts(const Config& config, const std::vec
     std::uint64_t multiple = 1;
     for (const RankResources& rank : ranks) {
         const std::uint64_t disks = std::max(1u, rank.output_disks);
-        multiple = std::max(multiple,
-                            rank.shares_output_disks ? disks / std::gcd(disks, ranks_of_host.at(rank.host)) : disks);
+        multiple =
+            std::max(multiple, rank.shares_output_disks ? disks / std::gcd(disks, ranks_of_host.at(rank.host)) : disks);
     }
     if (config.partitions.size_bytes != 0)
         return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), multiple)};

@@ -2,9 +2,9 @@
 #include <mutex>
 #include <utility>
 
-#include "simulated/fault_backend.hpp"
 #include "io/posix_file.hpp"
 #include "runtime/error.hpp"
+#include "simulated/fault_backend.hpp"
 
 namespace sluice {
 namespace {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "simulated/in_process.hpp"
 #include "runtime/error.hpp"
+#include "simulated/in_process.hpp"
 
 namespace sluice {
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "simulated/in_process.hpp"
 #include "runtime/error.hpp"
+#include "simulated/in_process.hpp"
 
 namespace sluice {
 
