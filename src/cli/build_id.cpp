@@ -4,7 +4,6 @@
 
 #include <cstddef>
 
-#include "build_commit.hpp"  // made by cmake/build_id.cmake
 #include "record/crc32c.hpp"
 
 namespace sluice {
@@ -28,11 +27,9 @@ std::uint32_t crc_of_program() {
     return crc;
 }
 
-constexpr const char* kBuildId = "sluice " SLUICE_VERSION ", commit " SLUICE_COMMIT ", record format 1";
-
 }  // namespace
 
-std::string build_id() { return kBuildId; }
+std::string build_id() { return kBuildText; }
 
 std::string program_fact() {
     return kIsOneCommit ? build_id() : build_id() + ", CRC-32C " + std::to_string(crc_of_program());

@@ -6,6 +6,9 @@
 
 namespace sluice {
 
+extern const char kBuildText[];
+extern const bool kIsOneCommit;  ///< built of a commit, and nothing else
+
 /// "sluice 0.1.0, commit 0123456789ab, record format 1". Two hosts that build one commit have one.
 std::string build_id();
 

@@ -180,9 +180,9 @@ std::string DataSet::to_text() const {
     }
 }
 
-std::string read_manifest_text(Directory& directory) {
+std::string read_manifest_text(Directory& directory, const std::string& name) {
     try {
-        return directory.read_text(kManifestName, kMostManifestBytes);
+        return directory.read_text(name, kMostManifestBytes);
     } catch (const TooLargeError& error) {
         throw Error(Errc::integrity, std::string(error.what()) +
                                          ": it is damaged, or none; make the data set again (`sluice gen`, `sluice "

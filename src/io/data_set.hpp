@@ -57,7 +57,7 @@ struct DataSet {
 
 /// The text of the MANIFEST in a directory. Throws Error(integrity) for one that is larger than a manifest can be,
 /// Error(input) for what cannot be read.
-std::string read_manifest_text(Directory& directory);
+std::string read_manifest_text(Directory& directory, const std::string& name = kManifestName);
 
 /// A name that stands for a file in the directory at hand, and for nothing else: no '/', not "." nor "..", and without
 /// control characters, which no name of ours has.

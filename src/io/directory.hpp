@@ -85,9 +85,9 @@ public:
     /// Temporary name, write, fsync, rename over, fsync of the directory: after a crash the old or the new text is
     /// there. Mode 0600.
     virtual void write_durably(const std::string& name, std::string_view text) = 0;
-    /// As write_durably for a file that is not there yet, and with a shared lock on it from before anybody can see it.
+    /// As write_durably, and with a lock on the new file from before anybody can see it.
     /// Without a lock (LockAttempt::no_locks) the file is written all the same.
-    virtual LockAttempt write_locked(const std::string& name, std::string_view text) = 0;
+    virtual LockAttempt write_locked(const std::string& name, std::string_view text, LockMode mode) = 0;
     /// The whole of a regular file; what is none is not even opened. Error(input) where it is none, cannot be read or
     /// is larger.
     virtual std::string read_text(const std::string& name, std::uint64_t most_bytes) = 0;

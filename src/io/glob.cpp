@@ -27,17 +27,33 @@ bool is_there(const std::string& path) {
     return ::lstat(path.c_str(), &s) == 0;
 }
 
+enum class Whose { ours, theirs, unclear };
+
+/// Where neither a sound record nor a sound manifest tells, what its text begins with does.
+Whose judge_text(Directory& directory, const std::string& name) {
+    const auto entry = directory.look(name);
+    if (!entry || entry->kind != EntryInfo::Kind::file) return Whose::theirs;
+    const std::string text = read_manifest_text(directory, name);
+    if (name == kOwnerName) return text.rfind(kOwnerBegins, 0) == 0 ? Whose::unclear : Whose::theirs;
+    try {
+        DataSet::from_text(text, name);
+        return Whose::ours;
+    } catch (const Error&) {
+        const bool is_like_ours =
+            text.find("\"schema_version\"") != std::string::npos && text.find("\"manifest\"") != std::string::npos;
+        return is_like_ours ? Whose::unclear : Whose::theirs;
+    }
+}
+
 /// What is beside the data in a directory of sluice's, and is no data. A user's file of that name is.
-bool is_ours(const std::string& folder, const std::string& name) {
-    if (parse_run_directory(name)) return true;  // logs and halves of a run, which it may remove at any moment
-    if (name != kManifestName && name != kOwnerName) return false;
+Whose whose(const std::string& folder, const std::string& name) {
+    if (parse_run_directory(name)) return Whose::ours;  // logs and halves of a run, which it may remove at any moment
+    if (name != kManifestName && name != kOwnerName) return Whose::theirs;
     try {
         const auto directory = open_posix_directory(folder.empty() ? "/" : folder);
-        if (read_owner(*directory)) return true;
-        if (name == kManifestName) DataSet::from_text(read_manifest_text(*directory), name);
-        return name == kManifestName;
+        return read_owner(*directory) ? Whose::ours : judge_text(*directory, name);
     } catch (const Error&) {
-        return false;
+        return Whose::unclear;
     }
 }
 
@@ -77,9 +93,10 @@ private:
         while (const dirent* entry = ::readdir(listing.get())) {
             tick_step();
             const std::string each = entry->d_name;
-            if (each != "." && each != ".." && ::fnmatch(name.c_str(), each.c_str(), FNM_PERIOD) == 0 &&
-                !is_ours(folder, each))
-                matches.push_back(each);
+            if (each == "." || each == ".." || ::fnmatch(name.c_str(), each.c_str(), FNM_PERIOD) != 0) continue;
+            const Whose it_is = whose(folder, each);
+            if (it_is == Whose::unclear) fail_unclear(folder + "/" + each);
+            if (it_is == Whose::theirs) matches.push_back(each);
             errno = 0;
         }
         if (errno != 0) fail("list", folder);
@@ -97,6 +114,12 @@ private:
         } else if (!leads_nowhere(errno)) {
             fail("stat", path);
         }
+    }
+    [[noreturn]] void fail_unclear(const std::string& path) const {
+        throw Error(Errc::input,
+                    "input.paths: '" + pattern_ + "' matches '" + path +
+                        "', which looks like sluice's own and is damaged, or cannot be read: whether it is "
+                        "data cannot be told; name the files that are, or remove it");
     }
     [[noreturn]] void fail(const char* call, const std::string& path) const {
         const Error cause = Error::from_errno(errno, call, path.empty() ? "/" : path, Errc::input);

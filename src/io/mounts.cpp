@@ -13,8 +13,8 @@
 namespace sluice {
 namespace {
 
-/// statfs(2)'s numbers of file systems that several hosts can mount. FUSE may be anything, so it counts as one.
-constexpr std::array<std::uint64_t, 17> kNetworkTypes{
+/// statfs(2)'s numbers of file systems that several hosts can mount.
+constexpr std::array<std::uint64_t, 15> kServerTypes{
     0x6969,      // NFS
     0x517B,      // SMB
     0xFF534D42,  // CIFS
@@ -24,8 +24,6 @@ constexpr std::array<std::uint64_t, 17> kNetworkTypes{
     0x00C36400,  // Ceph
     0x0BD00BD0,  // Lustre
     0x47504653,  // GPFS
-    0x65735546,  // FUSE
-    0x01021997,  // 9P
     0x7461636F,  // OCFS2
     0x01161970,  // GFS2
     0x19830326,  // BeeGFS
@@ -58,8 +56,10 @@ std::string MountInfo::server() const {
 }
 
 bool is_network_type(std::uint64_t magic, std::uint64_t device) {
-    return is_one_of(magic, kNetworkTypes) || (major(device) == 0 && !is_one_of(magic, kLocalTypes));
+    return is_server_type(magic) || (major(device) == 0 && !is_one_of(magic, kLocalTypes));
 }
+
+bool is_server_type(std::uint64_t magic) { return is_one_of(magic, kServerTypes); }
 
 MountInfo parse_mountinfo(const std::string& text, std::uint64_t mount_id, std::uint64_t device) {
     const std::string wanted =
@@ -72,7 +72,7 @@ MountInfo parse_mountinfo(const std::string& text, std::uint64_t mount_id, std::
         if (fields.size() < 3 || fields[mount_id != 0 ? 0 : 2] != wanted) continue;
         const auto dash = std::find(fields.begin(), fields.end(), "-");
         if (fields.end() - dash < 3) continue;
-        return {dash[1], dash[2], false};
+        return {dash[1], dash[2]};
     }
     return {};
 }
@@ -82,8 +82,11 @@ MountInfo read_mount(const std::string& path, const FileIdentity& identity) {
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     MountInfo found = parse_mountinfo(text, identity.mount_id, identity.device);
     struct statfs where {};
-    if (::statfs(path.c_str(), &where) == 0)
-        found.is_network = is_network_type(static_cast<std::uint64_t>(where.f_type) & 0xFFFFFFFF, identity.device);
+    if (::statfs(path.c_str(), &where) == 0) {
+        const auto magic = static_cast<std::uint64_t>(where.f_type) & 0xFFFFFFFF;
+        found.is_network = is_network_type(magic, identity.device);
+        found.is_server = is_server_type(magic);
+    }
     return found;
 }
 

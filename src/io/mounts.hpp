@@ -11,6 +11,7 @@ namespace sluice {
 struct MountInfo {
     std::string type, source;  ///< as /proc/self/mountinfo has them: "nfs4", "filer:/export"; "" where it does not say
     bool is_network = false;   ///< other hosts may have the same files; device numbers differ there
+    bool is_server = false;    ///< and what it calls a directory is the server's name for it, on whatever host
     /// The part of `source` that is the same whichever directory of it is mounted: "filer:", "//filer", "mgs@tcp:"; all
     /// of it where it names no server.
     std::string server() const;
@@ -26,5 +27,7 @@ MountInfo parse_mountinfo(const std::string& text, std::uint64_t mount_id, std::
 /// Whether several hosts may see one file system of that kind: what is known to be a network's, and what has no block
 /// device and is not known to be of one kernel only. @param magic  statfs(2)'s f_type
 bool is_network_type(std::uint64_t magic, std::uint64_t device);
+/// Not so of FUSE and 9p, which make up numbers as they like: the first directory of many is number 1.
+bool is_server_type(std::uint64_t magic);
 
 }  // namespace sluice

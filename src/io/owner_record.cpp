@@ -185,7 +185,7 @@ std::string to_block(const OwnerRecord& record) {
                        {"beat_ms", record.beat_ms}};
     const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
     // Blanks between the values of a JSON document mean nothing: they keep the places.
-    std::string block = "{\"sluice_owner\":" + std::to_string(kVersion) + ",\n\"owner\":" + text +
+    std::string block = kOwnerBegins + std::to_string(kVersion) + ",\n\"owner\":" + text +
                         ",\n\"crc32c\":" + std::to_string(crc_of(text)) + ",\n";
     if (block.size() > kPatchOffset && !record.process.segments.empty()) {  // so many ranks on one host
         OwnerRecord shorter = record;

@@ -13,6 +13,7 @@
 namespace sluice {
 
 inline constexpr const char* kOwnerName = "OWNER.json";
+inline constexpr const char* kOwnerBegins = "{\"sluice_owner\":";  ///< whatever its version
 
 /// What a name tells of a directory that a run made on a disk. RUN is a run id.
 enum class RunDirectoryKind {

@@ -224,8 +224,8 @@ public:
     }
     std::string why_not_renamable(const std::string& name, const std::string& full) override {
         if (::renameat(directory_.get(), checked(name), directory_.get(), checked(full)) == 0)
-            throw Error(Errc::internal, "'" + path_ + "/" + name + "' took the place of '" + full + "'");
-        if (errno == ENOTEMPTY || errno == EEXIST) return "";
+            return took_its_place(name, full);
+        if (errno != EPERM && errno != EXDEV && errno != EROFS) return "";  // ENOTEMPTY, by whatever name it goes here
         return Error::from_errno(errno, "rename", path_ + "/" + name, Errc::environment).what();
     }
     void rename_over(const std::string& from, const std::string& to) override {
@@ -240,10 +240,10 @@ public:
         const Descriptor file = write_temporary(temporary, text);
         rename_temporary(temporary, name);
     }
-    LockAttempt write_locked(const std::string& name, std::string_view text) override {
+    LockAttempt write_locked(const std::string& name, std::string_view text, LockMode mode) override {
         const std::string temporary = temporary_of(name);
         Descriptor file = write_temporary(temporary, text);
-        LockAttempt attempt = lock_file(std::move(file), name, LockMode::shared, 0);
+        LockAttempt attempt = lock_file(std::move(file), name, mode, 0);
         rename_temporary(temporary, name);
         return attempt;
     }
@@ -283,6 +283,12 @@ public:
     }
 
 private:
+    /// A file system that replaces what is full, or moves into it: nothing of it can be relied on.
+    std::string took_its_place(const std::string& name, const std::string& full) {
+        const bool is_back = ::renameat(directory_.get(), full.c_str(), directory_.get(), name.c_str()) == 0;
+        return "this file system puts a directory in the place of one that is not empty" +
+               (is_back ? std::string() : "; what was '" + path_ + "/" + name + "' is now '" + full + "'");
+    }
     bool is_no_file(const std::string& name) {
         const auto entry = look(name);
         return entry && entry->kind != EntryInfo::Kind::file;
@@ -359,10 +365,9 @@ private:
             return ::geteuid();
         }
         struct stat s {};
-        const bool known = ::fstat(file.get(), &s) == 0;
+        const bool known = ::fstat(file.get(), &s) == 0;  // not where another host has just swept it away (NFS)
         if (named) ::unlinkat(directory_.get(), name.c_str(), 0);
-        if (!known) throw failed("fstat", name);
-        return s.st_uid;
+        return known ? s.st_uid : ::geteuid();
     }
 
     Descriptor directory_;

@@ -337,7 +337,9 @@ void OutputSet::publish(const std::string& manifest) {
     job_.communicator.barrier_or_failure();
     if (job_.rank() == 0) {
         const std::shared_ptr<void> commit = job_.begin_commit ? job_.begin_commit() : nullptr;
+        require_ours();
         write_manifest(manifest);
+        require_ours();  // it is written where the directory is, wherever somebody has moved that
         published_ = true;
         if (job_.on_published) job_.on_published();
     }

@@ -43,9 +43,9 @@ public:
     /// Of the whole set, by number; on all ranks, once claimed.
     std::vector<SetDisk> set_disks() const;
 
-    /// Gives the directories their final name, makes the names durable, then writes the commit record, rank 0's last.
     /// Throws Error(busy) where a directory of this run, or its record, is not what this rank made there. Local.
     void require_ours() const;
+    /// Gives the directories their final name, makes the names durable, then writes the commit record, rank 0's last.
     /// Collective. Once it has returned, or called JobContext::on_published, the set is published. @param manifest  the
     /// same on all ranks
     void publish(const std::string& manifest);

@@ -159,20 +159,21 @@ public:
         return from_rank;
     }
     std::vector<Uint128> sum(std::vector<Uint128> mine) override {
-        std::vector<Uint128> total(mine.size());
+        summands_ = std::move(mine);
+        sums_.resize(summands_.size());
         MPI_Request request;
-        check_mpi(MPI_Iallreduce(mine.data(), total.data(), mpi_int(mine.size()), sum_.type(), sum_.operation(), comm_,
-                                 &request),
+        check_mpi(MPI_Iallreduce(summands_.data(), sums_.data(), mpi_int(sums_.size()), sum_.type(), sum_.operation(),
+                                 comm_, &request),
                   "MPI_Iallreduce");
         wait(request);
-        return total;
+        return sums_;
     }
     double maximum(double mine) override {
-        double largest = mine;
+        own_ = mine;
         MPI_Request request;
-        check_mpi(MPI_Iallreduce(&mine, &largest, 1, MPI_DOUBLE, MPI_MAX, comm_, &request), "MPI_Iallreduce");
+        check_mpi(MPI_Iallreduce(&own_, &largest_, 1, MPI_DOUBLE, MPI_MAX, comm_, &request), "MPI_Iallreduce");
         wait(request);
-        return largest;
+        return largest_;
     }
     void announce_failure(const Failure& failure) override {
         FailureMessage message;
@@ -288,6 +289,9 @@ private:
     }
     MPI_Comm comm_;
     Sum128 sum_;
+    // Of reductions: where another rank's failure ends the wait, MPI may still write there.
+    std::vector<Uint128> summands_, sums_;
+    double own_ = 0, largest_ = 0;
     Watchdog* watchdog_;
     std::uint64_t most_bytes_;
     std::optional<MpiHeartbeat> heartbeat_;

@@ -111,10 +111,10 @@ std::vector<std::vector<Each>> split_by_device(std::vector<Each> claims) {
 }
 
 /// The same for whatever leads to it, on hosts that see it: by the boot and the device number of a local file system,
-/// by `of_server` and what the server calls it elsewhere, where the device number is each host's own.
+/// by `of_server` elsewhere, where the device number is each host's own; "": what is said there tells nothing.
 std::string identity_of(const ProcessIdentity& self, const std::string& host, const MountInfo& mount,
                         const FileIdentity& id, const std::string& of_server) {
-    if (mount.is_network) return of_server;
+    if (mount.is_network && !of_server.empty()) return of_server;
     return pack(std::array{id.device, id.inode}) + (self.boot.empty() ? "host " + host : self.boot);
 }
 
@@ -183,9 +183,9 @@ void prove_hosts(JobContext& job, Problems& problems) {
     std::vector<Sight> sights;
     const std::string boot = job.processes.self().boot;
     std::vector<std::string> paths = named_paths(job);
-    if (paths.empty()) paths.push_back("/");  // all are of one rank: there is still the boot id to compare
+    if (paths.empty()) paths.emplace_back();  // all are of one rank: there is still the boot id to compare
     for (const std::string& path : paths) {
-        const auto info = look(job, path);
+        const auto info = path.empty() ? std::nullopt : look(job, path);
         Sight sight;
         sight.key = key_of(job.place.host + '\0' + path);
         sight.rank = job.rank();
@@ -265,8 +265,9 @@ void prove_disks(JobContext& job, const std::vector<DiskRole>& roles, Problems& 
             const auto info = look(job, disk.path);
             if (!info) continue;
             const MountInfo mount = job.files.mount_of(disk.path, *info);
-            const std::string identity = std::string(name_of(role)) + identity_of(self, job.place.host, mount, *info,
-                                                                                  pack(info->inode) + mount.source);
+            const std::string identity =
+                std::string(name_of(role)) + identity_of(self, job.place.host, mount, *info,
+                                                         mount.is_server ? pack(info->inode) + mount.source : "");
             claims.push_back({key_of(identity), job.rank(), info->device, job.place.host,
                               std::string(name_of(role)) + " disk '" + disk.path + "'", self.boot});
         }

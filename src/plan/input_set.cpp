@@ -112,16 +112,17 @@ bool is_of_host(SeenBy seen_by) { return !is_own(seen_by); }
 
 /// One rank of each host looks for what all of them see, and tells the others of its host.
 std::vector<InputFile> files_of_host(JobContext& job, const std::function<std::vector<InputFile>()>& find) {
-    std::vector<std::vector<InputFile>> to_rank(job.ranks());
+    std::vector<std::string> to_rank(job.ranks());  // one text for all: lists may be long, and ranks of a host many
     const std::vector<std::uint32_t>& here = job.place.ranks_here;
     if (job.place.local_rank == 0) {
         std::vector<InputFile> files = find();
         // Shared ones first: they have the same numbers on all hosts.
         std::stable_partition(files.begin(), files.end(),
                               [](const InputFile& file) { return file.seen_by == SeenBy::all_hosts; });
-        for (const std::uint32_t rank : here) to_rank[rank] = files;
+        const std::string text = pack(files);
+        for (const std::uint32_t rank : here) to_rank[rank] = text;
     }
-    return std::move(exchange_by_rank(job.communicator, to_rank)[here.front()]);
+    return unpack<std::vector<InputFile>>(job.communicator.exchange(to_rank)[here.front()]);
 }
 
 std::vector<HostInput> list_by_host(JobContext& job, const std::vector<InputFile>& files) {

@@ -316,8 +316,7 @@ void remove_probes(JobContext& job, Leftovers& left) {
                 if (!entry || entry->size_bytes != 0 || entry->owner != directory->owner_of_new_files() ||
                     entry->kind != EntryInfo::Kind::file)
                     continue;
-                directory->remove_file(name);
-                ++left.removal.files;
+                if (try_to_remove(*directory, name, left.removal)) ++left.removal.files;
             }
         }
     }

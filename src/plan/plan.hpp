@@ -117,9 +117,8 @@ SpareMessages spare_messages(const std::string& transport, std::size_t peers, bo
 std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,
                                            std::uint64_t largest_partition_bytes);
 
-/// The rule that no schedule can deadlock (ARCHITECTURE.md, Data flow) with the numbers of this rank: one line,
-/// beginning with
-/// One for each pool that the config makes smaller than the rule, or that the plan did.
+/// The rule that no schedule can deadlock (ARCHITECTURE.md, Data flow) with the numbers of this rank: one problem for
+/// each pool that the config makes smaller than the rule, or that the plan did.
 Problems pool_problems(const Config& config, const RankPlan& plan, std::size_t ranks);
 
 /// Least memory of each phase for this many partitions of this size, with the workers of the plan: readers, chunks,

@@ -1,5 +1,5 @@
 #pragma once
-/// Parts of preflight that several jobs share. Problems are "[exit code] text", as refuse_if_any wants them.
+/// Parts of preflight that several jobs share.
 
 #include <cstdint>
 #include <string>

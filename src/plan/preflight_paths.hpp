@@ -17,7 +17,7 @@ std::optional<FileInfo> look(JobContext& job, const std::string& path);
 /// that it cannot be must not be found out then.
 void check_results(JobContext& job, Problems& problems);
 
-/// Adds one line per problem, each beginning with its exit code in brackets: a directory that two tables name for one
+/// Adds one problem each: a directory that two tables name for one
 /// role (by device and inode, so links and bind mounts are seen), output in the input or the other way round, logs in
 /// the output, disks that others may write to, a results folder that cannot be made. Says what is only worth a line.
 /// Collective.

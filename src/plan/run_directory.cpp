@@ -40,17 +40,18 @@ const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry) {
 }
 
 void mark_removing(Directory& directory, std::unique_ptr<FileLock>& lock) {
-    if (lock->info().links > 1) {
-        LockAttempt own = directory.write_locked(kOwnerName, lock->read(kOwnerBytes));
-        if (own.lock) lock = std::move(own.lock);
-    }
     const OwnerPatch patch = owner_state_patch(OwnerState::removing);
-    lock->write_at(patch.offset, patch.bytes);
+    try {
+        if (lock->info().links > 1) {
+            LockAttempt own = directory.write_locked(kOwnerName, lock->read(kOwnerBytes), LockMode::exclusive);
+            if (own.lock) lock = std::move(own.lock);
+        }
+        lock->write_at(patch.offset, patch.bytes);
+    } catch (const Error& error) {
+        if (error.code() != Errc::space) throw;  // a full disk is what things are removed for
+    }
 }
 
-namespace {
-
-/// Whether it has gone; else says why it stays.
 bool try_to_remove(Directory& directory, const std::string& name, Removal& removal) {
     try {
         directory.remove_file(name);
@@ -61,8 +62,6 @@ bool try_to_remove(Directory& directory, const std::string& name, Removal& remov
         return false;
     }
 }
-
-}  // namespace
 
 Removal remove_directory_of_ours(Directory& disk, const std::string& name,
                                  const std::function<bool(const std::string& file)>& is_ours,
@@ -141,7 +140,7 @@ void RunDirectory::make(OwnerRecord record) {
             }
             record_ = record;
             made_ = true;
-            hold(directory_->write_locked(kOwnerName, to_block(record)));
+            hold(directory_->write_locked(kOwnerName, to_block(record), LockMode::shared));
             return;
         } catch (const Error& error) {
             const bool gone = !disk_->look(name_);
@@ -203,11 +202,16 @@ void RunDirectory::set_state(OwnerState state) {
     lock_->write_at(patch.offset, patch.bytes);
 }
 
-bool RunDirectory::is_still_ours() {
+bool RunDirectory::has_own_record() {
     const auto there = disk_->open(name_);
     const auto file = there ? there->look(kOwnerName) : std::nullopt;
-    if (!file || !lock_ || !file->same_file(lock_->info())) return false;
-    const auto record = read_owner(*there);
+    return file && lock_ && file->same_file(lock_->info());
+}
+
+bool RunDirectory::is_still_ours() {
+    if (!has_own_record()) return false;
+    const auto there = disk_->open(name_);
+    const auto record = there ? read_owner(*there) : std::nullopt;
     return record && record->state != OwnerState::removing;
 }
 
@@ -218,7 +222,15 @@ void RunDirectory::renamed(const std::string& name) {
 }
 
 Removal RunDirectory::remove() {
-    set_state(OwnerState::removing);
+    if (!has_own_record()) {  // another has it, or something else has the name
+        release();
+        return {};
+    }
+    try {
+        set_state(OwnerState::removing);
+    } catch (const Error& error) {
+        if (error.code() != Errc::space) throw;
+    }
     Removal removal = remove_directory_of_ours(
         *disk_, name_, [this](const std::string& file) { return record_.matches(file); }, [this] { let_go(); });
     release();

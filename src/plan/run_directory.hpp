@@ -28,6 +28,9 @@ const char* why_no_file_of(std::uint32_t owner, const EntryInfo& entry);
 /// hard links, gets a file of its own first, and `lock` becomes one on that: the copy stays what it is.
 void mark_removing(Directory& directory, std::unique_ptr<FileLock>& lock);
 
+/// Whether it has gone; where this user or file system does not permit that, says so in `removal`.
+bool try_to_remove(Directory& directory, const std::string& name, Removal& removal);
+
 /// Removes the files of a directory of ours by its descriptor: the MANIFEST first, then what `is_ours` says, the record
 /// last, then the directory itself if nothing is left in it. Only regular files of the user that new files here belong
 /// to. One that may not be removed is kept, and so is the record then. Syncs `disk`.
@@ -72,6 +75,7 @@ public:
     const OwnerRecord& record() const noexcept { return record_; }
 
 private:
+    bool has_own_record();
     void hold(LockAttempt attempt);
     void undo_make() noexcept;
     void let_go();

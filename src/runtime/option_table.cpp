@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "runtime/printable.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -136,8 +137,7 @@ Option enum_option(std::string key, std::vector<std::pair<std::string, Enum>> wo
 
 bool is_plain_name(std::string_view text) {
     return !text.empty() && text.size() <= 100 && text != "." && text != ".." &&
-           text.find('/') == std::string_view::npos &&
-           std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+           text.find('/') == std::string_view::npos && printable(std::string(text)) == text;
 }
 
 template <typename Get>

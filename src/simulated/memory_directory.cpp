@@ -163,9 +163,9 @@ public:
         disk_.about_to("write durably", at(name));
         disk_.put(at(name), text);
     }
-    LockAttempt write_locked(const std::string& name, std::string_view text) override {
+    LockAttempt write_locked(const std::string& name, std::string_view text, LockMode mode) override {
         write_durably(name, text);
-        return this->lock(name, LockMode::shared);
+        return this->lock(name, mode);
     }
     std::string read_text(const std::string& name, std::uint64_t most_bytes) override {
         Lock lock(disk_.mutex);

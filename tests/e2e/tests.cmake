@@ -10,10 +10,10 @@ if(Python3_FOUND)
   target_link_libraries(other_locks PRIVATE ${CMAKE_DL_LIBS})
   set_target_properties(other_locks PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   # These judge what comes out: two may share the cores, each sees no other's jobs (harness.py).
-  set(sharing golden sort_ranks one_pass many_files shuffle bad_input preflight scripts transports any_data generate
+  set(sharing golden one_pass many_files shuffle bad_input preflight scripts transports any_data generate
     record_shapes distributions launching progress overflow hostile odd_places surroundings after_publish clean tidy)
   # These judge when, or kill, or fill the host: alone.
-  set(alone system_calls netns faults stragglers quickstart crashes two_programs start limits locks)
+  set(alone sort_ranks system_calls netns faults stragglers quickstart crashes two_programs start limits locks)
   foreach(name ${sharing} ${alone})
     add_test(NAME e2e.${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/${name}.py)
     set_tests_properties(e2e.${name} PROPERTIES LABELS "e2e" TIMEOUT 900 ENVIRONMENT

@@ -57,6 +57,14 @@ TEST_F(Glob, WhatIsSluicesOwnMatchesNoPatternAndAUsersFileOfThatNameDoes) {
     EXPECT_EQ(find("d/*"), (Names{"d/data-1", "d/sub"}));
     EXPECT_EQ(find("d/*/*"), Names{"d/sub/log-r0-0"}) << "a run may remove its logs at any moment";
     EXPECT_EQ(find("mine/*"), (Names{"mine/MANIFEST.json", "mine/OWNER.json"}));
+    for (const bool is_owner : {true, false}) {
+        const std::string folder = is_owner ? "torn-record" : "torn-manifest";
+        std::string text = is_owner ? to_block(record) : DataSet().to_text();
+        text[text.size() / 2] ^= 1;
+        fs::create_directories(scratch / folder);
+        write_text_file(scratch / (folder + (is_owner ? "/OWNER.json" : "/MANIFEST.json")), text);
+        EXPECT_EQ(error_of([&] { find(folder + "/*"); }).code, 4) << "4096 bytes are records of 128, too";
+    }
     fs::create_directories(scratch / "old");
     write_text_file(scratch / "old/MANIFEST.json", DataSet().to_text());
     EXPECT_EQ(find("old/*"), Names{}) << "a set of before there were records";

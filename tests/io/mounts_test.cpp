@@ -23,7 +23,7 @@ TEST(Mounts, TheMountOfAPathIsToldByItsNumberNotByTheDevice) {
 }
 
 TEST(Mounts, TheServerIsTheSameWhicheverDirectoryOfItIsMounted) {
-    const auto server = [](const char* source) { return MountInfo{"", source, true}.server(); };
+    const auto server = [](const char* source) { return MountInfo{"", source}.server(); };
     EXPECT_EQ(server("filer:/export/sub"), server("filer:/export"));
     EXPECT_EQ(server("//filer/share/sub"), server("//filer/other"));
     EXPECT_EQ(server("mgs1@tcp:mgs2@tcp:/scratch"), "mgs1@tcp:mgs2@tcp");
@@ -40,6 +40,8 @@ TEST(Mounts, WhatIsNotKnownToBeOfOneKernelMayBeSeenByOthers) {
     EXPECT_TRUE(is_network_type(0x6969, none)) << "NFS";
     EXPECT_TRUE(is_network_type(0x7461636F, block)) << "OCFS2, on a block device that hosts share";
     EXPECT_TRUE(is_network_type(0x786F4256, none)) << "vboxsf, which no list here has";
+    EXPECT_TRUE(is_network_type(0x65735546, none) && !is_server_type(0x65735546)) << "FUSE";
+    EXPECT_FALSE(is_network_type(0x65735546, block)) << "ntfs-3g, on a block device";
 }
 
 }  // namespace

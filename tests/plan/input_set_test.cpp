@@ -250,7 +250,7 @@ TEST_F(InputOfRanks, LocalFilesOfTwoMachinesAreDistinctWhateverTheirInodes) {
 /// As a host sees a server's files: by a device number of its own.
 std::function<void(FileView&)> mounted(const std::string& source, std::uint64_t device) {
     return [source, device](FileView& files) {
-        files.mount = [source](const std::string&) { return MountInfo{"nfs4", source, true}; };
+        files.mount = [source](const std::string&) { return MountInfo{"nfs4", source, true, source != "fuse"}; };
         files.change = [device](const std::string&, FileInfo& info) { info.device = device; };
     };
 }
@@ -288,6 +288,9 @@ TEST_F(InputOfRanks, ADirectoryThatTwoHostsWouldTakeForTheirOwnIsRefused) {
     ASSERT_NE(said, problems.end());
     for (const char* word : {"[2] ", "host h1", "host h2", "the same directory", "scope = \"shared\""})
         EXPECT_NE(said->find(word), std::string::npos) << *said;
+    Ranks fuse({{"h1", "boot-1", mounted("fuse", 52)}, {"h2", "boot-2", mounted("fuse", 61)}});
+    for (const std::string& problem : fuse.find(with_output("out", DiskScope::host)))
+        EXPECT_EQ(problem.find("output disk"), std::string::npos) << "its numbers say nothing: " << problem;
     Ranks local({{"h1", "boot-1"}, {"h2", "boot-2"}});
     EXPECT_TRUE(local.find(with_output("out", DiskScope::host)).empty()) << "each its own";
     EXPECT_TRUE(local.find(with_output("out-{host}", DiskScope::host)).empty());
