@@ -25,7 +25,8 @@ void refuse_results_in_a_set(const Config& config, const std::string& host, std:
     for (const DiskConfig& disk : config.disks) {
         if (disk.role == DiskRole::intermediate) continue;
         const std::string& name = disk.role == DiskRole::input ? config.input.name : config.output.name;
-        const std::string set = real(expand_path(disk.path, host, rank) + "/" + name);
+        // Not through a link that has the set's name: no set is made there.
+        const std::string set = (std::filesystem::path(real(expand_path(disk.path, host, rank))) / name).string();
         if (results != set && results.compare(0, set.size() + 1, set + "/") != 0) continue;
         throw Error(Errc::config, "results.dir = \"" + config.results.dir + "\" lies in '" + set +
                                       "', the place of a data set; choose another directory for results");
