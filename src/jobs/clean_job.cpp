@@ -83,7 +83,8 @@ void check_disks_of(JobContext& job, const CleanOptions& options) {
         check_presence(job, role, problems);
         check_permissions(job, role, problems, notes);
     }
-    if (!options.with_input && options.only_runs) roles.pop_back();  // only looked through for what a gen has left
+    // Where only what a gen has left is looked for, input that hosts share by their names in it is as a sort takes it.
+    if (!options.with_input) std::erase(roles, DiskRole::input);
     prove_disks(job, roles, problems);
     refuse_if_any(job, problems);
     say_notes(job, notes);

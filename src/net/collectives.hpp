@@ -4,6 +4,7 @@
 /// All are collective: every rank calls, in the same order, on its main thread. They throw AbortedError when another
 /// rank fails meanwhile, and Error(integrity) when what arrives is no such value.
 
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,22 +32,25 @@ std::vector<T> gather(Communicator& communicator, const T& mine) {
     return all;
 }
 
+/// One list after the other.
+template <typename T>
+std::vector<T> joined(std::vector<std::vector<T>> lists) {
+    std::vector<T> all;
+    for (auto& list : lists)
+        all.insert(all.end(), std::make_move_iterator(list.begin()), std::make_move_iterator(list.end()));
+    return all;
+}
+
 /// The lists of all ranks one after the other, on all ranks.
 template <typename T>
 std::vector<T> all_gather_list(Communicator& communicator, const std::vector<T>& mine) {
-    std::vector<T> list;
-    for (auto& part : all_gather(communicator, mine))
-        list.insert(list.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
-    return list;
+    return joined(all_gather(communicator, mine));
 }
 
 /// The lists of all ranks one after the other, on rank 0; empty elsewhere.
 template <typename T>
 std::vector<T> gather_list(Communicator& communicator, const std::vector<T>& mine) {
-    std::vector<T> list;
-    for (auto& part : gather(communicator, mine))
-        list.insert(list.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
-    return list;
+    return joined(gather(communicator, mine));
 }
 
 /// Rank 0's value, on all ranks.
