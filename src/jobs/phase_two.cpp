@@ -77,8 +77,9 @@ private:
             writers_.push_back(std::make_unique<PartWriter>(job_.io, options, input_.path_of_part, *sorted_[writer],
                                                             *written_[writer % written_.size()]));
         }
-        const std::uint64_t parts_of_a_disk = ceil_div(parts_, input_.output_disks);
-        for (unsigned i = 0; i < std::clamp<std::uint64_t>(parts_of_a_disk, 1, kFinishers); ++i) {
+        const unsigned finishers = count_finishers(ceil_div(parts_, input_.output_disks),
+                                                   ceil_div(input_.store.total_bytes(), input_.output_disks));
+        for (unsigned i = 0; i < finishers; ++i) {
             for (auto& written : written_)
                 finishers_.push_back(std::make_unique<PartFinisher>(job_.config.io.fsync, *written));
         }

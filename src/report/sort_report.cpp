@@ -272,7 +272,7 @@ std::string result_json(const RunReport& report) {
         {"input", parse_bounded_json(input_json(report.result->input_by_host))},
         {"checksum", to_hex(report.result->output.sum)},
         {"elapsed_s", report.elapsed_s},
-        {"sort_mb_per_s", static_cast<double>(report.input_bytes()) / 1e6 / std::max(1e-9, report.elapsed_s)},
+        {"sort_bytes_per_second", static_cast<double>(report.input_bytes()) / std::max(1e-9, report.elapsed_s)},
         {"reads_per_tuple", report.reads_per_tuple()},
         {"writes_per_tuple", report.writes_per_tuple()},
         {"kernel_reads_per_tuple", report.kernel_reads_per_tuple()},

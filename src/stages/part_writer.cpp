@@ -83,6 +83,11 @@ void PartWriter::collect() {
 
 void PartWriter::hand_on(Part& part) { output_.push({std::move(part.file), part.total_bytes}); }
 
+unsigned count_finishers(std::uint64_t parts, std::uint64_t bytes) {
+    if (parts == 0 || bytes / parts >= kOneFinisherBytes) return 1;
+    return static_cast<unsigned>(std::min<std::uint64_t>(parts, kFinishers));
+}
+
 void PartFinisher::run() {
     while (auto part = input_.pop()) {
         part->file->truncate(part->bytes);
