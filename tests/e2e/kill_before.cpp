@@ -4,8 +4,10 @@
 //   KILL_BEFORE_DIR=DIR KILL_BEFORE_COUNTER=FILE KILL_BEFORE=N LD_PRELOAD=libkill_before.so PROGRAM
 //
 // With NO_OPENAT2 the kernel has no such call, as before Linux 5.6, and FILE counts how often it was asked for.
-// FILE holds the count, 8 bytes, and is 0 before a run. N = 0 only counts. With KILL_BEFORE_STOPS the process is
-// stopped there instead; with KILL_BEFORE_TERM=MS it gets SIGTERM, and goes on after that time.
+// With RENAME_REPLACES the file system knows no flags and moves a directory into the place of one that is not empty,
+// which some network file systems do; FILE counts how often. FILE holds the count, 8 bytes, and is 0 before a run. N =
+// 0 only counts. With KILL_BEFORE_STOPS the process is stopped there instead; with KILL_BEFORE_TERM=MS it gets SIGTERM,
+// and goes on after that time; with KILL_BEFORE_RUN=CMD a shell runs that first and the process goes on.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <libaio.h>
@@ -57,10 +59,15 @@ void change(const std::string& path) {
     }();
     if (counter() == nullptr || path.compare(0, below.size(), below) != 0) return;
     static const char* const term_ms = std::getenv("KILL_BEFORE_TERM");
+    static const char* const command = std::getenv("KILL_BEFORE_RUN");
     static const int how = term_ms != nullptr                            ? SIGTERM
                            : std::getenv("KILL_BEFORE_STOPS") != nullptr ? SIGSTOP
                                                                          : SIGKILL;
     if (counter()->fetch_add(1) + 1 != at) return;
+    if (command != nullptr) {
+        if (std::system(("unset LD_PRELOAD; " + std::string(command)).c_str()) != 0) std::abort();
+        return;
+    }
     ::kill(::getpid(), how);
     if (term_ms != nullptr) ::usleep(static_cast<useconds_t>(std::strtoul(term_ms, nullptr, 10) * 1000));
 }
@@ -91,12 +98,20 @@ int unlinkat(int directory, const char* name, int flags) noexcept {
 int renameat2(int from, const char* name, int to, const char* new_name, unsigned flags) noexcept {
     NEXT(renameat2);
     change(path_of(to, new_name));
+    if (flags != 0 && std::getenv("RENAME_REPLACES") != nullptr) {
+        errno = EINVAL;
+        return -1;
+    }
     return real(from, name, to, new_name, flags);
 }
 int renameat(int from, const char* name, int to, const char* new_name) noexcept {
     NEXT(renameat);
     change(path_of(to, new_name));
-    return real(from, name, to, new_name);
+    if (real(from, name, to, new_name) == 0) return 0;
+    if (std::getenv("RENAME_REPLACES") == nullptr || (errno != ENOTEMPTY && errno != EEXIST)) return -1;
+    if (counter() != nullptr) counter()->fetch_add(1);
+    const std::string away = std::string(new_name) + ".replaced";
+    return real(to, new_name, to, away.c_str()) == 0 ? real(from, name, to, new_name) : -1;
 }
 int mkdir(const char* name, mode_t mode) noexcept {
     NEXT(mkdir);

@@ -158,8 +158,37 @@ def two_ranks_watch_a_beat_for_longer_than_the_watchdog_allows_silence():
         h.check(time.monotonic() - began > 3 and lab.fired() > 0, "nobody watched the record: the test shows nothing")
 
 
+def a_live_run_that_somebody_moves_while_it_publishes_ends_as_an_error():
+    """Whoever takes it for a dead one and moves it, before each of the last changes of a small sort: no run says VALID whose
+    directory was moved before it had the MANIFEST, and where the MANIFEST went along it is looked at again."""
+    met, calls = {}, None
+    at = 0   # 0 counts only
+    while calls is None or at <= calls:
+        with h.Workspace() as w:
+            h.must(h.sluice(["gen", *w.options, "--records", 2000]), "gen")
+            counter, log = w.path / "counter", w.path / "moved"
+            counter.write_bytes(bytes(8))
+            move = f"cd {w.data}; for d in sorted .partial-*; do [ ! -e $d/OWNER.json ] || {{ ls $d > {log}; mv $d moved; break; }}; done"
+            code, out, err = h.sluice(["sort", *w.options, "--set", "memory.budget=64MiB"], env={
+                "LD_PRELOAD": str(h.BIN.parent / "lib" / "libkill_before.so"), "KILL_BEFORE_DIR": str(w.data), "KILL_BEFORE_COUNTER": str(counter),
+                "KILL_BEFORE": str(at), "KILL_BEFORE_RUN": move})
+            if calls is None:
+                calls = struct.unpack("<Q", counter.read_bytes())[0]
+                at = max(0, calls - 30)
+            elif log.exists():   # else there was no directory any more
+                had, has = "MANIFEST.json" in log.read_text().split(), (w.data / "moved" / "MANIFEST.json").exists()
+                where = f"change {at} of {calls}, MANIFEST at the move: {had}, later: {has}: exit {code}: {out}{err}"
+                h.check(had or (code != 0 and "RESULT" not in out), where)
+                h.check((code == 0) == ("RESULT status=VALID" in out) and "a bug of sluice" not in err, where)
+                met[(had, has, code)] = met.get((had, has, code), 0) + 1
+        at += 1
+    h.check(any(has and not had for had, has, _ in met), f"no move between the last look before the MANIFEST and its rename: {met}")
+    h.check(any(code == 10 and not has for _, has, code in met), f"no move seen before the MANIFEST: {met}")
+    print(f"      (MANIFEST at the move, later, exit code): moves: {met}")
+
+
 if __name__ == "__main__":
-    tests = [two_ranks_watch_a_beat_for_longer_than_the_watchdog_allows_silence, without_locks_every_verb_ends_with_3_and_says_the_way_out, by_record_all_verbs_work]
+    tests = [a_live_run_that_somebody_moves_while_it_publishes_ends_as_an_error, two_ranks_watch_a_beat_for_longer_than_the_watchdog_allows_silence, without_locks_every_verb_ends_with_3_and_says_the_way_out, by_record_all_verbs_work]
     if h.run(["unshare", "-p", "-f", "--mount-proc", "true"])[0] == 0:
         tests += [a_counter_that_moves_is_alive, a_counter_that_stands_still_is_dead, locks_of_one_host_do_not_let_another_take_what_lives]
     else:

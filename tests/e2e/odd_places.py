@@ -224,6 +224,21 @@ def kernels_without_openat2_follow_no_link_either():
         h.check(struct.unpack("<Q", counter.read_bytes())[0] >= 4, "nobody asked for openat2")
 
 
+def a_rename_that_replaces_what_is_full_is_found_out_before_the_work():
+    with h.Workspace() as w:
+        counter = w.path / "counter"
+        counter.write_bytes(bytes(8))
+        h.must(h.sluice(["gen", "--records", 5000, *w.options]), "gen")
+        h.must(h.sluice(["sort", *w.options, *SMALL]), "sort")
+        before = h.snapshot(w.data / "sorted")
+        env = {"LD_PRELOAD": str(h.BIN.parent / "lib" / "libkill_before.so"), "KILL_BEFORE_COUNTER": str(counter), "RENAME_REPLACES": "1"}
+        code, out, err = h.sluice(["sort", *w.options, *SMALL, *OVERWRITE], env=env)
+        h.check(struct.unpack("<Q", counter.read_bytes())[0] > 0, "nothing was replaced: the test shows nothing")
+        h.check(code == 3 and "in the place of one that is not empty" in err, f"exit {code}: {out}{err}")
+        h.check(h.snapshot(w.data / "sorted") == before, f"the older set: {list(w.data.iterdir())}: {err}")
+        h.must(h.sluice(["sort", *w.options, *SMALL, "--set", "output.name=other"], env=env), "sort to a free name")
+
+
 def others_files_beside_the_claims_of_jobs_stay():
     with h.Workspace() as w:
         jobs = w.path / "run" / "sluice-jobs"
@@ -264,4 +279,5 @@ h.main([a_set_in_a_lower_layer_can_be_read_and_removed_and_is_not_replaced_in_va
         one_file_that_may_not_be_removed_stops_nothing_else, write_protected_files_of_a_user_are_his_to_remove, clean_works_where_no_file_can_be_made,
         results_in_the_place_of_a_data_set_are_refused, a_disk_that_is_not_there_is_not_clean, launch_in_a_removed_directory_says_so,
         damage_to_the_inputs_manifest_is_never_called_gone, a_part_that_no_manifest_lists_is_reported, kernels_without_openat2_follow_no_link_either,
+        a_rename_that_replaces_what_is_full_is_found_out_before_the_work,
         others_files_beside_the_claims_of_jobs_stay, logs_of_a_live_run_are_nobodys_input])
