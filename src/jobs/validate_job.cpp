@@ -220,8 +220,10 @@ std::vector<std::string> unlocked(const JobContext& job, const FoundSet& found) 
 /// What one rank sees of the input's manifest.
 struct InputFact {
     std::string host, run_id;  ///< run_id "": it sees none
+    std::string link;          ///< that is where the data set would be; "": there is none
     RecordSum total;
-    static constexpr auto fields = std::tuple{&InputFact::host, &InputFact::run_id, &InputFact::total};
+    static constexpr auto fields =
+        std::tuple{&InputFact::host, &InputFact::run_id, &InputFact::link, &InputFact::total};
 };
 
 /// What the parts are to add up to: by the input's manifest where there is one, else as the sort read it. Collective.
@@ -230,9 +232,9 @@ void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, 
     result.expected_from = set.verified ? "the input as it was sorted" : "the count that was sorted, unverified";
     result.sum_is_known = set.verified;
     if (!job.config.input.paths.empty()) return;
-    InputFact mine{job.place.host, "", {}};
+    InputFact mine{job.place.host, "", "", {}};
     try {
-        if (const auto input = read_manifest_here(job, DiskRole::input, job.config.input.name)) {
+        if (const auto input = read_manifest_here(job, DiskRole::input, job.config.input.name, mine.link)) {
             mine.run_id = input->run_id;
             mine.total = input->total;
         }
@@ -241,7 +243,12 @@ void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, 
     }
     // Not every host need see it; all judge by the same one.
     std::optional<InputFact> first;
+    std::string why = "the input's manifest is gone";
     for (const InputFact& fact : all_gather(job.communicator, mine)) {
+        if (!fact.link.empty()) {
+            why = "'" + fact.link + "' on host " + fact.host +
+                  " is a link, and none is followed beneath a disk, so the input's manifest is not looked at";
+        }
         if (fact.run_id.empty()) continue;
         if (!first) first = fact;
         if (fact.run_id == first->run_id && fact.total == first->total) continue;
@@ -251,8 +258,7 @@ void find_expected(JobContext& job, const DataSet& set, ValidateResult& result, 
                                              ": what the sorted data is to be compared with is not known; " +
                                              "remove the one that is not its input, or mount the same disks"});
     }
-    if (!first && problems.empty() && job.rank() == 0 && job.say)
-        job.say("the input's manifest is gone: comparing with what the sort read");
+    if (!first && problems.empty() && job.rank() == 0 && job.say) job.say(why + ": comparing with what the sort read");
     if (!first) return;
     result.expected = first->total;
     result.expected_from = "the input's manifest";

@@ -332,15 +332,13 @@ FoundSet find_set(JobContext& job, DiskRole role, const std::string& name, SetKi
     return Finder(job, role, name, kind, problems).find();
 }
 
-std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const std::string& name) {
+std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const std::string& name, std::string& link) {
     for (const RoleDisk& disk : role_disks(job, role).disks) {
         const auto parent = open_disk(job, disk.path);
         if (!parent) continue;
-        // Only read: whoever put a link there meant what it leads to.
         const auto entry = parent->look(name);
-        const bool is_link = entry && entry->kind == EntryInfo::Kind::link;
-        const std::shared_ptr<Directory> directory =
-            is_link ? open_disk(job, disk.path + "/" + name) : std::shared_ptr<Directory>(parent->open(name));
+        if (entry && entry->kind == EntryInfo::Kind::link) link = disk.path + "/" + name;
+        const auto directory = parent->open(name);
         if (!directory || !directory->look(kManifestName)) continue;
         const std::string path = directory->path() + "/" + kManifestName;
         DataSet set = DataSet::from_text(read_manifest_text(*directory), path);

@@ -42,6 +42,7 @@ FoundSet find_set(JobContext& job, DiskRole role, const std::string& name, SetKi
 
 /// The manifest of the set of that name on this host's disks; nullopt where there is none. Local. Throws
 /// Error(integrity) when it is damaged.
-std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const std::string& name);
+/// @param link  becomes the path of one that has that name on a disk, and is not followed
+std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const std::string& name, std::string& link);
 
 }  // namespace sluice

@@ -24,6 +24,9 @@ Aside move_aside(Directory& disk, const std::string& name, const std::string& ru
         aside.renamed = rename_to_free_name(disk, name, other);
         if (aside.renamed == Renamed::done) aside.name = other;
     }
+    // Before anything below it goes: else the old name may come back without its record when the power fails, and
+    // nobody knows any more whose it is.
+    if (aside.renamed == Renamed::done) disk.sync();
     return aside;
 }
 
