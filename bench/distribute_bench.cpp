@@ -14,8 +14,8 @@ using bench::BenchMemory;
 constexpr std::uint64_t kInputBytes = 256'000'000, kChunkBytes = 102'400, kBlockRecords = RecordScatter::kBlockRecords;
 
 struct Shape {
-    std::uint32_t partitions;
-    bool splitters, checksum;
+    std::uint32_t partitions = 1;
+    bool splitters = false, checksum = false;
 };
 
 std::unique_ptr<Partitioner> make_partitioner(const Shape& shape) {
@@ -83,19 +83,18 @@ void distribute(benchmark::State& state, BenchMemory& memory, Shape shape) {
 
 int main(int argc, char** argv) {
     return bench::run_benchmarks(argc, argv, 1280 * kMiB, [](BenchMemory& memory) {
-        for (const auto& [partitions, splitters] :
-             {std::pair{64u, false}, {256u, false}, {1024u, false}, {4096u, false}, {1024u, true}}) {
-            const std::string name = (splitters ? "splitters/" : "uniform/") + std::to_string(partitions);
+        for (const Shape& of : {Shape{64, false}, {256, false}, {1024, false}, {4096, false}, {1024, true}}) {
+            const std::string name = (of.splitters ? "splitters/" : "uniform/") + std::to_string(of.partitions);
             const auto add = [&](const std::string& what, auto* body, bool checksum) {
                 benchmark::RegisterBenchmark((what + name).c_str(), [&memory, body,
-                                                                     shape = Shape{partitions, splitters, checksum}](
-                                                                        benchmark::State& state) {
+                                                                     shape = Shape{of.partitions, of.splitters,
+                                                                                   checksum}](benchmark::State& state) {
                     body(state, memory, shape);
                 })->Unit(benchmark::kMillisecond);
             };
             add("distribute/", distribute, false);
             add("checksum+distribute/", distribute, true);
-            if (partitions == 1024) add("classify/", classify, false);
+            if (of.partitions == 1024) add("classify/", classify, false);
         }
     });
 }

@@ -1,5 +1,6 @@
 #include "cli/application.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,10 +76,6 @@ bool has_status(const std::string& verb) {
     return verb != "config" && verb != "clean" && verb != "compare" && verb != "report";
 }
 
-DirectIo direct_of(const std::string& text) {
-    return text == "on" ? DirectIo::on : text == "off" ? DirectIo::off : DirectIo::attempt;
-}
-
 /// srun without PMIx starts tasks that do not know of one another: each would sort everything alone.
 void refuse_tasks_without_mpi() {
     const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
@@ -121,7 +118,6 @@ Application::Application(int argc, char** argv, CommandLine line)
         mpi_.emplace(&argc, &argv, &watchdog_);
         communicator_ = &mpi_->communicator();
         wire_ = &mpi_->wire();
-        rounds_ = &mpi_->rounds();
     } else {
         refuse_tasks_without_mpi();
         // MPI's own singleton start takes longer than the rest of our start, for nobody to talk to.
@@ -139,13 +135,15 @@ Application::Application(int argc, char** argv, CommandLine line)
     watchdog_.set_seed(values_.run.seed);
     open_status();
     doorbell_ = std::make_unique<Doorbell>(executor_, mpi_ ? mpi_->bell() : nullptr);
-    io_ = values_.io.backend == "sync" ? make_sync_backend(direct_of(values_.io.direct))
-                                       : make_libaio_backend(direct_of(values_.io.direct));
+    io_ = values_.io.backend == IoBackendKind::sync ? make_sync_backend(values_.io.direct)
+                                                    : make_libaio_backend(values_.io.direct);
     files_ = make_real_file_system();
     processes_ = make_process_table(host_);
     const RankPlace place = find_place(*communicator_, host_);
     choose_transport(place);
-    const IdleBackoff backoff(values_.net.poll == "spin" ? IdleBackoff::Mode::spin : IdleBackoff::Mode::adaptive);
+    if (mpi_ && values_.net.transport == TransportKind::alltoallv)
+        mpi_->rounds();  // made while nobody watches the time
+    const IdleBackoff backoff(values_.net.poll);
     job_ = std::make_unique<JobContext>(JobContext{
         executor_, *communicator_, *doorbell_, *io_, *files_, *processes_, values_, place, {}, {}, {}, backoff, {}});
     place_workers();
@@ -158,7 +156,7 @@ void Application::give_job_its_means() {
     job_->make_transport = [this](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
         return make_transport(values_.net.transport, pool, run_id, window);
     };
-    if (values_.net.transport == "rma" && mpi_)
+    if (values_.net.transport == TransportKind::rma && mpi_)
         job_->make_window = [this](std::uint64_t bytes) { return make_window(bytes); };
     job_->make_arena = [this](std::uint64_t bytes) {
         ArenaOptions options;
@@ -193,7 +191,7 @@ void Application::require_same_values() {
 }
 
 void Application::choose_transport(const RankPlace& place) {
-    if (values_.net.transport != "auto") return;
+    if (values_.net.transport != TransportKind::automatic) return;
     std::uint64_t budget_bytes = values_.memory.budget_bytes;
     if (budget_bytes == 0) budget_bytes = read_machine_limits().memory_available_bytes / 5 * 4;
     // The windows of rma are files there, planned within half of the budget, or as large as they are told to be.
@@ -201,10 +199,9 @@ void Application::choose_transport(const RankPlace& place) {
     const std::uint64_t told_bytes = values_.net.receive_buffers * std::max(values_.net.buffer_size_bytes, kMiB);
     const std::uint64_t needed_bytes = std::max(budget_bytes / 2, told_bytes * place.local_ranks);
     const bool room = files_->info(shm) && files_->free_bytes(shm) >= needed_bytes;
-    values_.net.transport = communicator_->broadcast(  // what is free changes: one decides
-        chosen_transport(values_.net.transport, communicator_->size(), place.hosts > 1 || (mpi_ && !mpi_->one_host()),
-                         room),
-        0);
+    values_.net.transport = from_rank_0(  // what is free changes: one decides
+        *communicator_, chosen_transport(values_.net.transport, communicator_->size(),
+                                         place.hosts > 1 || (mpi_ && !mpi_->one_host()), room));
 }
 
 void Application::shake_hands(int argc, char** argv) {
@@ -220,11 +217,11 @@ void Application::shake_hands(int argc, char** argv) {
                        {"words", words}});
 }
 
-std::unique_ptr<Transport> Application::make_transport(const std::string& name, BufferPool& pool, std::uint64_t run_id,
+std::unique_ptr<Transport> Application::make_transport(TransportKind kind, BufferPool& pool, std::uint64_t run_id,
                                                        ReceiveWindow* window) {
     SLUICE_CHECK(mpi_.has_value());  // one rank sends nothing
-    if (name == "alltoallv") return make_alltoallv_transport(*rounds_, pool, run_id);
-    if (name == "p2p") return make_p2p_transport(*wire_, pool, run_id);
+    if (kind == TransportKind::alltoallv) return make_alltoallv_transport(mpi_->rounds(), pool, run_id);
+    if (kind == TransportKind::p2p) return make_p2p_transport(*wire_, pool, run_id);
     SLUICE_CHECK(window != nullptr);
     return make_rma_transport(*window, *wire_, pool, run_id);
 }
@@ -266,7 +263,7 @@ void Application::read_config() {
     serialized = communicator_->broadcast(serialized, 0);
     if (serialized.front() != '+') {
         code = serialized.front() == '-' ? Errc::config : Errc::internal;
-        if (rank_ != 0) throw Error(code, "aborted because of rank 0: it cannot start");
+        if (rank_ != 0) throw AbortedError(0, code, "it cannot start");
         throw Error(code, serialized.substr(1));
     }
     if (rank_ == 0) {
@@ -306,6 +303,8 @@ void Application::place_workers() {
         std::make_unique<HostShare>(*communicator_, job_->place, *processes_, line_.verb, has_status(line_.verb));
     host_share_->choose_cores(*topology_, request);
     placement_ = plan_placement(*topology_, request);
+    if (const double allowed = read_machine_limits().cgroup_cores; allowed != 0)
+        placement_.explanation += fmt::format("; its cgroup allows the time of {:.4g} cores", allowed);
     job_->place.cores = placement_.rank_cores;
     topology_->bind_this_thread(placement_.cores_of("network", 0));
     job_->bind = [this](const Worker& worker) {
@@ -342,8 +341,14 @@ void Application::warn_of_host_sections(const std::vector<RankProcess>& all) con
 }
 
 unsigned Application::cores() const {
-    if (!placement_.rank_cores.empty()) return static_cast<unsigned>(placement_.rank_cores.size());
-    return std::max(1u, static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN)) / std::max(1u, job_->place.local_ranks));
+    const unsigned local_ranks = std::max(1u, job_->place.local_ranks);
+    const unsigned found = placement_.rank_cores.empty()
+                               ? static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN)) / local_ranks
+                               : static_cast<unsigned>(placement_.rank_cores.size());
+    // A container of 4 of 64 cores: more workers than have time would only be stopped in turn.
+    const double allowed = read_machine_limits().cgroup_cores;
+    if (allowed == 0 || allowed >= found * local_ranks) return std::max(1u, found);
+    return std::max(1u, std::min(found, static_cast<unsigned>(allowed) / local_ranks));
 }
 
 RankMeans Application::means() {
@@ -366,10 +371,8 @@ double Application::elapsed_since_launch_s(std::uint64_t at_ns) {
 
 void Application::announce(const Error& error) noexcept {
     try {
-        if (communicator_->size() > 1 &&
-            std::string(error.what()).find("aborted because of rank") == std::string::npos) {
+        if (communicator_->size() > 1 && dynamic_cast<const AbortedError*>(&error) == nullptr)
             communicator_->announce_failure({rank_, error.exit_code(), error.what()});
-        }
     } catch (const std::exception&) {  // the others are gone as well; our own message is what counts
     }
 }
@@ -409,10 +412,9 @@ void Application::warn_after_publishing(const std::string& what) const {
 
 void Application::failed_after_publishing(const std::exception& error) noexcept {
     ranks_apart_ = true;
-    const std::string what = error.what();
-    if (what.find("aborted because of rank") != std::string::npos) return;  // that one says it
-    warn_after_publishing(what);
-    announce(Error(Errc::internal, what));
+    if (dynamic_cast<const AbortedError*>(&error) != nullptr) return;  // that one says it
+    warn_after_publishing(error.what());
+    announce(Error(Errc::internal, error.what()));
 }
 
 void Application::say_result(const std::string& text, const std::string& line) {

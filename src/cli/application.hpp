@@ -37,9 +37,9 @@ public:
     HostShare& host_share() noexcept { return *host_share_; }
     unsigned cores() const;
     std::string mpi_library() const { return mpi_ ? mpi_->library() : "none (one rank, started without a launcher)"; }
-    /// A transport by its name, whatever net.transport says.
+    /// A transport of that kind, whatever net.transport says.
     /// @param window  under the pool; rma needs one
-    std::unique_ptr<Transport> make_transport(const std::string& name, BufferPool& pool, std::uint64_t run_id,
+    std::unique_ptr<Transport> make_transport(TransportKind kind, BufferPool& pool, std::uint64_t run_id,
                                               ReceiveWindow* window);
     /// Collective.
     std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
@@ -84,21 +84,20 @@ private:
     };
     /// Everybody's, by rank. Collective.
     std::vector<RankProcess> meet_processes();
-    /// net.transport = "auto" becomes what it stands for here; collective.
     void require_same_values();
+    /// net.transport = "auto" becomes what it stands for here; collective.
     void choose_transport(const RankPlace& place);
     /// Rank 0: [hosts."name"] sections for nobody.
     void warn_of_host_sections(const std::vector<RankProcess>& all) const;
 
     CommandLine line_;
-    std::uint64_t main_begin_ns_, main_begin_epoch_ns_;
     ThreadExecutor executor_;
+    std::uint64_t main_begin_ns_, main_begin_epoch_ns_;
     Watchdog watchdog_;  // before MPI: it also watches the start
     std::optional<MpiSession> mpi_;
     LoneCommunicator alone_;  // of one rank without a launcher
     Communicator* communicator_ = nullptr;
     Wire* wire_ = nullptr;
-    Rounds* rounds_ = nullptr;
     std::uint32_t rank_ = 0;
     std::string host_;
     std::unique_ptr<LoadedConfig> loaded_;
@@ -113,7 +112,5 @@ private:
     bool ranks_apart_ = false;  // one failed after publishing: they have no more collectives in common
     std::unique_ptr<HostShare> host_share_;
 };
-
-/// Identity of this build: ranks with another one are refused.
 
 }  // namespace sluice

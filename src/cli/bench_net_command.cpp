@@ -22,7 +22,7 @@ constexpr const char* kTransports = "p2p,alltoallv,rma";
 constexpr const char* kSizes = "4KiB,64KiB,256KiB,1MiB,4MiB";
 constexpr std::uint64_t kMostBytes = 64 * kMiB;
 
-std::vector<std::string> words_of(const std::string& text) {
+std::vector<std::string> listed(const std::string& text) {
     std::vector<std::string> words;
     std::istringstream in(text);
     for (std::string word; std::getline(in, word, ',');) words.push_back(word);
@@ -30,7 +30,7 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 [[noreturn]] void refuse(const std::string& option, const std::string& word, const std::string& known) {
-    const auto near = nearest(word, words_of(known));
+    const auto near = nearest(word, listed(known));
     throw Error(Errc::config,
                 "--" + option + " " + word + ": is none of " + known + (near ? "; did you mean " + *near + "?" : ""));
 }
@@ -43,19 +43,19 @@ BenchNetOptions options_of(const Application& app, std::uint64_t memory_bytes, s
     if (line.seconds != 0) options.seconds = line.seconds;
     if (!(options.seconds >= 0.01 && options.seconds <= 3600))
         throw Error(Errc::config, "--seconds: is outside 0.01 .. 3600");
-    options.transports = words_of(line.transport.empty() ? kTransports : line.transport);
-    for (const std::string& name : options.transports) {
-        const auto known = words_of(kTransports);
-        if (std::find(known.begin(), known.end(), name) == known.end()) refuse("transport", name, kTransports);
+    for (const std::string& name : listed(line.transport.empty() ? kTransports : line.transport)) {
+        const auto kind = parse_word<TransportKind>(name);
+        if (!kind || *kind == TransportKind::automatic) refuse("transport", name, kTransports);
+        options.transports.push_back(*kind);
     }
     options.ping_pong = false;
-    for (const std::string& name : words_of(line.pattern.empty() ? kPatterns : line.pattern)) {
+    for (const std::string& name : listed(line.pattern.empty() ? kPatterns : line.pattern)) {
         const auto kind = parse_pattern(name);
         if (!kind && name != "ping-pong") refuse("pattern", name, kPatterns);
         if (kind) options.patterns.push_back({*kind, line.stride, seed});
         options.ping_pong = options.ping_pong || !kind;
     }
-    for (const std::string& text : words_of(line.sizes.empty() ? kSizes : line.sizes)) {
+    for (const std::string& text : listed(line.sizes.empty() ? kSizes : line.sizes)) {
         const auto bytes = parse_bytes(text);
         if (!bytes || *bytes <= kHeaderBytes || *bytes > kMostBytes) {
             throw Error(Errc::config, "--sizes " + text + ": is no message size between " +
@@ -77,7 +77,7 @@ int bench_net_command(Application& app) {
     check_results(job, problems);
     refuse_if_any(job, problems);
     const NetFabric fabric{
-        [&app](const std::string& transport, BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
+        [&app](TransportKind transport, BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
             return app.make_transport(transport, pool, run_id, window);
         },
         [&app](std::uint64_t bytes) { return app.make_window(bytes); }};
@@ -85,7 +85,7 @@ int bench_net_command(Application& app) {
         run_bench_net(job, fabric, options_of(app, budget / job.place.local_ranks, job.config.run.seed));
     if (app.rank() != 0) return result.wrong() == 0 ? 0 : static_cast<int>(Errc::integrity);
     const nlohmann::json extra = {{"mpi_library", app.mpi_library()},
-                                  {"net_poll", job.config.net.poll},
+                                  {"net_poll", word_of(job.config.net.poll)},
                                   {"placement", app.placement().explanation},
                                   {"system", parse_bounded_json(describe_system_json())}};
     const std::string table = bench_net_table(result);

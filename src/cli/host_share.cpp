@@ -39,7 +39,8 @@ std::string HostShare::name_of(const JobClaim& job) const {
 
 void HostShare::choose_cores(const Topology& topology, PlacementRequest& request) {
     if (!takes_part_) return;
-    const bool may_choose = request.policy == "auto";  // another host's config may say otherwise: all talk all the same
+    const bool may_choose =
+        request.policy == PlacementPolicy::automatic;  // another host's config may say otherwise: all talk all the same
     std::string list, names;
     if (is_first()) {
         // Claimed within one turn, and no other rank is waited for in it: hosts that see one directory (namespaces,
@@ -73,7 +74,7 @@ void HostShare::leave_cores(const std::string& list, const std::string& names, P
     if (enough) {
         request.usable_cores = usable;
     } else {
-        request.policy = "none";
+        request.policy = PlacementPolicy::none;
     }
     if (!is_first()) return;
     notes_.push_back("note: other jobs of host " + place_.host + " are pinned to cores " + list + ": " + names +

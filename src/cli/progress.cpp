@@ -7,8 +7,10 @@
 
 namespace sluice {
 
-Progress::Progress(const LiveCounters& live, const std::string& mode)
-    : live_(live), rewrite_(mode == "auto" && ::isatty(STDERR_FILENO) != 0), on_(mode != "none") {
+Progress::Progress(const LiveCounters& live, ProgressMode mode)
+    : live_(live),
+      rewrite_(mode == ProgressMode::automatic && ::isatty(STDERR_FILENO) != 0),
+      on_(mode != ProgressMode::none) {
     if (on_) thread_ = std::thread([this] { run(); });
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "runtime/choices.hpp"
 #include "stages/stage_report.hpp"
 
 namespace sluice {
@@ -13,8 +14,7 @@ namespace sluice {
 /// A thread that looks at the counters: twice a second on a terminal (one line, rewritten), every 10 s otherwise.
 class Progress {
 public:
-    /// @param mode  run.progress: auto, line (never rewritten) or none.
-    Progress(const LiveCounters& live, const std::string& mode);
+    Progress(const LiveCounters& live, ProgressMode mode);
     ~Progress();
     Progress(const Progress&) = delete;
 

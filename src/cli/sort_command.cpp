@@ -68,8 +68,8 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
 
 /// Measured after publishing, by all ranks together; what goes wrong there costs the figure, not the result.
 void measure_limit(Application& app, const PreparedSort& prepared, RunReport& report) {
-    const std::string& limit = app.job().config.run.limit;
-    if (limit == "copy" || (limit == "two-pass-copy" && prepared.plan.passes == 2))
+    const LimitKind limit = app.job().config.run.limit;
+    if (limit == LimitKind::copy || (limit == LimitKind::two_pass_copy && prepared.plan.passes == 2))
         report.copy = copy_as_planned(app, prepared, prepared.plan.passes);
 }
 
@@ -120,7 +120,7 @@ int sort_command(Application& app) {
     PreparedSort prepared = prepare_sort(job, app.means());
     claim_memory(app, prepared.plan);
     say_notes(job, app.host_share().notes());
-    if (job.config.passes == "auto") job.say(prepared.plan.passes_reason);
+    if (job.config.passes == Passes::automatic) job.say(prepared.plan.passes_reason);
     if (app.placement().shared_with_other_ranks) job.say("note: " + app.placement().explanation);
     LiveCounters live;
     std::optional<Progress> progress;

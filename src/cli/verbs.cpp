@@ -15,6 +15,7 @@
 #include "cli/sort_command.hpp"
 #include "cli/standard_output.hpp"
 #include "jobs/data_jobs.hpp"
+#include "net/collectives.hpp"
 #include "plan/plan.hpp"
 #include "record/uint128_text.hpp"
 #include "runtime/bounded_text.hpp"
@@ -77,8 +78,9 @@ int config(Application& app) {
         return 0;
     }
     const PreparedSort prepared = prepare_sort(app.job(), app.means());
-    const auto placements = app.job().communicator.all_gather(
-        app.placement().explanation + threads_and_cores(app.placement(), prepared.plan.ranks[app.rank()]));
+    const auto placements =
+        gather(app.job().communicator,
+               app.placement().explanation + threads_and_cores(app.placement(), prepared.plan.ranks[app.rank()]));
     if (app.rank() == 0) {
         print(
             describe(plan_sort(app.job().config, prepared.plan.format, prepared.resources, true), prepared.resources));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "io/file_identity.hpp"
+#include "runtime/choices.hpp"
 #include "runtime/executor.hpp"
 
 namespace sluice {
@@ -101,8 +102,6 @@ public:
 
 /// O_DIRECT: on refuses files for which it is not proven to work (io/direct_io.hpp) with Error(environment), attempt
 /// takes the page cache for those and notes them, off never asks.
-enum class DirectIo { on, attempt, off };
-
 /// "libaio": one kernel aio context a queue, O_DIRECT as `direct` says.
 std::unique_ptr<IoBackend> make_libaio_backend(DirectIo direct);
 /// "sync": pread/pwrite, one request at a time; the baseline.

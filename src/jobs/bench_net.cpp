@@ -39,10 +39,10 @@ std::uint64_t content_of(std::uint64_t source, std::uint64_t destination, std::u
 /// Buffers for one transport and message size on this rank: as many as a sort plans, as far as the memory goes.
 struct Buffers {
     struct Counts {
-        Counts(const std::string& transport, std::size_t ranks, SpareMessages spare)
+        Counts(TransportKind transport, std::size_t ranks, SpareMessages spare)
             : send(ranks - 1 + spare.send),
               receive(usable_receive_buffers(transport, ranks + spare.receive, ranks)),
-              windowed(transport == "rma" ? receive : 0) {}
+              windowed(transport == TransportKind::rma ? receive : 0) {}
         std::size_t send, receive;
         std::size_t windowed;  ///< of those to receive: in the window of rma, which is beside the arena
     };
@@ -79,7 +79,7 @@ struct Neighbours {
 /// One exchange of a number of messages for each pair, on one rank.
 class NetExchange {
 public:
-    NetExchange(JobContext& job, const NetFabric& fabric, Buffers& buffers, const std::string& transport,
+    NetExchange(JobContext& job, const NetFabric& fabric, Buffers& buffers, TransportKind transport,
                 std::uint64_t message_bytes, std::uint64_t run_id)
         : job_(job),
           buffers_(buffers),
@@ -217,7 +217,7 @@ public:
     BenchNetResult run() {
         const std::uint64_t largest = *std::max_element(options_.message_bytes.begin(), options_.message_bytes.end());
         std::uint64_t arena_bytes = 0, window_bytes = 0;
-        for (const std::string& transport : options_.transports) {
+        for (const TransportKind transport : options_.transports) {
             for (const std::uint64_t message_bytes : options_.message_bytes) {
                 const Buffers::Counts found = counts(transport, message_bytes);
                 const std::uint64_t each = round_up(message_bytes, kDirectIoAlign);
@@ -235,7 +235,7 @@ public:
         const auto arena = job_.make_arena(arena_bytes + kMiB);
         BenchNetResult result;
         result.hosts = hosts_;
-        for (const std::string& transport : options_.transports) {
+        for (const TransportKind transport : options_.transports) {
             for (const std::uint64_t message_bytes : options_.message_bytes) {
                 arena->reset();
                 Buffers buffers(job_, fabric_, *arena, counts(transport, message_bytes), message_bytes);
@@ -252,7 +252,7 @@ public:
 private:
     /// As many as a sort has; fewer where they would need more than half of the memory that may be used, since the
     /// window of one transport lies beside the arena of all.
-    Buffers::Counts counts(const std::string& transport, std::uint64_t message_bytes) const {
+    Buffers::Counts counts(TransportKind transport, std::uint64_t message_bytes) const {
         constexpr std::size_t kFewSpare = 4;
         SpareMessages spare = spare_messages(transport, job_.ranks() - 1, job_.place.hosts > 1);
         for (;;) {
@@ -270,7 +270,7 @@ private:
         const auto all = of_all_ranks(mine);
         return std::max(1e-9, *std::max_element(all.begin(), all.end()));
     }
-    double exchange(Buffers& buffers, const std::string& transport, std::uint64_t message_bytes,
+    double exchange(Buffers& buffers, TransportKind transport, std::uint64_t message_bytes,
                     const Neighbours& neighbours, std::uint64_t messages, BenchNetRow* compared) {
         NetExchange once(job_, fabric_, buffers, transport, message_bytes, next_run_id_++);
         const double elapsed_s = once.run(neighbours, messages, compared != nullptr);
@@ -284,7 +284,7 @@ private:
         return elapsed_s;
     }
     /// How many messages a pair fill one repetition.
-    std::uint64_t messages_for(Buffers& buffers, const std::string& transport, std::uint64_t message_bytes,
+    std::uint64_t messages_for(Buffers& buffers, TransportKind transport, std::uint64_t message_bytes,
                                const Neighbours& neighbours) {
         if (options_.iterations != 0) return options_.iterations;
         const std::uint64_t some = std::clamp<std::uint64_t>(8 * kMiB / message_bytes, 2, 200);
@@ -293,7 +293,7 @@ private:
         return static_cast<std::uint64_t>(std::clamp(wanted, 1.0, 1e7));
     }
 
-    BenchNetRow measure(Buffers& buffers, const std::string& transport, const TrafficPattern& pattern,
+    BenchNetRow measure(Buffers& buffers, TransportKind transport, const TrafficPattern& pattern,
                         std::uint64_t message_bytes) {
         const Neighbours mine(pattern, job_.rank(), job_.ranks());
         BenchNetRow row;
@@ -344,7 +344,7 @@ private:
         return most;
     }
 
-    BenchNetRow measure_latency(Buffers& buffers, const std::string& transport, std::uint64_t message_bytes) {
+    BenchNetRow measure_latency(Buffers& buffers, TransportKind transport, std::uint64_t message_bytes) {
         BenchNetRow row;
         row.pattern = "ping-pong";
         row.message_bytes = message_bytes;

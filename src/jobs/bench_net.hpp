@@ -12,16 +12,16 @@
 
 namespace sluice {
 
-/// Transports by name, whatever net.transport says.
+/// Transports of any kind, whatever net.transport says.
 struct NetFabric {
-    std::function<std::unique_ptr<Transport>(const std::string& transport, BufferPool& receive_pool,
-                                             std::uint64_t run_id, ReceiveWindow* window)>
+    std::function<std::unique_ptr<Transport>(TransportKind transport, BufferPool& receive_pool, std::uint64_t run_id,
+                                             ReceiveWindow* window)>
         make_transport;
     std::function<std::unique_ptr<ReceiveWindow>(std::uint64_t bytes)> make_window;  ///< for rma
 };
 
 struct BenchNetOptions {
-    std::vector<std::string> transports;
+    std::vector<TransportKind> transports;
     std::vector<TrafficPattern> patterns;
     bool ping_pong = true;  ///< also one message to and fro between rank 0 and the last rank
     std::vector<std::uint64_t> message_bytes;

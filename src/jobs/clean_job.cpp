@@ -77,7 +77,7 @@ void check_disks_of(JobContext& job, const CleanOptions& options) {
     Problems problems;
     std::vector<std::string> notes;
     std::vector<DiskRole> roles{DiskRole::output};
-    if (job.config.passes != "one") roles.push_back(DiskRole::intermediate);
+    if (job.config.passes != Passes::one) roles.push_back(DiskRole::intermediate);
     if (options.with_input || options.only_runs) roles.push_back(DiskRole::input);
     for (const DiskRole role : roles) {
         check_presence(job, role, problems);

@@ -1,6 +1,5 @@
 #pragma once
-/// A data set in the making: its directories under a hidden name, then published (ARCHITECTURE.md, Publishing, and
-/// chapter 12).
+/// A data set in the making: its directories under a hidden name, then published (ARCHITECTURE.md, Publishing).
 
 #include <cstdint>
 #include <memory>

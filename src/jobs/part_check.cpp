@@ -5,6 +5,7 @@
 
 #include "runtime/pipeline.hpp"
 #include "runtime/units.hpp"
+#include "stages/in_flight_slots.hpp"
 #include "stages/network.hpp"
 
 namespace sluice {
@@ -22,12 +23,10 @@ public:
           files_(files),
           memory_(memory),
           slots_(memory.size() / kSlotBytes),
-          queue_(job.io.make_queue(static_cast<unsigned>(slots_.size()))) {
-        for (std::size_t slot = slots_.size(); slot > 0; --slot) free_.push_back(slot - 1);
-    }
+          queue_(job.io.make_queue(static_cast<unsigned>(slots_.count()))) {}
     void run() {
         for (const WrittenFile& file : files_) {
-            while (free_.empty()) collect();
+            while (slots_.all_taken()) collect();
             begin(file);
         }
         while (queue_->in_flight() > 0) collect();
@@ -61,8 +60,7 @@ private:
                               std::to_string(written.bytes) + " were written, found");
         this_worker().units.add(1);
         if (written.bytes == 0 || written.last_key.empty()) return;
-        const std::size_t slot = free_.back();
-        free_.pop_back();
+        const std::size_t slot = slots_.take();
         const std::uint64_t begin = key_offset(written), from = round_down(begin, kDirectIoAlign),
                             to = round_up(begin + std::min<std::uint64_t>(format_.key_bytes, kMostKeyBytes),
                                           kDirectIoAlign);
@@ -81,7 +79,7 @@ private:
             if (completion.bytes < skip + bytes || !std::equal(key.begin(), key.end(), written.last_key.begin()))
                 fail(written, "does not end with the record that was written last, found");
             slot.file.reset();
-            free_.push_back(completion.token);
+            slots_.give_back(completion.token);
         }
     }
 
@@ -89,8 +87,7 @@ private:
     const RecordFormat& format_;
     const std::vector<WrittenFile>& files_;
     std::span<std::byte> memory_;
-    std::vector<Slot> slots_;
-    std::vector<std::size_t> free_;
+    InFlightSlots<Slot> slots_;
     std::vector<IoCompletion> done_;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while files and memory still live
 };

@@ -77,7 +77,7 @@ class Sampler {
 public:
     Sampler(JobContext& job, Arena& arena, const SortPlan& plan, const SamplePlan& sample,
             const std::vector<std::vector<ReadRange>>& ranges)
-        : job_(job), arena_(arena), format_(plan.format), ranges_(ranges), pipeline_(job.executor, job.bind) {
+        : job_(job), arena_(arena), format_(plan.format), pipeline_(job.executor, job.bind) {
         Rng rng(job.config.run.seed * 1'000'003 + job.rank());
         const std::uint32_t record_bytes = format_.record_bytes;
         std::vector<std::vector<SampleSpan>> spans;
@@ -148,7 +148,6 @@ private:
     JobContext& job_;
     Arena& arena_;
     RecordFormat format_;
-    const std::vector<std::vector<ReadRange>>& ranges_;
     std::uint64_t sample_bytes_ = 0;
     std::span<std::byte> records_;
     unsigned depth_ = 1;

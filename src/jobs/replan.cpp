@@ -19,7 +19,7 @@ void plan_again(JobContext& job, PreparedSort& prepared, bool sampled, const std
     }
     try {
         Config config = job.config;
-        config.passes = "two";
+        config.passes = Passes::two;
         prepared.plan = plan_sort(config, prepared.plan.format, prepared.resources);
     } catch (const Error& error) {
         problems.push_back(

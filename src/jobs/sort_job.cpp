@@ -93,7 +93,7 @@ private:
 };
 
 void SortRun::sample_and_distribute() {
-    for (bool sampled = job_.config.keys.distribution != "uniform";; sampled = true) {
+    for (bool sampled = job_.config.keys.distribution != SplitterSource::uniform;; sampled = true) {
         begin_attempt(sampled);
         distribute();
         const auto excess = attempt_->store->excess();
@@ -210,6 +210,8 @@ void SortRun::sort() {
         const std::uint64_t next_read_ns =
             result_.overflow_first_read_ns != 0 ? result_.overflow_first_read_ns : two.first_read_ns;
         if (next_read_ns > attempt.one.last_write_ns) result_.boundary_ns = next_read_ns - attempt.one.last_write_ns;
+    } catch (const AbortedError&) {
+        throw;
     } catch (const Error& error) {
         // A disk that is full although the plan had room for this rank's share: says why.
         const std::uint64_t planned_bytes = plan().mean_partition_bytes * mine().partitions;

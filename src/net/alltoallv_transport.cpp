@@ -57,7 +57,7 @@ public:
           theirs_(ranks_),
           sent_(ranks_),
           received_(ranks_) {
-        require_receive_buffers("alltoallv", pool.count(), ranks_);
+        require_receive_buffers(TransportKind::alltoallv, pool.count(), ranks_);
         share_ = ranks_ > 1 ? std::min(most_pieces_, std::max<std::size_t>(1, pool.count() / (ranks_ - 1))) : 0;
         for (std::uint32_t peer = 0; peer < ranks_; ++peer) {
             peers_.emplace_back(2 * most_pieces_, most_pieces_);

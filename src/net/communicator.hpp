@@ -46,22 +46,18 @@ public:
     virtual void announce_failure(const Failure& failure) = 0;
     /// A failure somebody announced, if one has arrived; never waits. Main thread only.
     virtual std::optional<Failure> poll_failure() = 0;
-    /// As barrier(), but throws Error(code of the failure, "aborted because of rank N: ...") when a rank announces a
-    /// failure instead of coming. Waits without burning a core.
+    /// As barrier(), but throws AbortedError when a rank announces a failure instead of coming. Waits without burning a
+    /// core.
     virtual void barrier_or_failure() = 0;
 };
 
-/// What a rank ends with because another one, which has said so, failed.
-class AbortedError : public Error {
-public:
-    explicit AbortedError(const Communicator::Failure& failure)
-        : Error(static_cast<Errc>(failure.exit_code),
-                "aborted because of rank " + std::to_string(failure.rank) + ": " + failure.message) {}
-};
+inline AbortedError aborted_by(const Communicator::Failure& failure) {
+    return {failure.rank, static_cast<Errc>(failure.exit_code), failure.message};
+}
 
 /// A look at the other ranks: throws AbortedError when one has failed. Main thread only.
 inline void throw_if_aborted(Communicator& communicator) {
-    if (const auto failure = communicator.poll_failure()) throw AbortedError(*failure);
+    if (const auto failure = communicator.poll_failure()) throw aborted_by(*failure);
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <thread>
 
+#include "runtime/choices.hpp"
 #include "runtime/doorbell.hpp"
 
 namespace sluice {
@@ -13,12 +14,11 @@ namespace sluice {
 /// thread costs next to no core. One thread.
 class IdleBackoff {
 public:
-    enum class Mode { adaptive, spin };
-    explicit IdleBackoff(Mode mode) : mode_(mode) {}
+    explicit IdleBackoff(Polling mode) : mode_(mode) {}
     void did_something() noexcept { idle_turns_ = 0; }
     void idle(Doorbell& doorbell) {
         ++idle_turns_;
-        if (mode_ == Mode::spin || idle_turns_ < kHardTurns) return;
+        if (mode_ == Polling::spin || idle_turns_ < kHardTurns) return;
         if (idle_turns_ < kHardTurns + kYieldTurns) {
             std::this_thread::yield();
             return;
@@ -30,7 +30,7 @@ public:
     /// Where all that is waited for rings the doorbell, and only heartbeats and failures come unannounced: one more
     /// look, and to sleep.
     void idle_until_rung(Doorbell& doorbell) {
-        if (mode_ == Mode::spin || ++idle_turns_ < 2) return;
+        if (mode_ == Polling::spin || ++idle_turns_ < 2) return;
         if (doorbell.wait_for_ns(kNothingExpectedSleepNs)) idle_turns_ = 0;  // a word may come just behind its ring
     }
 
@@ -38,7 +38,7 @@ private:
     static constexpr unsigned kHardTurns = 20, kYieldTurns = 4;
     static constexpr std::uint64_t kFirstSleepNs = 20'000, kLongestSleepNs = 320'000,
                                    kNothingExpectedSleepNs = 5'000'000;
-    Mode mode_;
+    Polling mode_;
     unsigned idle_turns_ = 0;
 };
 

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -103,53 +102,83 @@ public:
     }
     void barrier_or_failure() override { barrier(); }
     std::string broadcast(std::string text, std::uint32_t root) override {
-        std::uint64_t bytes = text.size();
+        // Its length and what most texts are in one call; the rest of a longer one behind it.
+        slots_out_.resize(kBroadcastSlot);
+        if (rank_ == root) put_slot(slots_out_.data(), kBroadcastSlot, text);
         MPI_Request request;
-        check_mpi(MPI_Ibcast(&bytes, 1, MPI_UINT64_T, mpi_int(root), comm_, &request), "MPI_Ibcast");
+        check_mpi(MPI_Ibcast(slots_out_.data(), kBroadcastSlot, MPI_BYTE, mpi_int(root), comm_, &request),
+                  "MPI_Ibcast");
         wait(request);
-        text.resize(bytes);
-        for (std::uint64_t at = 0; at < bytes; at += most_bytes_) {
-            const int piece = mpi_int(std::min(bytes - at, most_bytes_));
-            check_mpi(MPI_Ibcast(text.data() + at, piece, MPI_BYTE, mpi_int(root), comm_, &request), "MPI_Ibcast");
+        std::string whole = take_slot(slots_out_.data(), kBroadcastSlot);
+        if (rank_ == root) whole = std::move(text);
+        for (std::uint64_t at = std::min(whole.size(), kBroadcastSlot - kLengthBytes); at < whole.size();
+             at += most_bytes_) {
+            const int piece = mpi_int(std::min(whole.size() - at, most_bytes_));
+            check_mpi(MPI_Ibcast(whole.data() + at, piece, MPI_BYTE, mpi_int(root), comm_, &request), "MPI_Ibcast");
             wait(request);
         }
-        return text;
+        return whole;
     }
     std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
+        const std::size_t slot = gather_slot();
+        slots_out_.resize(slot);
+        slots_in_.resize(rank_ == root ? slot * size_ : 0);
+        put_slot(slots_out_.data(), slot, text);
+        MPI_Request request;
+        check_mpi(MPI_Igather(slots_out_.data(), mpi_int(slot), MPI_BYTE, slots_in_.data(), mpi_int(slot), MPI_BYTE,
+                              mpi_int(root), comm_, &request),
+                  "MPI_Igather");
+        wait(request);
         std::vector<std::string> texts(size_);
-        gather_rounds(text, rank_ == root ? &texts : nullptr, [&](const char* mine, int bytes, char* all, Lengths& by) {
-            MPI_Request request;
-            check_mpi(MPI_Igatherv(mine, bytes, MPI_BYTE, all, by.bytes.data(), by.offsets.data(), MPI_BYTE,
-                                   mpi_int(root), comm_, &request),
-                      "MPI_Igatherv");
-            wait(request);
-        });
+        if (rank_ != root) {
+            send_rest(text, slot, root);
+            return texts;
+        }
+        for (std::uint32_t rank = 0; rank < size_; ++rank) {  // one after the other: nobody gets from all at once
+            texts[rank] = take_slot(slots_in_.data() + rank * slot, slot);
+            if (rank == rank_) {
+                texts[rank] = text;
+            } else {
+                receive_rest(texts[rank], slot, rank);
+            }
+        }
         return texts;
     }
     std::vector<std::string> all_gather(const std::string& text) override {
+        const std::size_t slot = gather_slot();
+        slots_out_.resize(slot);
+        slots_in_.resize(slot * size_);
+        put_slot(slots_out_.data(), slot, text);
+        MPI_Request request;
+        check_mpi(MPI_Iallgather(slots_out_.data(), mpi_int(slot), MPI_BYTE, slots_in_.data(), mpi_int(slot), MPI_BYTE,
+                                 comm_, &request),
+                  "MPI_Iallgather");
+        wait(request);
         std::vector<std::string> texts(size_);
-        gather_rounds(text, &texts, [&](const char* mine, int bytes, char* all, Lengths& by) {
-            MPI_Request request;
-            check_mpi(MPI_Iallgatherv(mine, bytes, MPI_BYTE, all, by.bytes.data(), by.offsets.data(), MPI_BYTE, comm_,
-                                      &request),
-                      "MPI_Iallgatherv");
-            wait(request);
-        });
+        std::uint64_t longest = 0;
+        for (std::uint32_t rank = 0; rank < size_; ++rank) {
+            texts[rank] = take_slot(slots_in_.data() + rank * slot, slot);
+            longest = std::max<std::uint64_t>(longest, texts[rank].size());
+        }
+        if (longest > slot - kLengthBytes) gather_rests(text, slot - kLengthBytes, texts);
         return texts;
     }
     std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override {
         SLUICE_CHECK(to_rank.size() == size_);
-        std::vector<std::uint64_t> out_bytes(size_), in_bytes(size_);
-        std::transform(to_rank.begin(), to_rank.end(), out_bytes.begin(), [](const auto& text) { return text.size(); });
+        slots_out_.resize(kPairSlot * size_);
+        slots_in_.resize(kPairSlot * size_);
+        for (std::uint32_t rank = 0; rank < size_; ++rank)
+            put_slot(slots_out_.data() + rank * kPairSlot, kPairSlot, to_rank[rank]);
         MPI_Request request;
-        check_mpi(MPI_Ialltoall(out_bytes.data(), 1, MPI_UINT64_T, in_bytes.data(), 1, MPI_UINT64_T, comm_, &request),
+        check_mpi(MPI_Ialltoall(slots_out_.data(), kPairSlot, MPI_BYTE, slots_in_.data(), kPairSlot, MPI_BYTE, comm_,
+                                &request),
                   "MPI_Ialltoall");
         wait(request);
         std::vector<std::string> from_rank(size_);
-        for (std::uint32_t rank = 0; rank < size_; ++rank) from_rank[rank].resize(in_bytes[rank]);
         // One neighbour after the other, in pieces that MPI's int can count: nobody gets from all at once.
         for (std::uint32_t shift = 0; shift < size_; ++shift) {
             const std::uint32_t to = (rank_ + shift) % size_, from = (rank_ + size_ - shift) % size_;
+            from_rank[from] = take_slot(slots_in_.data() + from * kPairSlot, kPairSlot);
             if (shift == 0) {
                 from_rank[rank_] = to_rank[rank_];
             } else {
@@ -219,46 +248,85 @@ public:
     }
 
 private:
-    struct Lengths {  // of each rank's piece in a round, and where it begins among all of them
-        std::vector<int> bytes, offsets;
-    };
-    /// One round where all texts together are within what MPI's int can count, else as many as the longest takes.
-    /// @param texts  gets them; nullptr on ranks that receive none.
-    template <typename Round>
-    void gather_rounds(const std::string& text, std::vector<std::string>* texts, Round&& round) {
-        const std::uint64_t mine = text.size();
-        std::vector<std::uint64_t> bytes(size_);
-        MPI_Request request;
-        check_mpi(MPI_Iallgather(&mine, 1, MPI_UINT64_T, bytes.data(), 1, MPI_UINT64_T, comm_, &request),
-                  "MPI_Iallgather");
-        wait(request);
-        const std::uint64_t longest = *std::max_element(bytes.begin(), bytes.end());
-        const bool at_once = std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0}) <= most_bytes_;
-        const std::uint64_t piece = at_once ? longest : std::max<std::uint64_t>(1, most_bytes_ / size_);
-        Lengths by_rank{std::vector<int>(size_), std::vector<int>(size_)};
-        std::string all;
-        std::uint64_t at = 0;
-        do {  // also where all are empty: a gathering is where ranks meet
-            std::uint64_t total = 0;
-            for (std::uint32_t rank = 0; rank < size_; ++rank) {
-                by_rank.bytes[rank] = mpi_int(std::min(piece, bytes[rank] - std::min(at, bytes[rank])));
-                by_rank.offsets[rank] = mpi_int(total);
-                total += static_cast<std::uint64_t>(by_rank.bytes[rank]);
-            }
-            if (texts != nullptr) all.resize(total);
-            round(text.data() + std::min(at, mine), by_rank.bytes[rank_], all.data(), by_rank);
-            for (std::uint32_t rank = 0; texts != nullptr && rank < size_; ++rank)
-                (*texts)[rank].append(all, static_cast<std::size_t>(by_rank.offsets[rank]),
-                                      static_cast<std::size_t>(by_rank.bytes[rank]));
-            at += piece;
-        } while (at < longest);
+    /// A text's length, then as much of it as the slot has room for.
+    static constexpr std::size_t kLengthBytes = sizeof(std::uint64_t);
+    static constexpr int kBroadcastSlot = 4096;
+    static constexpr int kPairSlot = 64;  ///< a pair's record sum
+    /// Of a gathering: most texts in one call, and never more than this for all ranks together.
+    std::size_t gather_slot() const {
+        constexpr std::size_t kMostOfAll = 4 << 20, kMost = 1024, kLeast = 16;
+        return std::clamp(kMostOfAll / size_, kLeast, kMost);
     }
-    /// Sizes are known on both sides.
+    static void put_slot(std::byte* slot, std::size_t slot_bytes, const std::string& text) {
+        const std::uint64_t length = text.size();
+        std::memcpy(slot, &length, kLengthBytes);
+        std::memcpy(slot + kLengthBytes, text.data(), std::min(text.size(), slot_bytes - kLengthBytes));
+    }
+    /// As long as it says that the text is; what has not come with it is still to be filled in.
+    static std::string take_slot(const std::byte* slot, std::size_t slot_bytes) {
+        std::uint64_t length = 0;
+        std::memcpy(&length, slot, kLengthBytes);
+        std::string text(length, '\0');
+        std::memcpy(text.data(), slot + kLengthBytes, std::min<std::uint64_t>(length, slot_bytes - kLengthBytes));
+        return text;
+    }
+    void send_rest(const std::string& text, std::size_t slot, std::uint32_t to) {
+        for (std::size_t at = slot - kLengthBytes; at < text.size(); at += most_bytes_) {
+            MPI_Request request;
+            check_mpi(MPI_Isend(text.data() + at, mpi_int(std::min<std::uint64_t>(text.size() - at, most_bytes_)),
+                                MPI_BYTE, mpi_int(to), kExchangeTag, comm_, &request),
+                      "MPI_Isend");
+            wait(request);
+        }
+    }
+    void receive_rest(std::string& text, std::size_t slot, std::uint32_t from) {
+        for (std::size_t at = slot - kLengthBytes; at < text.size(); at += most_bytes_) {
+            MPI_Request request;
+            check_mpi(MPI_Irecv(text.data() + at, mpi_int(std::min<std::uint64_t>(text.size() - at, most_bytes_)),
+                                MPI_BYTE, mpi_int(from), kExchangeTag, comm_, &request),
+                      "MPI_Irecv");
+            wait(request);
+        }
+    }
+    /// What is behind the slots, for all: in as many calls as MPI's int asks for.
+    /// @param come  bytes of each text that have come already
+    void gather_rests(const std::string& text, std::size_t come, std::vector<std::string>& texts) {
+        std::uint64_t longest = 0, total = 0;
+        const auto rest_of = [come](const std::string& each) { return each.size() - std::min(each.size(), come); };
+        for (const std::string& each : texts) {
+            longest = std::max<std::uint64_t>(longest, rest_of(each));
+            total += rest_of(each);
+        }
+        const std::uint64_t piece = total <= most_bytes_ ? longest : std::max<std::uint64_t>(1, most_bytes_ / size_);
+        std::vector<int> bytes(size_), offsets(size_);
+        std::string all;
+        for (std::uint64_t at = 0; at < longest; at += piece) {
+            std::uint64_t round = 0;
+            for (std::uint32_t rank = 0; rank < size_; ++rank) {
+                bytes[rank] = mpi_int(std::min(piece, rest_of(texts[rank]) - std::min(at, rest_of(texts[rank]))));
+                offsets[rank] = mpi_int(round);
+                round += static_cast<std::uint64_t>(bytes[rank]);
+            }
+            all.resize(round);
+            MPI_Request request;
+            check_mpi(MPI_Iallgatherv(text.data() + std::min<std::uint64_t>(come + at, text.size()), bytes[rank_],
+                                      MPI_BYTE, all.data(), bytes.data(), offsets.data(), MPI_BYTE, comm_, &request),
+                      "MPI_Iallgatherv");
+            wait(request);
+            for (std::uint32_t rank = 0; rank < size_; ++rank) {
+                const auto begin = all.begin() + offsets[rank];
+                std::copy(begin, begin + bytes[rank],
+                          texts[rank].begin() +
+                              static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(come + at, texts[rank].size())));
+            }
+        }
+    }
+    /// Both lengths are known on both sides, and the slots have come.
     void swap_texts(const std::string& out, std::uint32_t to, std::string& in, std::uint32_t from) {
         const auto piece = [this](std::size_t size, std::size_t at) {
             return mpi_int(std::min(size - at, most_bytes_));
         };
-        for (std::size_t at = 0; at < std::max(out.size(), in.size()); at += most_bytes_) {
+        for (std::size_t at = kPairSlot - kLengthBytes; at < std::max(out.size(), in.size()); at += most_bytes_) {
             MPI_Request received = MPI_REQUEST_NULL, sent = MPI_REQUEST_NULL;
             if (at < in.size()) {
                 check_mpi(MPI_Irecv(in.data() + at, piece(in.size(), at), MPI_BYTE, mpi_int(from), kExchangeTag, comm_,
@@ -289,7 +357,8 @@ private:
     }
     MPI_Comm comm_;
     Sum128 sum_;
-    // Of reductions: where another rank's failure ends the wait, MPI may still write there.
+    // Where another rank's failure ends a wait, MPI may still read and write there.
+    std::vector<std::byte> slots_out_, slots_in_;
     std::vector<Uint128> summands_, sums_;
     double own_ = 0, largest_ = 0;
     Watchdog* watchdog_;
@@ -306,6 +375,13 @@ struct MpiSession::State {
     std::unique_ptr<HostBells> bells;
     bool finished = false;
 };
+
+namespace {
+void duplicate_world(MPI_Comm* comm) {
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
+    MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
+}
+}  // namespace
 
 bool launched_by_mpi() {
     return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr || std::getenv("PMIX_RANK") != nullptr ||
@@ -350,16 +426,20 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, std::uint64_
     }
     in_init.reset();
     if (watchdog != nullptr) watchdog->enter(Watchdog::kFirstMessages);
-    for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) {
-        check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
-        MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
-    }
+    for (MPI_Comm* comm : {&state_->control, &state_->data}) duplicate_world(comm);
     communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog, most_control_bytes);
     check_size(communicator_->size());
     if (watchdog != nullptr) watchdog->enter("start");
     state_->bells = std::make_unique<HostBells>(state_->data);
     wire_ = make_mpi_wire(state_->data, watchdog, *state_->bells);
-    rounds_ = make_mpi_rounds(state_->words, state_->pieces, watchdog);
+}
+
+Rounds& MpiSession::rounds() {
+    if (!rounds_) {
+        for (MPI_Comm* comm : {&state_->words, &state_->pieces}) duplicate_world(comm);
+        rounds_ = make_mpi_rounds(state_->words, state_->pieces, state_->watchdog);
+    }
+    return *rounds_;
 }
 
 MpiSession::~MpiSession() = default;
@@ -394,7 +474,9 @@ void MpiSession::finish() {
     static_cast<MpiCommunicator&>(*communicator_).stop_heartbeat();
     communicator_.reset();
     if (state_->watchdog != nullptr) state_->watchdog->finishing();
-    for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) MPI_Comm_free(comm);
+    for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) {
+        if (*comm != MPI_COMM_NULL) MPI_Comm_free(comm);
+    }
     MPI_Finalize();
     state_->finished = true;
 }

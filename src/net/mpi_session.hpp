@@ -29,7 +29,8 @@ public:
 
     Communicator& communicator() noexcept { return *communicator_; }  ///< control, on its own MPI communicator
     Wire& wire() noexcept { return *wire_; }                          ///< data, on another
-    Rounds& rounds() noexcept { return *rounds_; }                    ///< data by collectives, on two more
+    /// Data by collectives, on two more, which the first call makes: collective, on all ranks.
+    Rounds& rounds();
     /// Collective. At least `bytes` of memory that the others can put into.
     std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
     /// All ranks run on this host and share memory, as they have shown each other.

@@ -18,7 +18,7 @@ public:
           ranks_(wire.size()),
           ledger_(rank_, ranks_, run_id),
           peers_(ranks_) {
-        require_receive_buffers("p2p", pool.count(), ranks_);
+        require_receive_buffers(TransportKind::p2p, pool.count(), ranks_);
         fair_share_ = ranks_ > 1 ? std::max<std::size_t>(1, pool.count() / (ranks_ - 1)) : 0;
         receives_.resize(pool.count());
         for (Peer& peer : peers_) peer.posted.resize(pool.count());

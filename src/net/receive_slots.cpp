@@ -10,7 +10,7 @@ namespace sluice {
 
 ReceiveSlots::ReceiveSlots(ReceiveWindow& window, BufferPool& pool, std::uint32_t rank, std::uint32_t ranks)
     : window_(window), pool_(pool), rank_(rank), ranks_(ranks), slots_(pool.count()) {
-    require_receive_buffers("rma", pool.count(), ranks);
+    require_receive_buffers(TransportKind::rma, pool.count(), ranks);
     SLUICE_CHECK(pool.buffer_bytes() <= RmaNotice::kMostBytes);
     if (ranks == 1) return;
     each_ = std::min<std::uint64_t>(pool.count() / (ranks - 1), RmaNotice::kMostSlots);

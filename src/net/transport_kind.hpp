@@ -4,29 +4,29 @@
 #include <cstddef>
 #include <string>
 
+#include "runtime/choices.hpp"
+
 namespace sluice {
 
-/// net.transport "auto" becomes what it stands for: rma where ranks share one host and its memory, else p2p.
-std::string chosen_transport(const std::string& configured, std::size_t ranks, bool several_hosts,
-                             bool memory_has_room);
+/// TransportKind::automatic becomes what it stands for: rma where ranks share one host and its memory, else p2p.
+TransportKind chosen_transport(TransportKind configured, std::size_t ranks, bool several_hosts, bool memory_has_room);
 /// Receivers lend their memory to senders (Transport::lend).
-bool lends_memory(const std::string& transport, bool several_hosts);
+bool lends_memory(TransportKind transport, bool several_hosts);
 
 /// The fewest receive buffers of one rank with which no schedule can deadlock (ARCHITECTURE.md, Data flow). p2p keeps
 /// one standing credit for each peer, rma one slot for each; alltoallv hears every offer before it accepts any, so one
 /// buffer that goes from peer to peer is enough. 0 for one rank.
-/// @param transport  as net.transport: "p2p", "alltoallv" or "rma"
-std::size_t least_receive_buffers(const std::string& transport, std::size_t ranks);
+std::size_t least_receive_buffers(TransportKind transport, std::size_t ranks);
 /// Why it needs so many, for messages.
-std::string receive_rule(const std::string& transport, std::size_t ranks);
+std::string receive_rule(TransportKind transport, std::size_t ranks);
 
 /// The next number >= `wanted` that `transport` can use in full: rma divides its slots evenly among the peers.
-std::size_t usable_receive_buffers(const std::string& transport, std::size_t wanted, std::size_t ranks);
+std::size_t usable_receive_buffers(TransportKind transport, std::size_t wanted, std::size_t ranks);
 
 /// What reports call it: between hosts MPI's puts are messages underneath.
-std::string transport_label(const std::string& transport, bool several_hosts);
+std::string transport_label(TransportKind transport, bool several_hosts);
 
 /// Throws Error(config) with the numbers when `buffers` are too few for `transport` on `ranks` ranks.
-void require_receive_buffers(const std::string& transport, std::size_t buffers, std::size_t ranks);
+void require_receive_buffers(TransportKind transport, std::size_t buffers, std::size_t ranks);
 
 }  // namespace sluice

@@ -68,7 +68,7 @@ void require_agreement(Communicator& communicator, const std::string& host, cons
     std::string table;
     for (const AgreedFact& fact : facts) table += rows(claims, fact.name);
     if (table.empty()) return;
-    if (communicator.rank() != 0) throw Error(Errc::config, "aborted because of rank 0: the ranks differ");
+    if (communicator.rank() != 0) throw AbortedError(0, Errc::config, "the ranks differ");
     throw CollectiveError(Errc::config,
                           "the ranks do not run the same; install one build on every host and start all ranks with "
                           "the same words:" +

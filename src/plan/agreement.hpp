@@ -14,7 +14,7 @@ struct AgreedFact {
 };
 
 /// Compares the facts of all ranks. Where any differs, rank 0 throws CollectiveError(config) with a table of who has
-/// what, the others Error(config) "aborted because of rank 0". Collective: the first call of a run.
+/// what, the others AbortedError. Collective: the first call of a run.
 /// @param host  of this rank, for the table.
 void require_agreement(Communicator& communicator, const std::string& host, const std::vector<AgreedFact>& facts);
 

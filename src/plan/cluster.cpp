@@ -117,16 +117,16 @@ RecordFormat configured_format(const Config& config) {
 
 DirectIoCheck check_direct_io(const JobContext& job, const DirectIoProof& proof) {
     DirectIoCheck check;
-    const std::string& direct = job.config.io.direct;
-    if (proof.alignment == 0 && direct == "on") {
+    const DirectIo direct = job.config.io.direct;
+    if (proof.alignment == 0 && direct == DirectIo::on) {
         check.problem = "no direct I/O: " + proof.cached_because +
                         "; use a directory on another disk, or io.direct = \"attempt\" for a result that is marked as "
                         "cached";
-    } else if (proof.alignment > kDirectIoAlign && direct != "off") {
+    } else if (proof.alignment > kDirectIoAlign && direct != DirectIo::off) {
         check.problem = "direct I/O wants " + std::to_string(proof.alignment) + "-byte alignment, more than our " +
                         std::to_string(kDirectIoAlign);
     } else {
-        check.is_cached = proof.alignment == 0 || direct == "off";
+        check.is_cached = proof.alignment == 0 || direct == DirectIo::off;
     }
     return check;
 }

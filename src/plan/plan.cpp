@@ -450,16 +450,16 @@ SortPlan plan_by_memory(const Config& config, RecordFormat format, const std::ve
         for (std::size_t r = 1; r < ranks.size(); ++r) {
             if (plan->ranks[r].memory_bytes() > plan->ranks[fullest].memory_bytes()) fullest = r;
         }
-        plan->passes_reason = "passes = \"" + config.passes + "\": one pass, since " + place + " fits in memory, " +
-                              human_bytes(static_cast<double>(plan->ranks[fullest].memory_bytes())) + " of " +
-                              human_bytes(static_cast<double>(ranks[fullest].budget_bytes)) + " on rank " +
-                              std::to_string(fullest);
+        plan->passes_reason =
+            "passes = \"" + word_of(config.passes) + "\": one pass, since " + place + " fits in memory, " +
+            human_bytes(static_cast<double>(plan->ranks[fullest].memory_bytes())) + " of " +
+            human_bytes(static_cast<double>(ranks[fullest].budget_bytes)) + " on rank " + std::to_string(fullest);
         return *plan;
     }
     const std::uint64_t smallest = smallest_one_pass_budget(config, format, ranks);
     const std::string numbers = place + " needs a budget of " + format_bytes(smallest) + " for each rank, host " +
                                 tightest_of(ranks).host + " has " + format_bytes(tightest_of(ranks).budget_bytes);
-    if (config.passes == "one") {
+    if (config.passes == Passes::one) {
         throw Error(Errc::config, "passes = \"one\": does not fit in memory: " + numbers +
                                       "; set memory.budget of each host >= \"" + format_bytes(smallest) +
                                       "\" times its ranks, add hosts, or set passes = \"two\"");
@@ -473,7 +473,7 @@ SortPlan plan_by_memory(const Config& config, RecordFormat format, const std::ve
 
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget) {
-    if (config.passes == "two") {
+    if (config.passes == Passes::two) {
         SortPlan plan = plan_two_pass(config, format, ranks, with_smallest_budget);
         plan.passes_reason = "passes = \"two\"";
         return plan;

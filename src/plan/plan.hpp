@@ -111,7 +111,7 @@ SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<
 struct SpareMessages {
     std::size_t send = 0, receive = 0;
 };
-SpareMessages spare_messages(const std::string& transport, std::size_t peers, bool several_hosts);
+SpareMessages spare_messages(TransportKind transport, std::size_t peers, bool several_hosts);
 
 /// Phase two for one rank, from the size of its largest partition; nullopt when not even one partition at a time fits.
 std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,

@@ -12,11 +12,12 @@
 
 namespace sluice::planning {
 
-constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;     // disks: from 1 MB up depth 4 is enough
-constexpr std::uint64_t kWantedWriteBytes = 4 * kMiB;    // beside 4 MB reads, 1 MB writes get too little of the disk
-constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
-constexpr unsigned kWantedDepth = 4;
-constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
+inline constexpr std::uint64_t kWantedReadBytes = 4 * kMiB;  // disks: from 1 MB up depth 4 is enough
+inline constexpr std::uint64_t kWantedWriteBytes =
+    4 * kMiB;  // beside 4 MB reads, 1 MB writes get too little of the disk
+inline constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
+inline constexpr unsigned kWantedDepth = 4;
+inline constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
 
 /// The steps by which the planner gives up comfort before it refuses (ARCHITECTURE.md, Data flow).
 struct Comfort {

@@ -25,13 +25,14 @@ constexpr std::uint64_t kWantedRoundMessageBytes = 2 * kMiB;
 
 }  // namespace
 
-SpareMessages spare_messages(const std::string& transport, std::size_t peers, bool several_hosts) {
+SpareMessages spare_messages(TransportKind transport, std::size_t peers, bool several_hosts) {
     const std::size_t few = std::max(kSpareMessages, peers / 4);
     const auto both = [](std::size_t spare) { return SpareMessages{spare, spare}; };
     if (lends_memory(transport, several_hosts)) return {0, 2 * std::max(few, kSpareMessagesOfOneHost)};
-    if (!several_hosts) return both(transport == "alltoallv" ? few : std::max(few, kSpareMessagesOfOneHost));
-    if (transport == "alltoallv") return both(kDeepRoundBuffers * peers);
-    if (transport == "rma") return {std::max(few, kPutsToCome * peers), std::max(few, kMoreSlots * peers)};
+    if (!several_hosts)
+        return both(transport == TransportKind::alltoallv ? few : std::max(few, kSpareMessagesOfOneHost));
+    if (transport == TransportKind::alltoallv) return both(kDeepRoundBuffers * peers);
+    if (transport == TransportKind::rma) return {std::max(few, kPutsToCome * peers), std::max(few, kMoreSlots * peers)};
     return both(few);
 }
 
@@ -52,8 +53,8 @@ void agree_on_messages(SortPlan& plan) {
 
 void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format, std::size_t ranks,
                    const Comfort& comfort) {
-    const std::string& transport = config.net.transport;
-    const bool large = comfort.roomy && !comfort.several_hosts && transport == "alltoallv";
+    const TransportKind transport = config.net.transport;
+    const bool large = comfort.roomy && !comfort.several_hosts && transport == TransportKind::alltoallv;
     const std::uint64_t wanted_bytes =
         pick(config.net.buffer_size_bytes, large ? kWantedRoundMessageBytes : comfort.message_bytes);
     const std::uint64_t payload = std::max<std::uint64_t>(format.record_bytes, wanted_bytes - kHeaderBytes);
@@ -72,7 +73,7 @@ void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format
     // Enough to lend one to each distributor of a peer, with one under way and the one that is never lent.
     if (comfort.roomy && lends_memory(transport, comfort.several_hosts))
         planned = std::max(planned, peers * (plan.distributors + 2));
-    plan.receive_in_window = transport == "rma";
+    plan.receive_in_window = transport == TransportKind::rma;
     plan.receive_buffers = usable_receive_buffers(transport, pick(config.net.receive_buffers, planned), ranks);
 }
 

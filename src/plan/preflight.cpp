@@ -1,8 +1,11 @@
 // What can be known before the first byte is checked before the first byte, on all ranks, and said in one message.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <numeric>
 #include <set>
+#include <span>
 
 #include "net/collectives.hpp"
 #include "plan/cluster.hpp"
@@ -13,6 +16,7 @@
 #include "plan/preflight_paths.hpp"
 #include "plan/role_disks.hpp"
 #include "record/chunk_layout.hpp"
+#include "record/crc32c.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/process_limits.hpp"
 #include "runtime/resources.hpp"
@@ -52,9 +56,9 @@ void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& 
     for (const auto& [role, name] :
          {std::pair(DiskRole::input, "input"), std::pair(DiskRole::intermediate, "intermediate"),
           std::pair(DiskRole::output, "output")}) {
-        if (role == DiskRole::intermediate && job.config.passes == "one") continue;  // never touched
+        if (role == DiskRole::intermediate && job.config.passes == Passes::one) continue;  // never touched
         const auto paths = disk_paths(job, role);
-        if (role == DiskRole::intermediate && paths.empty() && job.config.passes == "auto") continue;
+        if (role == DiskRole::intermediate && paths.empty() && job.config.passes == Passes::automatic) continue;
         if (paths.empty() && !(role == DiskRole::input && !job.config.input.paths.empty())) {
             problems.push_back(
                 {Errc::config, "disks: none has role = \"" + std::string(name) + "\"; add a [[disks]] table with it"});
@@ -154,7 +158,8 @@ void check_limits(JobContext& job, const RankPlan& plan, const RankResources& mi
                                    std::uint64_t{plan.one.writers} * plan.one.write_depth +
                                    std::uint64_t{plan.two.disk_workers} * plan.two.read_depth +
                                    std::uint64_t{mine.output_disks} * plan.two.disk_workers * plan.two.write_depth;
-    if (job.config.io.backend == "libaio" && limits.aio_used + requests * job.place.local_ranks > limits.aio_max) {
+    if (job.config.io.backend == IoBackendKind::libaio &&
+        limits.aio_used + requests * job.place.local_ranks > limits.aio_max) {
         problems.push_back(
             {Errc::environment, "host " + job.place.host + ": " + std::to_string(requests * job.place.local_ranks) +
                                     " asynchronous requests planned, fs.aio-nr is " + std::to_string(limits.aio_used) +
@@ -207,17 +212,32 @@ std::vector<RankResources> gather_resources(Communicator& communicator, const Ra
 
 namespace {
 
+/// What all ranks must have planned alike.
+struct PlanFact {
+    std::uint32_t partitions = 0, owners_crc = 0;
+    std::uint64_t message_bytes = 0;
+    bool operator==(const PlanFact&) const = default;
+    static constexpr auto fields = std::tuple{&PlanFact::partitions, &PlanFact::owners_crc, &PlanFact::message_bytes};
+};
+
+std::string to_text(const PlanFact& fact) {
+    return fmt::format("{} partitions (their ranks: {:08x}), messages of {} bytes", fact.partitions, fact.owners_crc,
+                       fact.message_bytes);
+}
+
 /// Every rank plans for all from the same list, but with its own host's config: what ranks must agree on may not
 /// differ.
 void check_same_plan(JobContext& job, const SortPlan& plan) {
-    std::string mine = std::to_string(plan.ownership.partitions()) + " partitions, from";
-    for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) mine += " " + std::to_string(plan.ownership.first(rank));
-    mine += ", messages of " + std::to_string(plan.ranks[job.rank()].one.message_bytes) + " bytes";
-    const auto all = job.communicator.all_gather(mine);
+    PlanFact mine{plan.ownership.partitions(), 0, plan.ranks[job.rank()].one.message_bytes};
+    for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) {
+        const std::uint32_t first = plan.ownership.first(rank);
+        mine.owners_crc = crc32c(std::as_bytes(std::span(&first, 1)), mine.owners_crc);
+    }
+    const auto all = all_gather(job.communicator, mine);
     for (std::uint32_t rank = 1; rank < all.size(); ++rank) {
         if (all[rank] == all[0]) continue;
-        throw CollectiveError(Errc::config, "[hosts]: rank " + std::to_string(rank) + " plans " + all[rank] +
-                                                ", rank 0 " + all[0] +
+        throw CollectiveError(Errc::config, "[hosts]: rank " + std::to_string(rank) + " plans " + to_text(all[rank]) +
+                                                ", rank 0 " + to_text(all[0]) +
                                                 "; a host may have its own weight, memory.budget, io and workers, but "
                                                 "partitions.* and net.buffer_size must be the same on all");
     }

@@ -139,7 +139,7 @@ void check_paths(JobContext& job, const InputSet& input, Problems& problems) {
         check_permissions(job, role, problems, notes);
     say_notes(job, notes);
     std::vector<DiskRole> written{DiskRole::output};
-    if (job.config.passes != "one") written.push_back(DiskRole::intermediate);
+    if (job.config.passes != Passes::one) written.push_back(DiskRole::intermediate);
     prove_disks(job, written, problems);
     check_results(job, problems);
 }

@@ -24,7 +24,7 @@ namespace {
     // Rank 0 speaks for all when all found the same; the others let it finish first, since the launcher ends the job at
     // the first exit.
     const bool collective = dynamic_cast<const sluice::CollectiveError*>(&error) != nullptr;
-    const bool echo = text.find("aborted because of rank") != std::string::npos ||
+    const bool echo = dynamic_cast<const sluice::AbortedError*>(&error) != nullptr ||
                       (collective && application != nullptr && application->rank() != 0);
     std::fflush(stdout);
     if (echo) {

@@ -37,7 +37,7 @@ std::string transport_line(const RunReport& report) {
         return rank.host != report.ranks.front().host;
     });
     if (!several_hosts || !report.prepared->plan.ranks.front().one.receive_in_window) return "";
-    return "transport: " + transport_label("rma", several_hosts) + "\n";
+    return "transport: " + transport_label(TransportKind::rma, several_hosts) + "\n";
 }
 
 nlohmann::json phase_json(const PhaseReport& report) { return parse_bounded_json(to_json(report)); }

@@ -111,8 +111,8 @@ const std::string& Arena::page_kind() {
     return page_kind_;
 }
 
-void Arena::map(const std::string& huge_pages) {
-    if (huge_pages == "on") {
+void Arena::map(HugePages huge_pages) {
+    if (huge_pages == HugePages::on) {
         memory_ = map_bytes(capacity_, MAP_HUGETLB | MAP_HUGE_2MB);
         if (memory_ == nullptr) {
             throw Error(Errc::environment, "memory.huge_pages = \"on\": cannot map " + format_bytes(capacity_) +
@@ -128,7 +128,7 @@ void Arena::map(const std::string& huge_pages) {
         throw Error(Errc::environment, "cannot map " + format_bytes(capacity_) + " of memory for buffers: " +
                                            errno_text(errno) + "; lower memory.budget or raise `ulimit -v`");
     }
-    const bool asked = huge_pages == "auto" && ::madvise(memory_, capacity_, MADV_HUGEPAGE) == 0;
+    const bool asked = huge_pages == HugePages::automatic && ::madvise(memory_, capacity_, MADV_HUGEPAGE) == 0;
     if (!asked) ::madvise(memory_, capacity_, MADV_NOHUGEPAGE);
     page_kind_ = asked ? "2 MiB pages (madvise)" : "4 KiB pages";
 }

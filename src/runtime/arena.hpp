@@ -10,13 +10,14 @@
 #include <string_view>
 #include <thread>
 
+#include "runtime/choices.hpp"
 #include "runtime/topology.hpp"
 
 namespace sluice {
 
 struct ArenaOptions {
     /// auto: 2 MiB pages as far as the kernel has them; on: reserved ones, and no arena without; off: 4 KiB pages.
-    std::string huge_pages = "auto";
+    HugePages huge_pages = HugePages::automatic;
     const Topology* topology = nullptr;  ///< with numa_node >= 0: where the memory goes
     int numa_node = -1;
     unsigned touch_threads = 1;
@@ -60,7 +61,7 @@ public:
     bool touching() const noexcept { return touching_; }
 
 private:
-    void map(const std::string& huge_pages);
+    void map(HugePages huge_pages);
     void touch(std::uint64_t from, std::uint64_t to, unsigned threads);
     void fail_if_short() const;
     void name_pages_got();

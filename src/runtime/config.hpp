@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/choices.hpp"
+
 namespace sluice {
 
 enum class DiskRole { input, intermediate, output };
@@ -20,13 +22,13 @@ struct DiskConfig {
 
 struct MemoryConfig {
     std::uint64_t budget_bytes = 0;  ///< per host, shared by its ranks; 0: 80 % of what is left
-    std::string huge_pages = "auto";
+    HugePages huge_pages = HugePages::automatic;
 };
 struct RecordConfig {
     std::uint64_t size_bytes = 100, key_offset_bytes = 0, key_size_bytes = 10;
 };
 struct KeysConfig {
-    std::string distribution = "sample";
+    SplitterSource distribution = SplitterSource::sample;
     std::uint32_t samples = 0;
 };
 struct PartitionsConfig {
@@ -41,13 +43,15 @@ struct OutputConfig {
     std::string name = "sorted";
 };
 struct IoConfig {
-    std::string backend = "libaio", direct = "on";
+    IoBackendKind backend = IoBackendKind::libaio;
+    DirectIo direct = DirectIo::on;
     std::uint64_t read_size_bytes = 0, write_size_bytes = 0, chunk_size_bytes = 0, extent_size_bytes = 0;
     std::uint32_t depth = 0, workers = 0;
     bool fsync = true, preallocate = true;
 };
 struct NetConfig {
-    std::string transport = "auto", poll = "adaptive";
+    TransportKind transport = TransportKind::automatic;
+    Polling poll = Polling::adaptive;
     std::uint64_t buffer_size_bytes = 0;
     std::uint32_t send_buffers = 0, receive_buffers = 0;
 };
@@ -58,24 +62,15 @@ struct StagesConfig {
     WorkersConfig reader, distributor, logical_disk_distributor, sorter;
 };
 struct PlacementConfig {
-    std::string policy = "auto", cores;
-};
-/// What becomes of a data set that has the name of the new one.
-enum class Overwrite : std::uint8_t {
-    no,     ///< it stays, and the run is refused
-    yes,    ///< it stays until the new one is durable, then goes
-    first,  ///< it goes before the new one is begun: for disks that cannot hold both
-};
-/// How a live run is told from a dead one.
-enum class Locks : std::uint8_t {
-    flock,   ///< by a lock on its owner record
-    record,  ///< by a counter in it that moves, where the file system has no locks
+    PlacementPolicy policy = PlacementPolicy::automatic;
+    std::string cores;
 };
 struct RunConfig {
     bool verify = true, allow_duplicate_input = false;
     Overwrite overwrite = Overwrite::no;
     Locks locks = Locks::flock;
-    std::string limit = "none", progress = "auto";
+    LimitKind limit = LimitKind::none;
+    ProgressMode progress = ProgressMode::automatic;
     std::uint64_t seed = 42;
     std::uint64_t watchdog_ns = 60'000'000'000;
 };
@@ -98,8 +93,8 @@ struct Config {
     PlacementConfig placement;
     RunConfig run;
     ResultsConfig results;
-    std::string passes = "two";  ///< one, two or auto
-    double weight = 1.0;         ///< share of this host's ranks in the output, relative to other hosts
+    Passes passes = Passes::two;
+    double weight = 1.0;  ///< share of this host's ranks in the output, relative to other hosts
 
     std::vector<DiskConfig> disks_of(DiskRole role) const;
 };

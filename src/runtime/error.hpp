@@ -58,6 +58,13 @@ public:
     using Error::Error;
 };
 
+/// What a rank ends with because another one failed, which says so itself.
+class AbortedError : public Error {
+public:
+    AbortedError(std::uint32_t rank, Errc code, const std::string& message)
+        : Error(code, "aborted because of rank " + std::to_string(rank) + ": " + message) {}
+};
+
 /// A failure that every rank of the job finds at the same time, with the same text: rank 0 speaks for all.
 class CollectiveError : public Error {
 public:

@@ -89,6 +89,7 @@ MachineLimits read_machine_limits(const std::string& root) {
     limits.memory_total_bytes = kib_field_in_bytes(root + "/proc/meminfo", "MemTotal:");
     const std::uint64_t host_bytes = memory_of_host(root, limits.memory_note);
     limits.memory_available_bytes = std::min(host_bytes, memory_left_in_cgroups(root));
+    limits.cgroup_cores = cores_allowed_by_cgroups(root);
     limits.open_files = soft_limit(RLIMIT_NOFILE);
     limits.locked_memory_bytes = soft_limit(RLIMIT_MEMLOCK);
     limits.aio_max = number_in(root + "/proc/sys/fs/aio-max-nr", 65536);  // the kernel's default
@@ -138,6 +139,7 @@ std::string describe_system_json(const std::string& root) {
         {"kernel", limits.kernel},
         {"cpu_model", limits.cpu_model},
         {"logical_cpus", std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))},
+        {"cgroup_cores", limits.cgroup_cores},
         {"memory_total_bytes", limits.memory_total_bytes},
         {"memory_available_bytes", limits.memory_available_bytes},
         {"transparent_huge_pages", first_line(huge + "transparent_hugepage/enabled")},

@@ -16,6 +16,7 @@ struct MachineLimits {
     std::uint64_t locked_memory_bytes = 0;    ///< RLIMIT_MEMLOCK; 2^64-1 = no limit
     std::uint64_t aio_max = 0, aio_used = 0;  ///< fs.aio-max-nr, fs.aio-nr: host-wide
     unsigned processors = 0;                  ///< hardware threads the calling thread may run on
+    double cgroup_cores = 0;                  ///< whose time our cgroups allow; 0: all
     std::string host_name, kernel, cpu_model;
 };
 

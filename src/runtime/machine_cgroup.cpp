@@ -105,6 +105,25 @@ std::uint64_t memory_left_in_cgroups(const std::string& root) {
     return left;
 }
 
+double cores_allowed_by_cgroups(const std::string& root) {
+    double fewest = 0;
+    for_each_group_up(root, "cpu", [&](const std::string& directory, bool version2) {
+        std::uint64_t quota_us = 0, period_us = 0;
+        if (version2) {
+            std::ifstream file(directory + "/cpu.max");  // "400000 100000", or "max 100000"
+            if (!(file >> quota_us >> period_us)) return;
+        } else {
+            quota_us = number_in(directory + "/cpu.cfs_quota_us", 0);  // "-1" is no number, and no limit
+            period_us = number_in(directory + "/cpu.cfs_period_us", 0);
+            if (quota_us >= kLeastUnlimited) return;
+        }
+        if (quota_us == 0 || period_us == 0) return;
+        const double cores = static_cast<double>(quota_us) / static_cast<double>(period_us);
+        if (fewest == 0 || cores < fewest) fewest = cores;
+    });
+    return fewest;
+}
+
 PidsLimit tightest_pids_limit(const std::string& root) {
     PidsLimit tightest;
     for_each_group_up(root, "pids", [&](const std::string& directory, bool) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Memory and threads that the control groups above this process still allow.
+/// Memory, threads and processor time that the control groups above this process still allow.
 
 #include <cstdint>
 #include <string>
@@ -13,6 +13,9 @@ inline constexpr std::uint64_t kNoMemoryLimit = ~std::uint64_t{0};
 /// them a container that has just built or copied something would seem full.
 /// @param root  prefix of /proc and /sys, for tests.
 std::uint64_t memory_left_in_cgroups(const std::string& root = "");
+
+/// How many cores' time our group and those above it may take; 0: as much as there is. Version 1 or 2.
+double cores_allowed_by_cgroups(const std::string& root = "");
 
 struct PidsLimit {
     std::uint64_t limit = 0, used = 0;  ///< threads and processes; limit 0: nothing limits them

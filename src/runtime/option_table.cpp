@@ -91,47 +91,24 @@ Option boolean_option(std::string key, std::string help, Get get) {
 }
 
 template <typename Get>
-Option choice_option(std::string key, std::vector<std::string> words, std::string help, Get get) {
-    const std::string joined =
-        std::accumulate(words.begin() + 1, words.end(), words.front(),
-                        [](std::string all, const std::string& word) { return all + "|" + word; });
-    Option option{std::move(key), joined, "", "", std::move(help), {}, {}};
-    option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
-        if (std::find(words.begin(), words.end(), text) == words.end()) {
-            const auto near = nearest(text, words);
-            return "\"" + std::string(text) + "\" is none of " + joined +
-                   (near ? "; did you mean \"" + *near + "\"?" : "");
-        }
-        get(config) = std::string(text);
-        return std::nullopt;
-    };
-    option.print = [=](const Config& config) { return get(const_cast<Config&>(config)); };
-    return option;
-}
-
-/// A choice whose words stand for the values of an enum.
-template <typename Enum, typename Get>
-Option enum_option(std::string key, std::vector<std::pair<std::string, Enum>> words, std::string help, Get get) {
+Option choice_option(std::string key, std::string help, Get get) {
+    using Enum = std::remove_reference_t<decltype(get(std::declval<Config&>()))>;
     std::vector<std::string> names;
-    for (const auto& [name, value] : words) names.push_back(name);
     std::string joined;
-    for (const std::string& name : names) joined += (joined.empty() ? "" : "|") + name;
+    for (const Word<Enum>& word : words_of(Enum{})) {
+        names.emplace_back(word.text);
+        joined += (joined.empty() ? "" : "|") + names.back();
+    }
     Option option{std::move(key), joined, "", "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
-        for (const auto& [name, value] : words) {
-            if (name != text) continue;
-            get(config) = value;
+        if (const auto value = parse_word<Enum>(text)) {
+            get(config) = *value;
             return std::nullopt;
         }
         const auto near = nearest(text, names);
         return "\"" + std::string(text) + "\" is none of " + joined + (near ? "; did you mean \"" + *near + "\"?" : "");
     };
-    option.print = [=](const Config& config) {
-        for (const auto& [name, value] : words) {
-            if (get(const_cast<Config&>(config)) == value) return name;
-        }
-        return std::string();
-    };
+    option.print = [=](const Config& config) { return word_of(get(const_cast<Config&>(config))); };
     return option;
 }
 
@@ -201,8 +178,7 @@ void add_memory_and_data(std::vector<Option>& t) {
         "memory.budget", 1 * kMiB, kGiB << 20,
         "memory for buffers per host, shared by its ranks; 0B: 80 % of what the host or its cgroup has left",
         SLUICE_FIELD(memory.budget_bytes)));
-    t.push_back(choice_option("memory.huge_pages", {"auto", "on", "off"},
-                              "2 MiB pages for buffers: auto asks, on demands, off refuses",
+    t.push_back(choice_option("memory.huge_pages", "2 MiB pages for buffers: auto asks, on demands, off refuses",
                               SLUICE_FIELD(memory.huge_pages)));
     t.push_back(size_option("record.size", 8, kMiB, "bytes of one record", SLUICE_FIELD(record.size_bytes), false));
     t.push_back(size_option("record.key_offset", 0, kMiB, "where the key begins in the record",
@@ -210,7 +186,7 @@ void add_memory_and_data(std::vector<Option>& t) {
     t.push_back(size_option("record.key_size", 1, kMiB, "bytes of the key, compared as unsigned",
                             SLUICE_FIELD(record.key_size_bytes), false));
     t.push_back(
-        choice_option("keys.distribution", {"sample", "uniform"},
+        choice_option("keys.distribution",
                       "sample: partitions follow the keys that phase zero finds; uniform: promised to be evenly "
                       "spread, nothing is sampled",
                       SLUICE_FIELD(keys.distribution)));
@@ -221,7 +197,7 @@ void add_memory_and_data(std::vector<Option>& t) {
                             SLUICE_FIELD(partitions.size_bytes)));
     t.push_back(integer_option("partitions.count", 0, 1 << 20, "partitions over all ranks; 0: planned",
                                SLUICE_FIELD(partitions.count)));
-    t.push_back(choice_option("passes", {"two", "one", "auto"},
+    t.push_back(choice_option("passes",
                               "reads and writes of each record: two; one, when the data fits in the memory of all "
                               "ranks; auto: one where it fits",
                               SLUICE_FIELD(passes)));
@@ -232,10 +208,9 @@ void add_memory_and_data(std::vector<Option>& t) {
 }
 
 void add_io(std::vector<Option>& t) {
-    t.push_back(
-        choice_option("io.backend", {"libaio", "sync"}, "how files are read and written", SLUICE_FIELD(io.backend)));
-    t.push_back(choice_option("io.direct", {"on", "attempt", "off"},
-                              "by-pass the page cache: on refuses file systems that cannot", SLUICE_FIELD(io.direct)));
+    t.push_back(choice_option("io.backend", "how files are read and written", SLUICE_FIELD(io.backend)));
+    t.push_back(choice_option("io.direct", "by-pass the page cache: on refuses file systems that cannot",
+                              SLUICE_FIELD(io.direct)));
     t.push_back(size_option("io.read_size", 4 * kKiB, 64 * kMiB, "one read request; 0B: planned, about 4 MB",
                             SLUICE_FIELD(io.read_size_bytes)));
     t.push_back(size_option("io.write_size", 4 * kKiB, 64 * kMiB, "one write of sorted data; 0B: planned, about 4 MB",
@@ -256,11 +231,10 @@ void add_io(std::vector<Option>& t) {
 
 void add_network_and_workers(std::vector<Option>& t) {
     t.push_back(choice_option(
-        "net.transport", {"auto", "p2p", "alltoallv", "rma"},
+        "net.transport",
         "how buffers move between ranks, the same on all hosts; auto: rma where all share one and its memory, else p2p",
         SLUICE_FIELD(net.transport)));
-    t.push_back(
-        choice_option("net.poll", {"adaptive", "spin"}, "what an idle network thread does", SLUICE_FIELD(net.poll)));
+    t.push_back(choice_option("net.poll", "what an idle network thread does", SLUICE_FIELD(net.poll)));
     t.push_back(size_option(
         "net.buffer_size", 4 * kKiB, 64 * kMiB,
         "one message between ranks; 0B: planned, about 1 MiB on one host (alltoallv 2 MiB), 60 KiB between hosts",
@@ -279,8 +253,7 @@ void add_network_and_workers(std::vector<Option>& t) {
                                SLUICE_FIELD(stages.logical_disk_distributor.workers)));
     t.push_back(integer_option("stages.sorter.workers", 0, 1024, "sorters per rank; 0: planned",
                                SLUICE_FIELD(stages.sorter.workers)));
-    t.push_back(choice_option("placement.policy", {"auto", "none", "explicit"}, "which cores workers run on",
-                              SLUICE_FIELD(placement.policy)));
+    t.push_back(choice_option("placement.policy", "which cores workers run on", SLUICE_FIELD(placement.policy)));
     t.push_back(text_option("placement.cores", "cores of this host for policy explicit, such as \"0-3,8\"",
                             SLUICE_FIELD(placement.cores)));
 }
@@ -288,25 +261,24 @@ void add_network_and_workers(std::vector<Option>& t) {
 void add_run(std::vector<Option>& t) {
     t.push_back(boolean_option("run.verify", "check sums and order while sorting; without it the result is UNCHECKED",
                                SLUICE_FIELD(run.verify)));
-    t.push_back(enum_option<Overwrite>(
-        "run.overwrite", {{"false", Overwrite::no}, {"true", Overwrite::yes}, {"first", Overwrite::first}},
+    t.push_back(choice_option(
+        "run.overwrite",
         "what becomes of an earlier data set of that name: false refuses the run, true keeps it until the new one is "
         "durable (space for both), first removes it before the new one is begun; only what its MANIFEST lists",
         SLUICE_FIELD(run.overwrite)));
-    t.push_back(enum_option<Locks>("run.locks", {{"flock", Locks::flock}, {"record", Locks::record}},
-                                   "how live runs are told from dead ones: by locks on their owner records, or, on "
-                                   "file systems without locks, by a "
-                                   "counter in them that moves; the same for all runs that meet there",
-                                   SLUICE_FIELD(run.locks)));
+    t.push_back(choice_option("run.locks",
+                              "how live runs are told from dead ones: by locks on their owner records, or, on "
+                              "file systems without locks, by a "
+                              "counter in them that moves; the same for all runs that meet there",
+                              SLUICE_FIELD(run.locks)));
     t.push_back(boolean_option("run.allow_duplicate_input", "accept the same input file twice",
                                SLUICE_FIELD(run.allow_duplicate_input)));
     t.push_back(
-        choice_option("run.limit", {"none", "copy", "two-pass-copy"},
+        choice_option("run.limit",
                       "speed of light to measure after the sort: copy is the bare copy in as many passes as the "
                       "sort took, two-pass-copy only serves two",
                       SLUICE_FIELD(run.limit)));
-    t.push_back(
-        choice_option("run.progress", {"auto", "line", "none"}, "live figures on stderr", SLUICE_FIELD(run.progress)));
+    t.push_back(choice_option("run.progress", "live figures on stderr", SLUICE_FIELD(run.progress)));
     t.push_back(duration_option("run.watchdog", 500'000'000, 86'400'000'000'000,
                                 "how long a rank may be silent, a disk answer nothing or the whole job stand still "
                                 "before it is ended with code 7 or 5; equal on all hosts",

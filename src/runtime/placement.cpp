@@ -189,14 +189,14 @@ std::string format_core_list(const std::vector<unsigned>& cores) {
 
 Placement plan_placement(const Topology& topology, const PlacementRequest& request) {
     Placement placement;
-    if (request.policy == "none") {
+    if (request.policy == PlacementPolicy::none) {
         for (const WorkerRequest& worker : request.workers) placement.slots.push_back({worker, {}});
         placement.explanation = "threads are not bound (placement.policy = \"none\")";
         return placement;
     }
     SLUICE_CHECK(request.local_rank < request.local_ranks);
-    const Share share =
-        request.policy == "explicit" ? explicit_share(topology, request) : automatic_share(topology, request);
+    const Share share = request.policy == PlacementPolicy::explicit_cores ? explicit_share(topology, request)
+                                                                          : automatic_share(topology, request);
     const std::size_t count = share.cores.size();
     if (share.ranks <= count) {
         const auto at = [&](std::size_t rank) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/choices.hpp"
 #include "runtime/topology.hpp"
 
 namespace sluice {
@@ -26,11 +27,11 @@ struct WorkerRequest {
 
 struct PlacementRequest {
     unsigned local_rank = 0, local_ranks = 1;  ///< among the ranks of this host
-    std::string policy = "auto";               ///< auto | none | explicit
-    std::string cores;                         ///< for explicit: "0-3,8", divided among the ranks of the host
-    int disk_numa_node = -1;                   ///< where this rank's disks are attached; -1 = unknown
-    std::vector<WorkerRequest> workers{};      ///< those to list in Placement::slots
-    bool leave_first_core = true;              ///< to the kernel, when there are many
+    PlacementPolicy policy = PlacementPolicy::automatic;
+    std::string cores;                     ///< for explicit: "0-3,8", divided among the ranks of the host
+    int disk_numa_node = -1;               ///< where this rank's disks are attached; -1 = unknown
+    std::vector<WorkerRequest> workers{};  ///< those to list in Placement::slots
+    bool leave_first_core = true;          ///< to the kernel, when there are many
     /// For auto: by local rank, the cores its process may use (Topology::core_indices, exchanged by the caller). Ranks
     /// with the same cores divide them; a rank that the launcher gave cores of its own keeps them all. Empty: every
     /// rank may use what this one may.

@@ -33,9 +33,7 @@ public:
             cluster_.changed_.wait(lock, [&] { return cluster_.generation_ != generation || cluster_.failure_; });
             if (cluster_.generation_ == generation) {
                 --cluster_.arrived_;
-                throw Error(static_cast<Errc>(cluster_.failure_->exit_code),
-                            "aborted because of rank " + std::to_string(cluster_.failure_->rank) + ": " +
-                                cluster_.failure_->message);
+                throw aborted_by(*cluster_.failure_);
             }
         }
         return cluster_.result_;

@@ -40,7 +40,10 @@ public:
         content_->bytes.resize(bytes);
         disk_.touch(*content_);
     }
-    void sync_data() override {}
+    void sync_data() override {
+        Lock lock(disk_.mutex);
+        disk_.sync_bytes(*content_);
+    }
     void close_checked() override {}
     bool is_direct() const override { return true; }
     const std::shared_ptr<MemoryDisk::Content>& content() const { return content_; }
@@ -146,6 +149,8 @@ private:
             if (moved > 0) std::memcpy(request.pieces.front().data(), content.bytes.data() + request.offset, moved);
             counters_.read_bytes += moved;
             ++counters_.read_requests;
+        } else {
+            disk_.sync_bytes(content);
         }
         return moved;
     }

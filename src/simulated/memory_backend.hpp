@@ -10,6 +10,7 @@
 
 #include "io/file_system.hpp"
 #include "io/io_backend.hpp"
+#include "runtime/rng.hpp"
 
 namespace sluice {
 
@@ -18,10 +19,16 @@ namespace sluice {
 struct MemoryDisk {
     struct Content {
         std::vector<std::byte> bytes;
-        std::int64_t modified_ns = 0;  ///< no time, but a number that grows with each change on the disk
+        std::vector<std::byte> synced;  ///< the bytes as of the last sync, where power may be lost
+        std::int64_t modified_ns = 0;   ///< no time, but a number that grows with each change on the disk
         unsigned shared_locks = 0;
         bool exclusive_lock = false;
         bool is_unlinked = false;  ///< and there under another name until nobody holds it (hides_what_is_open)
+    };
+    /// What a name in a directory stands for: a file, or a directory by its inode.
+    struct Entry {
+        std::shared_ptr<Content> content;
+        std::uint64_t inode = 0;
     };
     explicit MemoryDisk(Executor& executor) : mutex(executor) {}
 
@@ -52,11 +59,23 @@ struct MemoryDisk {
     /// Directories that are not empty, and names that are none, are errors as rmdir's.
     void remove_directory(const std::string& path);
 
+    /// From now on it is kept what is on stable storage: all of what is there now, then what is synced.
+    void begin_losing_power();
+    /// The names of a directory, or the bytes of a file, are durable as they are.
+    void sync_names(const std::string& directory);
+    void sync_bytes(Content& content) const;
+    /// The disk as it is found after a loss of power: of each directory and each file, as `rng` has it, either what was
+    /// synced or all that was there. Nobody may have anything open. @param roots  mount points, which stay.
+    void lose_power(Rng& rng, const std::vector<std::string>& roots);
+    std::map<std::string, Entry> entries_of(const std::string& directory);
+
     Mutex mutex;
     std::map<std::string, std::shared_ptr<Content>> files;
     std::map<std::string, bool> directories;
     std::map<std::string, std::uint64_t> inodes;  ///< of directories that somebody has looked at
     std::uint64_t next_inode = 1;
+    std::map<std::uint64_t, std::map<std::string, Entry>> synced_names;  ///< by inode of the directory
+    bool loses_power = false;
     std::uint64_t capacity_bytes = std::uint64_t{1} << 50;
     std::int64_t changes = 0;
     std::function<void(const char* what, const std::string& path)> before_change;

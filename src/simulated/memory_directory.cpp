@@ -156,12 +156,15 @@ public:
     void sync() override {
         Lock lock(disk_.mutex);
         if (!disk_.has_directory(path_)) throw Error::from_errno(ENOENT, "fsync", path_);
+        disk_.sync_names(path_);
     }
     void write_durably(const std::string& name, std::string_view text) override {
         Lock lock(disk_.mutex);
         if (!disk_.has_directory(path_)) throw Error::from_errno(ENOENT, "create", at(name));
         disk_.about_to("write durably", at(name));
         disk_.put(at(name), text);
+        disk_.sync_bytes(*disk_.files.at(at(name)));
+        disk_.sync_names(path_);
     }
     LockAttempt write_locked(const std::string& name, std::string_view text, LockMode mode) override {
         write_durably(name, text);

@@ -81,11 +81,14 @@ public:
     void sync_directory(const std::string& path) override {
         Lock lock(disk_.mutex);
         if (!disk_.has_directory(path)) throw Error::from_errno(ENOENT, "open", path);
+        disk_.sync_names(path);
     }
     void write_durably(const std::string& path, const std::string& text) override {
         Lock lock(disk_.mutex);
         if (!disk_.has_directory(parent_of(path))) throw Error::from_errno(ENOENT, "open", path);
         disk_.put(path, text);
+        disk_.sync_bytes(*disk_.files.at(path));
+        disk_.sync_names(parent_of(path));
     }
     std::string read_text(const std::string& path, std::uint64_t most_bytes) override {
         Lock lock(disk_.mutex);

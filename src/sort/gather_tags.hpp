@@ -24,6 +24,8 @@ struct TagRun {
     unsigned index_bits = 0;
     std::uint64_t index(std::uint64_t i) const { return TagSorter<Tag>::index_of(tags[i], index_bits); }
 };
+template <typename Tag>
+TagRun(const Tag*, std::uint64_t, std::uint64_t, unsigned) -> TagRun<Tag>;
 
 /// kBytes: the record's size where it is known when compiling, else 0. Records says where record i lies.
 template <typename Tag, std::uint32_t kBytes, typename Records>

@@ -7,20 +7,18 @@ namespace sluice {
 
 CopyWriter::CopyWriter(IoBackend& backend, IoFile& file, unsigned depth, WorkQueue<Buffer>& input)
     : file_(file), input_(input), slots_(depth), queue_(backend.make_queue(depth)) {
-    for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
     done_.reserve(depth);
 }
 
 void CopyWriter::run() {
     for (bool more = true; more || queue_->in_flight() > 0;) {
-        while (more && !free_slots_.empty()) {
+        while (more && !slots_.all_taken()) {
             auto buffer = queue_->in_flight() == 0 ? input_.pop() : input_.try_pop();
             if (!buffer) {
                 more = !input_.drained();
                 break;
             }
-            const std::size_t slot = free_slots_.back();
-            free_slots_.pop_back();
+            const std::size_t slot = slots_.take();
             slots_[slot] = std::move(*buffer);
             const std::span<const std::byte> bytes =
                 slots_[slot].storage().first(round_up(slots_[slot].size(), kDirectIoAlign));
@@ -36,7 +34,7 @@ void CopyWriter::collect() {
     queue_->wait(1, done_);
     for (const IoCompletion& completion : done_) {
         slots_[completion.token] = Buffer();
-        free_slots_.push_back(completion.token);
+        slots_.give_back(completion.token);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "io/io_backend.hpp"
 #include "runtime/buffer_pool.hpp"
 #include "runtime/work_queue.hpp"
+#include "stages/in_flight_slots.hpp"
 
 namespace sluice {
 
@@ -22,8 +23,7 @@ private:
 
     IoFile& file_;
     WorkQueue<Buffer>& input_;
-    std::vector<Buffer> slots_;
-    std::vector<std::size_t> free_slots_;
+    InFlightSlots<Buffer> slots_;
     std::vector<IoCompletion> done_;
     std::uint64_t offset_ = 0;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers still live

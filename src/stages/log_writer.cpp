@@ -16,21 +16,16 @@ LogWriter::LogWriter(IoBackend& backend, Log log, ExtentIndex& index, InFlight f
       slots_(flight.requests),
       most_bytes_(flight.bytes),
       queue_(backend.make_queue(flight.requests)) {
-    for (std::size_t slot = flight.requests; slot > 0; --slot) {
-        slots_[slot - 1].chain.chunks.reserve(max_chunks);
-        free_slots_.push_back(slot - 1);
-    }
+    for (std::size_t slot = 0; slot < slots_.count(); ++slot) slots_[slot].chain.chunks.reserve(max_chunks);
     done_.reserve(flight.requests);
     pieces_.reserve(max_chunks);
 }
 
 void LogWriter::run() {
     for (;;) {
-        while (!free_slots_.empty() && bytes_in_flight_ < most_bytes_) {
-            const std::size_t slot = free_slots_.back();
-            if (!chains_.take(slots_[slot].chain, queue_->in_flight() == 0)) break;
-            free_slots_.pop_back();
-            submit(slot);
+        while (!slots_.all_taken() && bytes_in_flight_ < most_bytes_) {
+            if (!chains_.take(slots_[slots_.next()].chain, queue_->in_flight() == 0)) break;
+            submit(slots_.take());
         }
         if (queue_->in_flight() > 0) {
             collect();
@@ -68,7 +63,7 @@ void LogWriter::collect() {
         this_worker().output_bytes.add(slot.extent.written_bytes);
         this_worker().units.add(1);
         slot.chain.chunks.clear();  // the chunks go home
-        free_slots_.push_back(completion.token);
+        slots_.give_back(completion.token);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "io/extent_log.hpp"
 #include "io/io_backend.hpp"
 #include "stages/coalescer.hpp"
+#include "stages/in_flight_slots.hpp"
 
 namespace sluice {
 
@@ -38,8 +39,7 @@ private:
         Chain chain;
         Extent extent;
     };
-    std::vector<Slot> slots_;
-    std::vector<std::size_t> free_slots_;
+    InFlightSlots<Slot> slots_;
     std::vector<IoCompletion> done_;
     std::vector<std::span<const std::byte>> pieces_;
     std::uint64_t most_bytes_ = 0, bytes_in_flight_ = 0;

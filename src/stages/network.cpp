@@ -124,7 +124,7 @@ void NetworkLoop::wait_for_workers() {
 bool NetworkLoop::failed() {
     if (pipeline_.failed()) return true;
     if (const auto failure = communicator_.poll_failure()) {
-        pipeline_.fail(std::make_exception_ptr(AbortedError(*failure)));
+        pipeline_.fail(std::make_exception_ptr(aborted_by(*failure)));
         return true;
     }
     return false;

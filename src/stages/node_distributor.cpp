@@ -14,7 +14,6 @@ NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partiti
     : ports_(ports),
       format_(format),
       partitioner_(partitioner),
-      rank_(rank),
       local_partitions_(ownership.count(rank)),
       verify_(verify),
       open_(format.record_bytes),

@@ -57,7 +57,7 @@ private:
     Ports ports_;
     RecordFormat format_;
     const Partitioner& partitioner_;
-    std::uint32_t rank_, local_partitions_;
+    std::uint32_t local_partitions_;
     bool verify_;
     OpenBuffers open_;
     std::vector<std::uint32_t> slot_of_partition_;

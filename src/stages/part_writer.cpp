@@ -17,13 +17,12 @@ PartWriter::PartWriter(IoBackend& backend, Options options, std::function<std::s
       output_(output),
       requests_(options.depth),
       queue_(backend.make_queue(options.depth)) {
-    for (std::size_t request = options.depth; request > 0; --request) free_requests_.push_back(request - 1);
     done_.reserve(options.depth);
 }
 
 void PartWriter::run() {
     for (bool more = true; more || queue_->in_flight() > 0;) {
-        while (more && !free_requests_.empty()) {
+        while (more && !requests_.all_taken()) {
             auto piece = queue_->in_flight() == 0 ? input_.pop() : input_.try_pop();
             if (!piece) {
                 more = !input_.drained();
@@ -56,8 +55,7 @@ void PartWriter::write(SortedPiece piece) {
         hand_on(part);
         return;
     }
-    const std::size_t token = free_requests_.back();
-    free_requests_.pop_back();
+    const std::size_t token = requests_.take();
     requests_[token] = {static_cast<std::size_t>(&part - parts_.data()), std::move(piece.buffer)};
     Buffer& buffer = requests_[token].buffer;
     // A short tail is padded to the block here and cut off again by the finisher.
@@ -73,7 +71,7 @@ void PartWriter::collect() {
         Part& part = parts_[request.part];
         const std::uint64_t bytes = request.buffer.size();
         request.buffer = Buffer();
-        free_requests_.push_back(completion.token);
+        requests_.give_back(completion.token);
         this_worker().output_bytes.add(bytes);
         this_worker().units.add(1);
         part.completed_bytes += bytes;

@@ -9,6 +9,7 @@
 
 #include "io/io_backend.hpp"
 #include "runtime/work_queue.hpp"
+#include "stages/in_flight_slots.hpp"
 #include "stages/sorter.hpp"
 
 namespace sluice {
@@ -53,8 +54,7 @@ private:
     WorkQueue<SortedPiece>& input_;
     WorkQueue<WrittenPart>& output_;
     std::vector<Part> parts_;  // under way: one a request and a sorter at most
-    std::vector<Request> requests_;
-    std::vector<std::size_t> free_requests_;
+    InFlightSlots<Request> requests_;
     std::vector<IoCompletion> done_;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };

@@ -21,12 +21,10 @@ PartitionReader::PartitionReader(IoBackend& backend, Source source, Requests req
       output_(output),
       share_(share),
       loading_(slots.count()),
-      expected_(requests.flight.requests),
-      slot_of_(requests.flight.requests),
+      requests_(requests.flight.requests),
       most_bytes_(requests.flight.bytes),
       queue_(backend.make_queue(requests.flight.requests)) {
     for (std::size_t slot = loading_.size(); slot > 0; --slot) free_.push_back(slot - 1);
-    for (std::size_t token = requests.flight.requests; token > 0; --token) free_tokens_.push_back(token - 1);
     done_.reserve(requests.flight.requests);
 }
 
@@ -81,10 +79,8 @@ void PartitionReader::read(std::size_t slot, const Extent& extent, std::uint64_t
     for (std::uint64_t done = 0; done < extent.written_bytes;) {
         while (queue_->in_flight() == queue_->depth() || bytes_in_flight_ >= most_bytes_) collect(1);
         const std::uint64_t bytes = std::min(read_bytes_, extent.written_bytes - done);
-        const std::size_t token = free_tokens_.back();
-        free_tokens_.pop_back();
-        expected_[token] = bytes;
-        slot_of_[token] = slot;
+        const std::size_t token = requests_.take();
+        requests_[token] = {bytes, slot};
         ++loading_[slot].reads_left;
         bytes_in_flight_ += bytes;
         if (first_read_ns_ == 0) first_read_ns_ = slots_.executor().now_ns();
@@ -98,20 +94,21 @@ void PartitionReader::collect(unsigned minimum) {
     done_.clear();
     queue_->wait(minimum, done_);
     for (const IoCompletion& completion : done_) {
-        Loading& loading = loading_[slot_of_[completion.token]];
-        if (completion.bytes != expected_[completion.token]) {
+        const Request request = requests_[completion.token];
+        Loading& loading = loading_[request.slot];
+        if (completion.bytes != request.bytes) {
             throw Error(Errc::integrity, "partition " + std::to_string(loading.partition) +
                                              ": an extent ended early (" + std::to_string(completion.bytes) + " of " +
-                                             std::to_string(expected_[completion.token]) +
+                                             std::to_string(request.bytes) +
                                              " bytes); the intermediate log was cut, sort again");
         }
         this_worker().input_bytes.add(completion.bytes);
         bytes_in_flight_ -= completion.bytes;
-        free_tokens_.push_back(completion.token);
+        requests_.give_back(completion.token);
         if (--loading.reads_left > 0) continue;
         this_worker().units.add(1);
         this_worker().output_bytes.add(loading.record_bytes);
-        hand_on(slot_of_[completion.token]);
+        hand_on(request.slot);
     }
 }
 

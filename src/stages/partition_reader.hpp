@@ -10,6 +10,7 @@
 #include "io/io_backend.hpp"
 #include "runtime/buffer_pool.hpp"
 #include "runtime/work_queue.hpp"
+#include "stages/in_flight_slots.hpp"
 #include "stages/kept_partitions.hpp"
 
 namespace sluice {
@@ -75,9 +76,11 @@ private:
     std::vector<Loading> loading_;  // by slot number, as many as the pool has buffers
     std::vector<std::size_t> free_;
     std::vector<IoCompletion> done_;
-    std::vector<std::uint64_t> expected_;  // by request token: bytes the read must bring
-    std::vector<std::size_t> slot_of_;     // by request token
-    std::vector<std::size_t> free_tokens_;
+    struct Request {
+        std::uint64_t bytes = 0;  // that the read must bring
+        std::size_t slot = 0;     // of the partition that it is part of
+    };
+    InFlightSlots<Request> requests_;
     std::uint64_t first_read_ns_ = 0, most_bytes_ = 0, bytes_in_flight_ = 0;
     std::unique_ptr<IoQueue> queue_;  // last: its destructor waits for the kernel while buffers and files still live
 };

@@ -27,7 +27,6 @@ Reader::Reader(IoBackend& backend, std::vector<ReadRange> ranges, unsigned depth
       output_(output),
       slots_(depth),
       queue_(backend.make_queue(depth)) {
-    for (std::size_t slot = depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
     done_.reserve(depth);
 }
 
@@ -62,8 +61,7 @@ bool Reader::submit_next() {
     const std::uint64_t from = range.offset + position_, head_bytes = from % kDirectIoAlign;
     const std::uint64_t bytes =
         std::min(round_down(buffer.capacity() - head_bytes, record_bytes_), range.bytes - position_);
-    const std::size_t slot = free_slots_.back();
-    free_slots_.pop_back();
+    const std::size_t slot = slots_.take();
     slots_[slot] = {std::move(buffer), file_, head_bytes, bytes, range_};
     queue_->read(*file_, from - head_bytes,
                  slots_[slot].buffer.storage().first(round_up(head_bytes + bytes, kDirectIoAlign)), slot);
@@ -90,7 +88,7 @@ void Reader::collect() {
         this_worker().output_bytes.add(slot.expected_bytes);
         this_worker().input_bytes.add(slot.expected_bytes);
         this_worker().units.add(1);
-        free_slots_.push_back(completion.token);
+        slots_.give_back(completion.token);
         output_.push(std::move(slot.buffer));
     }
 }

@@ -9,6 +9,7 @@
 #include "io/io_backend.hpp"
 #include "runtime/buffer_pool.hpp"
 #include "runtime/work_queue.hpp"
+#include "stages/in_flight_slots.hpp"
 
 namespace sluice {
 
@@ -55,8 +56,7 @@ private:
         std::uint64_t head_bytes = 0, expected_bytes = 0;  // in front of the records; of the records
         std::size_t range = 0;
     };
-    std::vector<Slot> slots_;
-    std::vector<std::size_t> free_slots_;
+    InFlightSlots<Slot> slots_;
     std::vector<IoCompletion> done_;
     std::shared_ptr<IoFile> file_;  // of the range being read: opened with its first read, once for neighbours in it
     std::size_t range_ = 0;

@@ -74,13 +74,12 @@ SampleReader::SampleReader(IoBackend& backend, const std::vector<ReadRange>& ran
       slots_(buffers.depth),
       queue_(backend.make_queue(buffers.depth)) {
     SLUICE_CHECK(buffers.memory.size() >= buffers.depth * buffers.buffer_bytes);
-    for (std::size_t slot = buffers.depth; slot > 0; --slot) free_slots_.push_back(slot - 1);
     done_.reserve(buffers.depth);
 }
 
 void SampleReader::run() {
     for (std::size_t next = 0; next < spans_.size() || queue_->in_flight() > 0;) {
-        while (next < spans_.size() && !free_slots_.empty()) submit(spans_[next++]);
+        while (next < spans_.size() && !slots_.all_taken()) submit(spans_[next++]);
         collect();
     }
     SLUICE_CHECK(filled_bytes_ == output_.size());
@@ -90,8 +89,7 @@ void SampleReader::submit(const SampleSpan& span) {
     if (!file_ || ranges_[last_range_].path != ranges_[span.range].path)
         file_ = open_range(backend_, ranges_[span.range]);
     last_range_ = span.range;
-    const std::size_t slot = free_slots_.back();
-    free_slots_.pop_back();
+    const std::size_t slot = slots_.take();
     slots_[slot] = {span, file_};
     const std::uint64_t from = round_down(span.offset, kDirectIoAlign);
     queue_->read(*file_, from,
@@ -117,7 +115,7 @@ void SampleReader::collect() {
         this_worker().output_bytes.add(span.bytes);
         this_worker().units.add(1);
         slots_[completion.token].file.reset();
-        free_slots_.push_back(completion.token);
+        slots_.give_back(completion.token);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "io/io_backend.hpp"
 #include "runtime/rng.hpp"
+#include "stages/in_flight_slots.hpp"
 #include "stages/reader.hpp"
 
 namespace sluice {
@@ -61,8 +62,7 @@ private:
         SampleSpan span;
         std::shared_ptr<IoFile> file;
     };
-    std::vector<Slot> slots_;  // by request token
-    std::vector<std::size_t> free_slots_;
+    InFlightSlots<Slot> slots_;
     std::vector<IoCompletion> done_;
     std::shared_ptr<IoFile> file_;  // of the range read from last: once for neighbours in the same file
     std::uint32_t last_range_ = 0;

@@ -8,10 +8,14 @@ if(Python3_FOUND)
   set_target_properties(kill_before kill_in_init PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   add_library(other_locks MODULE ${CMAKE_CURRENT_LIST_DIR}/other_locks.cpp)
   target_link_libraries(other_locks PRIVATE ${CMAKE_DL_LIBS})
+  add_library(count_collectives MODULE ${CMAKE_CURRENT_LIST_DIR}/count_collectives.cpp)
+  target_link_libraries(count_collectives PRIVATE MPI::MPI_CXX)
+  target_compile_definitions(count_collectives PRIVATE OMPI_SKIP_MPICXX=1)
+  set_target_properties(count_collectives PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   set_target_properties(other_locks PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
   # These judge what comes out: two may share the cores, each sees no other's jobs (harness.py).
   set(sharing golden one_pass many_files shuffle bad_input preflight scripts transports any_data generate
-    record_shapes distributions launching progress overflow hostile odd_places surroundings after_publish clean tidy)
+    record_shapes distributions launching progress overflow hostile odd_places surroundings after_publish clean tidy collectives)
   # These judge when, or kill, or fill the host: alone.
   set(alone sort_ranks system_calls netns faults stragglers quickstart crashes two_programs start limits locks)
   foreach(name ${sharing} ${alone})

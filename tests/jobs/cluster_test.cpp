@@ -35,8 +35,8 @@ ClusterShape shape_of(std::uint64_t seed) {
     shape.keys = static_cast<Keys>(rng.below(kKeysKinds));
     shape.promised_uniform = rng.below(4) == 0;  // often a lie
     shape.samples = rng.below(3) == 0 ? 0 : static_cast<std::uint32_t>(1 + rng.below(60));
-    shape.transport = std::array{"p2p", "alltoallv", "rma"}[rng.below(3)];
-    shape.shared_windows = shape.transport == "rma" && seed % 2 == 0;
+    shape.transport = std::array{TransportKind::p2p, TransportKind::alltoallv, TransportKind::rma}[rng.below(3)];
+    shape.shared_windows = shape.transport == TransportKind::rma && seed % 2 == 0;
     shape.passes = rng.below(4) == 0 ? 1 : 2;
     if (shape.passes == 1) {  // holds a share to its plan, which lies and few samples would exceed
         shape.promised_uniform = true;
@@ -49,11 +49,12 @@ std::string describe(const ClusterShape& s) {
     return "seed=" + std::to_string(s.seed) + " ranks=" + std::to_string(s.ranks) +
            " per_host=" + std::to_string(s.ranks_per_host) + " partitions=" + std::to_string(s.partitions) +
            " workers=" + std::to_string(s.distributors) + "+" + std::to_string(s.logical_disk_distributors) +
-           " transport=" + s.transport + (s.shared_windows ? "/shared" : "") + " records=" + std::to_string(s.records) +
-           " of " + std::to_string(s.record_bytes) + " key=" + std::to_string(s.key_offset) + "+" +
-           std::to_string(s.key_bytes) + " minimal=" + std::to_string(s.minimal_pools) +
-           " keys=" + std::to_string(static_cast<int>(s.keys)) + " promised=" + std::to_string(s.promised_uniform) +
-           " samples=" + std::to_string(s.samples) + " passes=" + std::to_string(s.passes);
+           " transport=" + word_of(s.transport) + (s.shared_windows ? "/shared" : "") +
+           " records=" + std::to_string(s.records) + " of " + std::to_string(s.record_bytes) +
+           " key=" + std::to_string(s.key_offset) + "+" + std::to_string(s.key_bytes) +
+           " minimal=" + std::to_string(s.minimal_pools) + " keys=" + std::to_string(static_cast<int>(s.keys)) +
+           " promised=" + std::to_string(s.promised_uniform) + " samples=" + std::to_string(s.samples) +
+           " passes=" + std::to_string(s.passes);
 }
 
 class Seeds : public ::testing::TestWithParam<int> {};
@@ -131,7 +132,9 @@ TEST(ClusterOnePass, KeysThatBreakTheirPromiseAreSampledAndSortedInOnePassAfterA
         shape.ranks = static_cast<std::uint32_t>(2 + seed % 3);
         shape.records = 6000;
         shape.passes = 1;
-        shape.transport = seed % 3 == 0 ? "rma" : seed % 3 == 1 ? "p2p" : "alltoallv";
+        shape.transport = seed % 3 == 0   ? TransportKind::rma
+                          : seed % 3 == 1 ? TransportKind::p2p
+                                          : TransportKind::alltoallv;
         shape.shared_windows = seed % 6 == 0;
         shape.narrow_keys = shape.promised_uniform = true;
         shape.minimal_pools = false;

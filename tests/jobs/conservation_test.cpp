@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "plan/one_rank_job.hpp"
 #include "plan/problem_texts.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/thread_clock.hpp"
@@ -79,6 +80,47 @@ TEST(PairCheck, CostsAThousandRanksLessThanTenMillisecondsEach) {
     const Checked checked = check_all(1000, records_between, records_between);
     for (const auto& problems : checked.problems) EXPECT_TRUE(problems.empty());
     EXPECT_LT(checked.longest_cpu_s, 0.010);
+}
+
+/// One equation is broken at a time, so that no other one hides it.
+TEST(Conservation, EachSumIsComparedByItself) {
+    SortResult result;
+    InputSet input;
+    const auto refused = [&] { return testing::refusal_of([&] { check_conservation(result, input); }); };
+    const RecordSum sum{100, 5}, other_sum{100, 6}, other_count{99, 5};
+    result.verified = true;
+    result.input = result.output = input.total = sum;
+    input.sums_are_known = true;
+    EXPECT_EQ(refused().text, "");
+    for (const RecordSum& wrong : {other_sum, other_count}) {
+        result.output = wrong;
+        EXPECT_TRUE(refused().code == 6 && refused().mentions("what phase two wrote is")) << refused().text;
+        result.output = sum;
+        input.total = wrong;
+        EXPECT_TRUE(refused().code == 6 && refused().mentions("the input's manifest is")) << refused().text;
+        input.sums_are_known = false;
+        EXPECT_EQ(refused().text, "") << "nobody has said what there was";
+        input.sums_are_known = true;
+        input.total = sum;
+    }
+    result.verified = false;  // only counts are known
+    result.output = other_sum;
+    EXPECT_EQ(refused().text, "");
+    result.output = other_count;
+    EXPECT_EQ(refused().code, 6);
+}
+
+TEST(Conservation, PartsFollowEachOtherOverTheirBorders) {
+    testing::OneRankJob here;
+    JobContext job = here.job();
+    const auto key = [](int value) { return std::vector<std::byte>{std::byte(value)}; };
+    std::vector<PartFact> parts = {{"part-0", 0, 0, {1, 1}, key(1), key(4)},
+                                   {"part-1", 0, 1, {0, 0}, {}, {}},
+                                   {"part-2", 0, 2, {1, 1}, key(4), key(9)}};
+    EXPECT_EQ(gather_parts(job, parts).size(), 3u);
+    parts[2].first_key = key(3);
+    const auto refused = testing::refusal_of([&] { gather_parts(job, parts); });
+    EXPECT_TRUE(refused.code == 6 && refused.mentions("part 'part-2' begins with a smaller key")) << refused.text;
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace sluice {
 namespace {
 
 /// One store of either kind, as the two phases use it; the parameter says of how many passes.
-class Stores : public ::testing::TestWithParam<const char*> {
+class Stores : public ::testing::TestWithParam<Passes> {
 protected:
     static constexpr std::uint32_t kRecord = 128;
     Stores() {
@@ -143,8 +143,8 @@ TEST_P(Stores, SayWhoGotMoreThanWasPlannedWhereThatCannotBeSplit) {
     EXPECT_NE(excess->find("rank 0 of host here got 0 B where memory for "), std::string::npos) << *excess;
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, Stores, ::testing::Values("two", "one"),
-                         [](const auto& passes) { return std::string(passes.param) + "_passes"; });
+INSTANTIATE_TEST_SUITE_P(Of, Stores, ::testing::Values(Passes::two, Passes::one),
+                         [](const auto& passes) { return word_of(passes.param) + "_passes"; });
 
 }  // namespace
 }  // namespace sluice

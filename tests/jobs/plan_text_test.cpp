@@ -44,7 +44,7 @@ std::set<std::uint64_t> arenas_of(const std::string& plan, const ClusterShape& s
     for (auto& pools : pools_by_group(plan)) {
         EXPECT_NE(pools["read buffers"], 0u) << plan;
         EXPECT_EQ(pools["partition slots"] == 0, shape.passes == 1) << plan;
-        const std::uint64_t received = shape.transport == "rma" ? 0 : pools["receive buffers"];
+        const std::uint64_t received = shape.transport == TransportKind::rma ? 0 : pools["receive buffers"];
         const std::uint64_t one = pools["read buffers"] + pools["send buffers"] + received;
         const std::uint64_t two = pools["partition slots"] + pools["tags"] + pools["write buffers"];
         const std::uint64_t chunks = pools["chunks"];
@@ -54,7 +54,7 @@ std::set<std::uint64_t> arenas_of(const std::string& plan, const ClusterShape& s
 }
 
 TEST(PlanText, PrintedPoolsAddUpToTheArenaOfARun) {
-    for (const std::string transport : {"p2p", "alltoallv", "rma"}) {
+    for (const TransportKind transport : {TransportKind::p2p, TransportKind::alltoallv, TransportKind::rma}) {
         for (const unsigned passes : {1u, 2u}) {
             for (const std::uint32_t ranks : {1u, 2u, 3u}) {
                 ClusterShape shape;
@@ -63,8 +63,8 @@ TEST(PlanText, PrintedPoolsAddUpToTheArenaOfARun) {
                 shape.transport = transport;
                 shape.passes = passes;
                 shape.minimal_pools = false;
-                SCOPED_TRACE(transport + ", " + std::to_string(passes) + " pass(es), " + std::to_string(ranks) +
-                             " rank(s)");
+                SCOPED_TRACE(word_of(transport) + ", " + std::to_string(passes) + " pass(es), " +
+                             std::to_string(ranks) + " rank(s)");
                 const ClusterOutcome outcome = SimulatedCluster(shape).run();
                 ASSERT_TRUE(outcome.good()) << (outcome.errors.empty() ? "wrong bytes" : outcome.errors.front());
                 EXPECT_EQ(outcome.mapped_bytes, arenas_of(outcome.plan_text, shape)) << outcome.plan_text;

@@ -66,17 +66,17 @@ ShuffleOutcome simulate(const ShuffleShape& shape) {
                            .make_transport = {},
                            .make_arena = {},
                            .bind = {},
-                           .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                           .backoff = IdleBackoff(Polling::adaptive),
                            .say = {}};
             job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow*) {
                 return make_p2p_transport(cluster.wire(rank), pool, run_id);
             };
             job.make_arena = [](std::uint64_t bytes) {
-                return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1});
+                return std::make_unique<Arena>(bytes, ArenaOptions{HugePages::off, nullptr, -1, 1});
             };
             PreparedShuffle prepared =
                 prepare_shuffle(job, {.memory_available_bytes = std::uint64_t{1} << 40}, shape.options);
-            if (shape.minimal_pools) cut_to_minimum(prepared.plan, "p2p");
+            if (shape.minimal_pools) cut_to_minimum(prepared.plan, TransportKind::p2p);
             outcome.results[rank] = run_shuffle(job, prepared);
         } catch (const std::exception& error) {
             outcome.errors.push_back(error.what());

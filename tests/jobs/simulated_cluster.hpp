@@ -80,7 +80,7 @@ struct ClusterShape {
     std::string generated;  ///< records as `sluice gen --keys` makes them; empty: random ones, spread by `keys`
     unsigned depth = 1;
     bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
-    std::string transport = "p2p";
+    TransportKind transport = TransportKind::p2p;
     bool shared_windows = false;  ///< rma as on one host
     unsigned passes = 2;
     std::uint32_t most_split_pieces = 1024;
@@ -161,8 +161,7 @@ inline std::vector<std::byte> sorted_copy(const std::vector<std::byte>& data, Re
 /// partition
 /// (`counts`, by global partition; empty: as planned) can fill, and one open for each worker and partition, not one
 /// more.
-inline void cut_to_minimum(SortPlan& plan, const std::string& transport,
-                           const std::vector<std::uint64_t>& counts = {}) {
+inline void cut_to_minimum(SortPlan& plan, TransportKind transport, const std::vector<std::uint64_t>& counts = {}) {
     const std::size_t peers = plan.ranks.size() - 1;
     for (std::uint32_t r = 0; r < plan.ranks.size(); ++r) {
         RankPlan& rank = plan.ranks[r];
@@ -273,11 +272,11 @@ private:
         Config config;
         config.disks = {{"/disk", DiskRole::input}, {"/disk", DiskRole::output}};
         if (shape_.passes == 2 || shape_.intermediate_disk) config.disks.push_back({"/disk", DiskRole::intermediate});
-        config.passes = shape_.passes == 1 ? "one" : "two";
+        config.passes = shape_.passes == 1 ? Passes::one : Passes::two;
         config.record = {shape_.record_bytes, shape_.key_offset, shape_.key_bytes};
         config.memory.budget_bytes = 64 << 20;
         config.partitions.count = shape_.partitions;
-        config.keys.distribution = shape_.promised_uniform ? "uniform" : "sample";
+        config.keys.distribution = shape_.promised_uniform ? SplitterSource::uniform : SplitterSource::sample;
         config.keys.samples = shape_.samples;
         config.io.depth = shape_.depth;
         config.io.read_size_bytes = config.io.write_size_bytes = config.io.chunk_size_bytes = 4096;
@@ -312,21 +311,21 @@ private:
                            .make_transport = {},
                            .make_arena = {},
                            .bind = {},
-                           .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                           .backoff = IdleBackoff(Polling::adaptive),
                            .say = {}};
-            if (shape_.transport == "rma")
+            if (shape_.transport == TransportKind::rma)
                 job.make_window = [&](std::uint64_t bytes) {
                     return cluster_.make_window(rank, bytes, shape_.shared_windows);
                 };
             job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
                 if (window != nullptr) return make_rma_transport(*window, cluster_.wire(rank), pool, run_id);
-                if (shape_.transport == "alltoallv")
+                if (shape_.transport == TransportKind::alltoallv)
                     return make_alltoallv_transport(cluster_.rounds(rank), pool, run_id);
                 return make_p2p_transport(cluster_.wire(rank), pool, run_id);
             };
             job.make_arena = [this](std::uint64_t bytes) {
                 outcome_.mapped_bytes.insert(bytes);
-                return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1});
+                return std::make_unique<Arena>(bytes, ArenaOptions{HugePages::off, nullptr, -1, 1});
             };
             sort_and_collect(job);
         } catch (const std::exception& error) {

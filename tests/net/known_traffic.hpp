@@ -75,7 +75,7 @@ struct TrafficEnd {
     Executor& executor;
     Doorbell& doorbell;
     std::uint32_t rank = 0, ranks = 1;
-    std::string transport;
+    TransportKind transport = TransportKind::p2p;
     /// Memory that peers put into, for transports that need it; else empty.
     std::function<std::unique_ptr<ReceiveWindow>(std::uint64_t bytes)> make_window;
     std::function<std::unique_ptr<Transport>(BufferPool& receive_pool, std::uint64_t run_id, ReceiveWindow* window)>
@@ -117,7 +117,7 @@ public:
           ready_(end.ranks) {}
 
     void run() {
-        IdleBackoff backoff(IdleBackoff::Mode::adaptive);
+        IdleBackoff backoff(Polling::adaptive);
         bool finished = false;
         while (!finished) {
             bool moved = send();

@@ -18,12 +18,12 @@ namespace sluice::testing {
 namespace {
 
 MpiSession* session = nullptr;
-std::string transport_name;
+TransportKind transport_kind = TransportKind::p2p;
 std::uint64_t run_id = 1;
 constexpr std::size_t kMostControlBytes = 1000;  // a small limit shows what the real one of a gibibyte does
 
 std::unique_ptr<Transport> make_transport(BufferPool& pool, std::uint64_t run, ReceiveWindow* window) {
-    if (transport_name == "alltoallv") return make_alltoallv_transport(session->rounds(), pool, run);
+    if (transport_kind == TransportKind::alltoallv) return make_alltoallv_transport(session->rounds(), pool, run);
     if (window != nullptr) return make_rma_transport(*window, session->wire(), pool, run);
     return make_p2p_transport(session->wire(), pool, run);
 }
@@ -31,9 +31,10 @@ std::unique_ptr<Transport> make_transport(BufferPool& pool, std::uint64_t run, R
 TrafficEnd end_of_rank(Executor& executor, Doorbell& doorbell) {
     const Communicator& communicator = session->communicator();
     TrafficEnd end{executor,       doorbell, communicator.rank(), communicator.size(),
-                   transport_name, {},       make_transport,      {}};
+                   transport_kind, {},       make_transport,      {}};
     end.barrier = [] { session->communicator().barrier(); };
-    if (transport_name == "rma") end.make_window = [](std::uint64_t bytes) { return session->make_window(bytes); };
+    if (transport_kind == TransportKind::rma)
+        end.make_window = [](std::uint64_t bytes) { return session->make_window(bytes); };
     return end;
 }
 
@@ -85,7 +86,7 @@ double thread_cpu_s() {
 /// As NetworkLoop polls, for a second in which nothing can happen; the share of a core that took.
 double idle_share(Transport& transport, Doorbell& doorbell) {
     using Clock = std::chrono::steady_clock;
-    IdleBackoff backoff(IdleBackoff::Mode::adaptive);
+    IdleBackoff backoff(Polling::adaptive);
     const auto begin = Clock::now();
     const double cpu_begin_s = thread_cpu_s();
     std::chrono::duration<double> elapsed{};
@@ -136,7 +137,7 @@ TEST(SharedMemory, AMessageIsFilledInPlaceAndEndsTheSleep) {
     ThreadExecutor executor;
     Doorbell doorbell(executor, session->bell());
     const TrafficEnd end = end_of_rank(executor, doorbell);
-    if (end.ranks == 1 || end.transport != "rma") GTEST_SKIP() << "nothing is lent";
+    if (end.ranks == 1 || end.transport != TransportKind::rma) GTEST_SKIP() << "nothing is lent";
     const std::size_t buffers = 2 * (end.ranks - 1);
     const auto window = end.make_window(buffers * 4096);
     BufferPool pool(executor, "receive", window->memory(), 4096, buffers);
@@ -191,7 +192,7 @@ int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
     sluice::MpiSession mpi(&argc, &argv, nullptr, kMostControlBytes);
     session = &mpi;
-    transport_name = argc > 1 ? argv[1] : "p2p";
+    if (argc > 1) transport_kind = sluice::parse_word<sluice::TransportKind>(argv[1]).value();
     auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
     if (mpi.communicator().rank() != 0) delete listeners.Release(listeners.default_result_printer());
     listeners.Append(new LeaveAtFailure);

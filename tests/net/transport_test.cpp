@@ -24,17 +24,25 @@ std::vector<std::string> run_traffic(const Traffic& traffic, const std::string& 
     for (std::uint32_t rank = 0; rank < ranks; ++rank) {
         tasks.push_back(executor.spawn("rank-" + std::to_string(rank), [&, rank] {
             try {
-                TrafficEnd end{executor, cluster.doorbell(rank), rank, ranks, transport, {}, {}, {}};
+                TrafficEnd end{executor,
+                               cluster.doorbell(rank),
+                               rank,
+                               ranks,
+                               *parse_word<TransportKind>(transport == "rmaShared" ? "rma" : transport),
+                               {},
+                               {},
+                               {}};
                 end.barrier = [&] { cluster.communicator(rank).barrier(); };
-                if (transport.starts_with("rma")) {
-                    end.transport = "rma";
+                if (end.transport == TransportKind::rma) {
                     const bool shared = transport == "rmaShared";
                     end.make_window = [&, shared](std::uint64_t bytes) {
                         return cluster.make_window(rank, bytes, shared);
                     };
                 }
-                end.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow* window) {
-                    if (transport == "alltoallv") return make_alltoallv_transport(cluster.rounds(rank), pool, run_id);
+                end.make_transport = [&, kind = end.transport](BufferPool& pool, std::uint64_t run_id,
+                                                               ReceiveWindow* window) {
+                    if (kind == TransportKind::alltoallv)
+                        return make_alltoallv_transport(cluster.rounds(rank), pool, run_id);
                     if (window != nullptr) return make_rma_transport(*window, cluster.wire(rank), pool, run_id);
                     return make_p2p_transport(cluster.wire(rank), pool, run_id);
                 };
@@ -81,19 +89,19 @@ TEST(Transport, ChangedHeaderIsRefused) {
 }
 
 TEST(Transport, EmulatedPutsAreCalledSoInReports) {
-    EXPECT_EQ(transport_label("rma", true), "rma (emulated by messages)");
-    EXPECT_EQ(transport_label("rma", false), "rma");
-    EXPECT_EQ(transport_label("alltoallv", true), "alltoallv");
+    EXPECT_EQ(transport_label(TransportKind::rma, true), "rma (emulated by messages)");
+    EXPECT_EQ(transport_label(TransportKind::rma, false), "rma");
+    EXPECT_EQ(transport_label(TransportKind::alltoallv, true), "alltoallv");
 }
 
 TEST(Transport, TooFewReceiveBuffersAreRefusedWithTheNumbers) {
-    EXPECT_EQ(least_receive_buffers("p2p", 8), 7u);
-    EXPECT_EQ(least_receive_buffers("rma", 8), 7u);
-    EXPECT_EQ(least_receive_buffers("alltoallv", 8), 1u);
-    EXPECT_EQ(least_receive_buffers("p2p", 1), 0u);
-    EXPECT_EQ(usable_receive_buffers("p2p", 10, 8), 10u);
-    EXPECT_EQ(usable_receive_buffers("rma", 10, 8), 14u) << "two slots for each of seven peers";
-    EXPECT_EQ(usable_receive_buffers("alltoallv", 0, 8), 1u);
+    EXPECT_EQ(least_receive_buffers(TransportKind::p2p, 8), 7u);
+    EXPECT_EQ(least_receive_buffers(TransportKind::rma, 8), 7u);
+    EXPECT_EQ(least_receive_buffers(TransportKind::alltoallv, 8), 1u);
+    EXPECT_EQ(least_receive_buffers(TransportKind::p2p, 1), 0u);
+    EXPECT_EQ(usable_receive_buffers(TransportKind::p2p, 10, 8), 10u);
+    EXPECT_EQ(usable_receive_buffers(TransportKind::rma, 10, 8), 14u) << "two slots for each of seven peers";
+    EXPECT_EQ(usable_receive_buffers(TransportKind::alltoallv, 0, 8), 1u);
     ThreadExecutor executor;
     InProcessCluster cluster(executor, 4);
     std::vector<std::byte> memory(2 * 4096);

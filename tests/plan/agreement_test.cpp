@@ -1,4 +1,4 @@
-// FAULTS F31: ranks with another program or other words are refused, with a table of who differs.
+// Ranks with another program or other words are refused, with a table of who differs.
 #include "plan/agreement.hpp"
 
 #include <gmock/gmock.h>

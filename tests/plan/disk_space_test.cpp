@@ -51,6 +51,25 @@ TEST_F(DiskSpaceTest, TooFewBytesOrInodesAreCodeThreeWithTheNumbers) {
     EXPECT_THAT(problems_of({kMiB, 1000, kMiB}), IsEmpty()) << "this file system makes inodes as it needs them";
 }
 
+TEST_F(DiskSpaceTest, WhatAllRanksOfAHostNeedIsAddedUp) {
+    InProcessCluster two(rank_.executor, 2);
+    std::vector<std::string> said[2];
+    std::vector<std::unique_ptr<Task>> ranks;
+    for (std::uint32_t rank = 0; rank < 2; ++rank) {
+        ranks.push_back(rank_.executor.spawn("rank-" + std::to_string(rank), [&, rank] {
+            JobContext job = rank_.job_on(two, rank);
+            DiskSpace space(job);
+            space.need(role_disks(job, DiskRole::output).disks.at(0), {60 * kMiB, 1, kMiB});
+            Problems problems;
+            space.judge("logs and output", problems);
+            said[rank] = texts_of(problems);
+        }));
+    }
+    for (auto& rank : ranks) rank->join();
+    EXPECT_THAT(said[0], ElementsAre(AllOf(HasSubstr("[3] disk"), HasSubstr("126 MB")))) << "each alone would fit";
+    EXPECT_THAT(said[1], IsEmpty()) << "rank 0 says it for all";
+}
+
 TEST_F(DiskSpaceTest, AQuotaIsNamedWithWhoseItIs) {
     memory_.room.bytes_quota = memory_.room.files_quota = "user 1000";
     memory_.room.files_total = 10;

@@ -38,7 +38,7 @@ TEST(HostPlan, MessagesFitTheReceiveBuffersOfTheRankWithLeastMemory) {
 }
 
 TEST(HostPlan, OneHostHasMessagesToSpareForTheTurnsOfItsThreads) {
-    const auto spare_of = [](const char* transport, const char* other_host) {
+    const auto spare_of = [](TransportKind transport, const char* other_host) {
         Config config;
         config.net.transport = transport;
         const SortPlan plan = plan_sort(config, kGensortFormat, {rank_of("a", 1, kGiB), rank_of(other_host, 1, kGiB)});
@@ -46,16 +46,17 @@ TEST(HostPlan, OneHostHasMessagesToSpareForTheTurnsOfItsThreads) {
         return std::pair(one.send_buffers - one.distributors, one.receive_buffers - 1 - one.logical_disk_distributors);
     };
     const auto both = [](std::size_t spare) { return std::pair(spare, spare); };
-    EXPECT_EQ(spare_of("p2p", "a"), both(10));
-    EXPECT_EQ(spare_of("p2p", "b"), both(4));
-    EXPECT_EQ(spare_of("rma", "a"), std::pair(std::size_t{0}, std::size_t{20})) << "the receiver lends what is filled";
-    EXPECT_EQ(spare_of("rma", "b"), both(4)) << "three for a peer, and four at least";
-    EXPECT_EQ(spare_of("alltoallv", "a"), both(4));
+    EXPECT_EQ(spare_of(TransportKind::p2p, "a"), both(10));
+    EXPECT_EQ(spare_of(TransportKind::p2p, "b"), both(4));
+    EXPECT_EQ(spare_of(TransportKind::rma, "a"), std::pair(std::size_t{0}, std::size_t{20}))
+        << "the receiver lends what is filled";
+    EXPECT_EQ(spare_of(TransportKind::rma, "b"), both(4)) << "three for a peer, and four at least";
+    EXPECT_EQ(spare_of(TransportKind::alltoallv, "a"), both(4));
 }
 
 TEST(HostPlan, OneHostLendsASlotToEachDistributorWithinHalfOfTheBudget) {
     Config config;
-    config.net.transport = "rma";
+    config.net.transport = TransportKind::rma;
     config.stages.distributor.workers = 30;
     const auto plan_with = [&](std::uint64_t budget) {
         return plan_sort(config, kGensortFormat, {rank_of("a", 1, budget), rank_of("a", 1, budget)}).ranks[0].one;
@@ -67,11 +68,11 @@ TEST(HostPlan, OneHostLendsASlotToEachDistributorWithinHalfOfTheBudget) {
 }
 
 TEST(HostPlan, AutoStandsForSharedMemoryOnOneHost) {
-    EXPECT_EQ(chosen_transport("auto", 2, false, true), "rma");
-    EXPECT_EQ(chosen_transport("auto", 2, false, false), "p2p") << "no room";
-    EXPECT_EQ(chosen_transport("auto", 2, true, true), "p2p") << "several hosts";
-    EXPECT_EQ(chosen_transport("auto", 1, false, true), "p2p");
-    EXPECT_EQ(chosen_transport("alltoallv", 2, false, true), "alltoallv");
+    EXPECT_EQ(chosen_transport(TransportKind::automatic, 2, false, true), TransportKind::rma);
+    EXPECT_EQ(chosen_transport(TransportKind::automatic, 2, false, false), TransportKind::p2p) << "no room";
+    EXPECT_EQ(chosen_transport(TransportKind::automatic, 2, true, true), TransportKind::p2p) << "several hosts";
+    EXPECT_EQ(chosen_transport(TransportKind::automatic, 1, false, true), TransportKind::p2p);
+    EXPECT_EQ(chosen_transport(TransportKind::alltoallv, 2, false, true), TransportKind::alltoallv);
 }
 
 TEST(HostPlan, RoundsOnOneHostAreOfLargerMessages) {
@@ -82,7 +83,7 @@ TEST(HostPlan, RoundsOnOneHostAreOfLargerMessages) {
             .one.message_bytes;
     };
     const std::uint64_t usual = message_of("a"), between_hosts = message_of("b");
-    config.net.transport = "alltoallv";
+    config.net.transport = TransportKind::alltoallv;
     EXPECT_NEAR(static_cast<double>(message_of("a")), 2.0 * static_cast<double>(usual), 8192);
     EXPECT_EQ(message_of("b"), between_hosts);
     config.net.buffer_size_bytes = 256 * kKiB;

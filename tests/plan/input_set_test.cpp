@@ -186,7 +186,7 @@ struct Ranks {
                                .make_transport = {},
                                .make_arena = {},
                                .bind = {},
-                               .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                               .backoff = IdleBackoff(Polling::adaptive),
                                .say = {}};
                 sets[rank] = find_input(job, problems[rank]);
                 slices[rank] = sets[rank].slices_of(job.place, rank, count);

@@ -29,22 +29,24 @@ public:
     }
     OneRankJob(const OneRankJob&) = delete;
 
-    JobContext job() {
+    JobContext job() { return job_on(cluster, 0); }
+    /// One of several ranks on this host; collective.
+    JobContext job_on(InProcessCluster& ranks, std::uint32_t rank) {
         return {.executor = executor,
-                .communicator = cluster.communicator(0),
-                .doorbell = cluster.doorbell(0),
+                .communicator = ranks.communicator(rank),
+                .doorbell = ranks.doorbell(rank),
                 .io = *io,
                 .files = *files,
                 .processes = processes,
                 .config = config,
-                .place = find_place(cluster.communicator(0), processes.mine().host),
+                .place = find_place(ranks.communicator(rank), processes.mine().host),
                 .make_transport = {},
                 .make_arena =
                     [](std::uint64_t bytes) {
-                        return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1, false});
+                        return std::make_unique<Arena>(bytes, ArenaOptions{HugePages::off, nullptr, -1, 1, false});
                     },
                 .bind = {},
-                .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                .backoff = IdleBackoff(Polling::adaptive),
                 .say = [this](const std::string& line) { said += line + "\n"; }};
     }
     std::string path(const std::string& name) const { return disk + "/" + name; }

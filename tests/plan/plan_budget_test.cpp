@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "plan/plan.hpp"
+#include "plan/plan_internal.hpp"
 #include "plan/problem_texts.hpp"
 #include "runtime/error.hpp"
 #include "runtime/thread_clock.hpp"
@@ -63,7 +64,7 @@ TEST(PlanBudget, EveryPlanKeepsWithinItsBudgetAndTheDeadlockRule) {
 TEST(PlanBudget, EachOutputDiskGetsEquallyManyPartitions) {
     for (const unsigned disks : {1u, 3u, 8u, 16u}) {
         for (const std::uint64_t input_bytes : {kGB, 7 * kGB, 100 * kGB}) {
-            for (const std::string passes : {"two", "auto"}) {
+            for (const Passes passes : {Passes::two, Passes::automatic}) {
                 Config config;
                 config.passes = passes;
                 const SortPlan plan = plan_sort(config, {}, cluster(3, 2 * kGiB, 4, input_bytes, disks));
@@ -108,7 +109,7 @@ TEST(PlanBudget, RefusalNamesABudgetThatWorks) {
 
 TEST(PlanBudget, FloorsCountTheReceiveBuffersThatTheTransportNeeds) {
     const auto ranks = cluster(5, kGiB, 2, 5 * kGB);
-    const auto floor_of = [&](const std::string& transport) {
+    const auto floor_of = [&](TransportKind transport) {
         Config config;
         config.net.transport = transport;
         const RankPlan rank = plan_sort(config, {}, ranks).ranks[0];
@@ -118,14 +119,14 @@ TEST(PlanBudget, FloorsCountTheReceiveBuffersThatTheTransportNeeds) {
         EXPECT_EQ(beside % rank.one.message_bytes, 0u);
         return beside / rank.one.message_bytes - rank.one.distributors * 4;
     };
-    EXPECT_EQ(floor_of("p2p"), 4u);
-    EXPECT_EQ(floor_of("rma"), 4u);
-    EXPECT_EQ(floor_of("alltoallv"), 1u);
+    EXPECT_EQ(floor_of(TransportKind::p2p), 4u);
+    EXPECT_EQ(floor_of(TransportKind::rma), 4u);
+    EXPECT_EQ(floor_of(TransportKind::alltoallv), 1u);
 }
 
 TEST(PlanBudget, FloorsOfOnePassHoldTheChunksInBothPhasesAndNoPartitions) {
     Config config;
-    config.passes = "one";
+    config.passes = Passes::one;
     const auto ranks = cluster(2, 4 * kGiB, 2, 2 * kGB);
     const RankPlan rank = plan_sort(config, {}, ranks).ranks[0];
     const MemoryFloors floors = memory_floors(rank, 2);
@@ -174,6 +175,37 @@ TEST(PlanOwnership, WeightsGiveRanksUnequalSharesOfThePartitions) {
     EXPECT_NEAR(plan.ownership.count(2) / all, 0.4, 0.02);
 }
 
+TEST(PlanOwnership, SharesAreRoundedToTheNearestPartition) {
+    const auto ranks = cluster(3, kGiB, 2, 3 * kGB);
+    const auto firsts = [&](std::uint32_t partitions) {
+        return planning::own_by_weight(partitions, ranks).first_partition;
+    };
+    EXPECT_THAT(firsts(10), ElementsAre(0, 3, 7, 10));
+    EXPECT_THAT(firsts(9), ElementsAre(0, 3, 6, 9));
+    EXPECT_THAT(firsts(11), ElementsAre(0, 4, 7, 11));
+}
+
+/// Windows lie beside the arena: planned ones leave as much to what lies in it.
+TEST(PlanBudget, PlannedWindowsTakeNoMoreThanHalfOfTheBudget) {
+    Config config;
+    config.net.transport = TransportKind::rma;
+    std::size_t windows = 0;
+    for (const std::size_t ranks : {2u, 4u, 16u, 64u}) {
+        for (std::uint64_t budget = 16 * kMiB; budget <= kGiB; budget += budget / 8) {
+            try {
+                const SortPlan plan = plan_sort(config, {}, cluster(ranks, budget, 16, kGB));
+                for (const RankPlan& rank : plan.ranks) {
+                    EXPECT_LE(rank.one.window_bytes(), budget / 2) << ranks << " ranks, " << budget;
+                    windows += rank.one.window_bytes() > 0;
+                }
+            } catch (const Error& error) {
+                EXPECT_EQ(error.code(), Errc::config) << error.what();
+            }
+        }
+    }
+    EXPECT_GT(windows, 100u);
+}
+
 TEST(PlanText, FloorsSmallestBudgetAndGroupsOfEqualRanksAreShown) {
     auto ranks = cluster(5, kGiB, 2, 5 * kGB);
     ranks[2].cores = 4;
@@ -201,23 +233,23 @@ TEST(PlanBudget, MessagesBetweenHostsStayBelowWhatTcpSendsAtOnce) {
 TEST(PlanBudget, TransportsThatWaitForAnswersGetMoreBuffersBetweenHostsWhereMemoryAllows) {
     auto ranks = cluster(4, kGiB, 1, 4 * kGB);
     Config config;
-    const auto buffers = [&](const char* transport) {
+    const auto buffers = [&](TransportKind transport) {
         config.net.transport = transport;
         const PhaseOnePlan one = plan_sort(config, kGensortFormat, ranks).ranks[0].one;
         return std::pair(one.send_buffers, one.receive_buffers);
     };
-    const auto on_one_host = buffers("alltoallv");
+    const auto on_one_host = buffers(TransportKind::alltoallv);
     ranks[3].host = "m";
-    EXPECT_EQ(buffers("p2p"), on_one_host);
-    EXPECT_GE(buffers("alltoallv").first, 28u * 3);
-    EXPECT_GE(buffers("alltoallv").second, 28u * 3);
-    EXPECT_EQ(buffers("rma").second, 3u * 3) << "four more, and one a worker, as whole slots";
-    EXPECT_EQ(buffers("rma").first, on_one_host.first - 4 + 3 * 3);
+    EXPECT_EQ(buffers(TransportKind::p2p), on_one_host);
+    EXPECT_GE(buffers(TransportKind::alltoallv).first, 28u * 3);
+    EXPECT_GE(buffers(TransportKind::alltoallv).second, 28u * 3);
+    EXPECT_EQ(buffers(TransportKind::rma).second, 3u * 3) << "four more, and one a worker, as whole slots";
+    EXPECT_EQ(buffers(TransportKind::rma).first, on_one_host.first - 4 + 3 * 3);
     const std::uint64_t deep_bytes = 28u * 3 * 60 * kKiB * 2;
     const std::uint64_t smallest = plan_sort(config, kGensortFormat, ranks, true).smallest_budget_bytes;
     EXPECT_GT(smallest, 0u);
     for (RankResources& rank : ranks) rank.budget_bytes = smallest + deep_bytes / 4;
-    EXPECT_LT(buffers("alltoallv").second, 28u * 3) << "rather fewer of them than no run";
+    EXPECT_LT(buffers(TransportKind::alltoallv).second, 28u * 3) << "rather fewer of them than no run";
 }
 
 TEST(PlanScale, SixtyFourThousandRanksThatShareTheirHostsDisksArePlannedInTwoSeconds) {

@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-Config config_with(const std::string& passes) {
+Config config_with(Passes passes) {
     Config config;
     config.passes = passes;
     return config;
@@ -25,7 +25,7 @@ std::vector<RankResources> ranks_of(std::size_t count, std::uint64_t budget_byte
 TEST(PlanOnePass, PlanFitsTheBudgetAndHoldsTheShare) {
     for (const std::size_t ranks : {1u, 2u, 4u, 16u}) {
         const auto resources = ranks_of(ranks, 2 * kGiB, ranks * 1'000'000'000);
-        const SortPlan plan = plan_sort(config_with("one"), kGensortFormat, resources);
+        const SortPlan plan = plan_sort(config_with(Passes::one), kGensortFormat, resources);
         EXPECT_EQ(plan.passes, 1u);
         for (const RankPlan& rank : plan.ranks) {
             EXPECT_LE(rank.memory_bytes(), 2 * kGiB);
@@ -44,7 +44,7 @@ TEST(PlanOnePass, SpareMemoryHoldsAQuarterMoreThanTheShareAndTheBudgetIsKept) {
     const RecordFormat format{2'049, 3, 13};
     const auto held = [&](std::uint64_t budget_bytes) {
         const auto resources = ranks_of(4, budget_bytes, std::uint64_t{23'433} / 4 * 4 * 2'049);
-        const SortPlan plan = plan_sort(config_with("one"), format, resources);
+        const SortPlan plan = plan_sort(config_with(Passes::one), format, resources);
         double least = 1e9;
         for (const RankPlan& rank : plan.ranks) {
             EXPECT_LE(rank.memory_bytes(), budget_bytes);
@@ -70,7 +70,8 @@ TEST(PlanOnePass, SpareMemoryHoldsAQuarterMoreThanTheShareAndTheBudgetIsKept) {
 TEST(PlanOnePass, ChunkSizesOfAllRecordShapesHaveNoRoomForOneMore) {
     for (const std::uint32_t record : {8u, 24u, 97u, 100u, 1001u, 4096u, 5000u}) {
         const RecordFormat format{record, 0, 8};
-        const SortPlan plan = plan_sort(config_with("one"), format, ranks_of(2, kGiB, std::uint64_t{record} * 2'000));
+        const SortPlan plan =
+            plan_sort(config_with(Passes::one), format, ranks_of(2, kGiB, std::uint64_t{record} * 2'000));
         for (const RankPlan& rank : plan.ranks) EXPECT_EQ(rank.one.chunk_bytes / record, rank.one.chunk_records);
     }
 }
@@ -78,12 +79,12 @@ TEST(PlanOnePass, ChunkSizesOfAllRecordShapesHaveNoRoomForOneMore) {
 TEST(PlanOnePass, RanksWithUnequalMemorySendMessagesThatFitEverywhere) {
     auto ranks = ranks_of(2, 2 * kGiB, 1'000'000'000);
     ranks[1].budget_bytes = 620 * kMiB;
-    const SortPlan plan = plan_sort(config_with("one"), kGensortFormat, ranks);
+    const SortPlan plan = plan_sort(config_with(Passes::one), kGensortFormat, ranks);
     EXPECT_EQ(plan.ranks[0].one.message_bytes, plan.ranks[1].one.message_bytes);
 }
 
 TEST(PlanOnePass, TooMuchDataIsRefusedWithTheSmallestBudgetThatWorks) {
-    const Config config = config_with("one");
+    const Config config = config_with(Passes::one);
     try {
         plan_sort(config, kGensortFormat, ranks_of(2, 256 * kMiB, 2'000'000'000));
         FAIL() << "planned";
@@ -102,18 +103,19 @@ TEST(PlanOnePass, TooMuchDataIsRefusedWithTheSmallestBudgetThatWorks) {
 }
 
 TEST(PlanOnePass, AutoTakesOnePassWhereItFitsAndSaysWhy) {
-    const SortPlan one = plan_sort(config_with("auto"), kGensortFormat, ranks_of(2, kGiB, 1'000'000'000));
+    const SortPlan one = plan_sort(config_with(Passes::automatic), kGensortFormat, ranks_of(2, kGiB, 1'000'000'000));
     EXPECT_EQ(one.passes, 1u);
     EXPECT_NE(one.passes_reason.find("one pass, since"), std::string::npos) << one.passes_reason;
-    const SortPlan two = plan_sort(config_with("auto"), kGensortFormat, ranks_of(2, 256 * kMiB, 2'000'000'000));
+    const SortPlan two =
+        plan_sort(config_with(Passes::automatic), kGensortFormat, ranks_of(2, 256 * kMiB, 2'000'000'000));
     EXPECT_EQ(two.passes, 2u);
     EXPECT_NE(two.passes_reason.find("two passes, since one pass"), std::string::npos) << two.passes_reason;
-    EXPECT_EQ(plan_sort(config_with("two"), kGensortFormat, ranks_of(2, kGiB, 1'000'000'000)).passes, 2u);
+    EXPECT_EQ(plan_sort(config_with(Passes::two), kGensortFormat, ranks_of(2, kGiB, 1'000'000'000)).passes, 2u);
 }
 
 TEST(PlanOnePass, PhaseTwoIsMadeFromTheRealPartitionsAndWhatIsLeft) {
     const auto resources = ranks_of(1, kGiB, 500'000'000);
-    const Config config = config_with("one");
+    const Config config = config_with(Passes::one);
     const auto plenty = plan_phase_two_in_memory(config, kGensortFormat, resources[0], 100'000, 64 * kMiB);
     ASSERT_TRUE(plenty);
     EXPECT_EQ(plenty->sorters, 2u);

@@ -22,7 +22,7 @@ using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-ArenaOptions options_of(const std::string& huge_pages, unsigned touch_threads = 1, bool touch = true) {
+ArenaOptions options_of(HugePages huge_pages, unsigned touch_threads = 1, bool touch = true) {
     return {huge_pages, nullptr, -1, touch_threads, touch};
 }
 
@@ -49,7 +49,7 @@ __attribute__((no_sanitize("address", "thread"))) void write_a_byte_per_page(std
 
 TEST(Arena, EveryPageIsTouchedAtConstructionByAnyNumberOfThreads) {
     for (const unsigned threads : {1u, 2u, 5u}) {
-        Arena arena(130 * kMiB, options_of("off", threads));
+        Arena arena(130 * kMiB, options_of(HugePages::off, threads));
         const auto all = arena.take(arena.capacity_bytes(), 4096, "all");
         EXPECT_EQ(resident_bytes(all), arena.capacity_bytes()) << threads;
         EXPECT_EQ(arena.page_kind(), "4 KiB pages");
@@ -57,7 +57,7 @@ TEST(Arena, EveryPageIsTouchedAtConstructionByAnyNumberOfThreads) {
 }
 
 TEST(Arena, WritingToItTakesNoPageFault) {
-    Arena arena(16 * kMiB, options_of("off"));
+    Arena arena(16 * kMiB, options_of(HugePages::off));
     const auto all = arena.take(arena.capacity_bytes(), 4096, "all");
     const std::uint64_t before = minor_faults();
     write_a_byte_per_page(all);
@@ -65,12 +65,12 @@ TEST(Arena, WritingToItTakesNoPageFault) {
 }
 
 TEST(Arena, UntouchedArenaHasNoPagesYet) {
-    Arena arena(16 * kMiB, options_of("off", 1, false));
+    Arena arena(16 * kMiB, options_of(HugePages::off, 1, false));
     EXPECT_EQ(resident_bytes(arena.take(16 * kMiB, 4096, "all")), 0u);
 }
 
 TEST(Arena, BeginsOnAHugePageAndRoundsUpToWholeOnes) {
-    Arena arena(2 * kMiB + 1, options_of("auto"));
+    Arena arena(2 * kMiB + 1, options_of(HugePages::automatic));
     EXPECT_EQ(arena.capacity_bytes(), 4 * kMiB);
     const auto first = arena.take(1, 4096, "first");
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(first.data()) % (2 * kMiB), 0u);
@@ -78,7 +78,7 @@ TEST(Arena, BeginsOnAHugePageAndRoundsUpToWholeOnes) {
 }
 
 TEST(Arena, SpansAreAlignedDisjointAndCounted) {
-    Arena arena(4 * kMiB, options_of("off"));
+    Arena arena(4 * kMiB, options_of(HugePages::off));
     const auto first = arena.take(100, 4096, "first"), second = arena.take(5000, 4096, "second"),
                third = arena.take(64, 64, "third");
     EXPECT_EQ(first.size(), 100u);
@@ -88,7 +88,7 @@ TEST(Arena, SpansAreAlignedDisjointAndCounted) {
 }
 
 TEST(Arena, ResetGivesTheSameTouchedMemoryToTheNextPhase) {
-    Arena arena(4 * kMiB, options_of("off"));
+    Arena arena(4 * kMiB, options_of(HugePages::off));
     const auto before = arena.take(4 * kMiB, 4096, "phase one");
     arena.reset();
     EXPECT_EQ(arena.used_bytes(), 0u);
@@ -98,7 +98,7 @@ TEST(Arena, ResetGivesTheSameTouchedMemoryToTheNextPhase) {
 }
 
 TEST(Arena, TakingTooMuchIsAnInternalErrorWithPoolAndSizes) {
-    Arena arena(4 * kMiB, options_of("off"));
+    Arena arena(4 * kMiB, options_of(HugePages::off));
     (void)arena.take(3 * kMiB, 4096, "send");
     for (const std::uint64_t bytes : {2 * kMiB, std::numeric_limits<std::uint64_t>::max()}) {
         try {
@@ -117,7 +117,7 @@ TEST(Arena, TakingTooMuchIsAnInternalErrorWithPoolAndSizes) {
 TEST(Arena, MoreThanTheAddressSpaceIsAnEnvironmentErrorWithTheNumber) {
     for (const std::uint64_t bytes : {kGiB << 20, std::numeric_limits<std::uint64_t>::max()}) {
         try {
-            Arena arena(bytes, options_of("auto"));
+            Arena arena(bytes, options_of(HugePages::automatic));
             FAIL() << "mapped";
         } catch (const Error& error) {
             EXPECT_EQ(error.code(), Errc::environment);
@@ -133,7 +133,7 @@ TEST(Arena, DemandedHugePagesThatAreNotReservedAreAnEnvironmentErrorThatSaysHowM
     std::ifstream("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") >> free_pages;
     const std::uint64_t pages = free_pages + (kGiB << 8) / (2 * kMiB);  // 256 TiB more
     try {
-        Arena arena(pages * 2 * kMiB, options_of("on"));
+        Arena arena(pages * 2 * kMiB, options_of(HugePages::on));
         FAIL() << "mapped";
     } catch (const Error& error) {
         EXPECT_EQ(error.code(), Errc::environment);
@@ -144,12 +144,12 @@ TEST(Arena, DemandedHugePagesThatAreNotReservedAreAnEnvironmentErrorThatSaysHowM
 
 TEST(Arena, NodeOfAMachineWithOneIsNothingToBindTo) {
     const Topology topology = Topology::this_machine();
-    Arena arena(4 * kMiB, {"off", &topology, 0, 1, true});
+    Arena arena(4 * kMiB, {HugePages::off, &topology, 0, 1, true});
     EXPECT_EQ(resident_bytes(arena.take(4 * kMiB, 4096, "all")), 4 * kMiB);
 }
 
 TEST(Arena, WhatIsTakenFromTheEndOutlivesResetAndIsNeverHandedOutAgain) {
-    Arena arena(4 * kMiB, ArenaOptions{"off", nullptr, -1, 1, false});
+    Arena arena(4 * kMiB, ArenaOptions{HugePages::off, nullptr, -1, 1, false});
     const auto kept = arena.take_from_end(kMiB + 1, 4096, "kept");
     ASSERT_EQ(kept.size(), kMiB + 1);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(kept.data()) % 4096, 0u);
@@ -167,7 +167,7 @@ TEST(Arena, WhatIsTakenFromTheEndOutlivesResetAndIsNeverHandedOutAgain) {
 
 TEST(Arena, RestIsTouchedWhenAskedForOrWaitedFor) {
     for (const bool asked : {true, false}) {
-        ArenaOptions options{"off", nullptr, -1, 1};
+        ArenaOptions options{HugePages::off, nullptr, -1, 1};
         options.background = true;
         Arena arena(64 * kMiB, options);
         const auto memory = arena.take(64 * kMiB, 4096, "all");

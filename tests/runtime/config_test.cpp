@@ -1,4 +1,4 @@
-// FAULTS F14 and F15: config files are read strictly, and every value knows where it came from.
+// Config files are read strictly, and every value knows where it came from.
 #include "runtime/config.hpp"
 
 #include <gmock/gmock.h>

@@ -68,6 +68,26 @@ TEST_F(Machine, WithoutCgroupsTheHostsFiguresCount) {
     EXPECT_EQ(limits.cpu_model, "Test CPU @ 3.0 GHz");
 }
 
+TEST_F(Machine, ProcessorTimeIsThatOfTheTightestGroup) {
+    mount_version2("/sys/fs/cgroup");
+    write("proc/self/cgroup", "0::/job/step\n");
+    EXPECT_EQ(read_machine_limits(root_.string()).cgroup_cores, 0) << "nothing limits it";
+    write("sys/fs/cgroup/job/step/cpu.max", "max 100000\n");
+    EXPECT_EQ(read_machine_limits(root_.string()).cgroup_cores, 0);
+    write("sys/fs/cgroup/job/cpu.max", "400000 100000\n");
+    EXPECT_EQ(read_machine_limits(root_.string()).cgroup_cores, 4);
+    write("sys/fs/cgroup/job/step/cpu.max", "150000 100000\n");
+    EXPECT_EQ(read_machine_limits(root_.string()).cgroup_cores, 1.5);
+}
+TEST_F(Machine, ProcessorTimeOfVersionOneGroups) {
+    mount_version1("/");
+    write("proc/self/cgroup", "5:cpu:/job\n");
+    write("sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000\n");
+    write("sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "-1\n");
+    EXPECT_EQ(read_machine_limits(root_.string()).cgroup_cores, 0);
+    write("sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "800000\n");
+    EXPECT_EQ(read_machine_limits(root_.string()).cgroup_cores, 8);
+}
 TEST_F(Machine, Version2GroupHasItsLimitLessWhatItUses) {
     mount_version2("/sys/fs/cgroup");
     write("proc/self/cgroup", "0::/job/step\n");

@@ -205,7 +205,7 @@ TEST(Placement, RanksInOneCgroupDivideItsCores) {
 TEST(Placement, ExplicitCoresAreDividedInTheirOrder) {
     const Topology topology = Topology::synthetic(kTwoByEight);
     PlacementRequest request = request_of(1, 2);
-    request.policy = "explicit";
+    request.policy = PlacementPolicy::explicit_cores;
     request.cores = "8-9,0-1";
     EXPECT_THAT(plan_placement(topology, request).rank_cores, ElementsAre(0, 1)) << "nothing is left to the kernel";
     request.local_rank = 0;
@@ -214,7 +214,7 @@ TEST(Placement, ExplicitCoresAreDividedInTheirOrder) {
 
 TEST(Placement, ExplicitCoreThatIsNotThereIsNamed) {
     PlacementRequest request = request_of(0, 1);
-    request.policy = "explicit";
+    request.policy = PlacementPolicy::explicit_cores;
     request.cores = "0-2";
     try {
         (void)plan_placement(Topology::synthetic(kOneByTwo), request);
@@ -227,7 +227,7 @@ TEST(Placement, ExplicitCoreThatIsNotThereIsNamed) {
 
 TEST(Placement, PolicyNoneBindsNothing) {
     PlacementRequest request = request_of(0, 3);
-    request.policy = "none";
+    request.policy = PlacementPolicy::none;
     request.workers = workers_of(WorkerKind::sorter, 2);
     const Placement plan = plan_placement(Topology::synthetic(kOneByTwo), request);
     EXPECT_THAT(plan.rank_cores, IsEmpty());

@@ -1,4 +1,4 @@
-// FAULTS F15: sizes and durations are read strictly, and what is printed reads back as the same number.
+// Sizes and durations are read strictly, and what is printed reads back as the same number.
 #include "runtime/units.hpp"
 
 #include <gtest/gtest.h>

@@ -235,5 +235,44 @@ TEST(WaitNote, EndOfALongPathIsKept) {
     EXPECT_THAT(this_worker().waiting.view().text, HasSubstr("/log-7'"));
 }
 
+TEST(WatchRules, OldNewsOfALaggardDoesNotUndoNewerOnes) {
+    Watched w;
+    w.rules.listen_to({1, 2}, w.now_ns);
+    for (int second = 0; second < 8; ++second) {
+        ASSERT_FALSE(w.pass(kSecond, false)) << "after " << second << " s in which rank 1 worked";
+        w.hear(1, 0);
+        w.hear(2, 20 * kSecond);  // it has heard of nothing for long
+    }
+}
+
+TEST(WatchRules, TheOnlyPeerThatIsSilentDoesNotMakeThisHostCutOff) {
+    Watched w;
+    w.rules.listen_to({1}, w.now_ns);
+    const auto one = w.pass(10 * kSecond);
+    ASSERT_TRUE(one);
+    EXPECT_EQ(one->suspect, 1u);
+    EXPECT_THAT(one->message, HasSubstr("rank 1 has not been heard"));
+    Watched several;
+    several.rules.listen_to({1, 2}, several.now_ns);
+    const auto all = several.pass(10 * kSecond);
+    ASSERT_TRUE(all);
+    EXPECT_FALSE(all->suspect);
+    EXPECT_THAT(all->message, HasSubstr("this host is cut off"));
+}
+
+TEST(WatchRules, TheMainThreadIsNotBlamedForWaitingWhileAWorkerStands) {
+    Watched w;
+    w.threads = {thread("main", 0), thread("sorter-0", 0, WaitKind::output, "the next queue"),
+                 thread("writer-0", 0, WaitKind::memory, "pool 'write'")};
+    const auto verdict = w.pass(10 * kSecond, false);
+    ASSERT_TRUE(verdict);
+    EXPECT_THAT(verdict->message, HasSubstr("here writer-0 waits for pool 'write'"));
+    Watched starved;
+    starved.threads = {thread("main", 0), thread("sorter-0", 0, WaitKind::input, "input")};
+    const auto other = starved.pass(10 * kSecond, false);
+    ASSERT_TRUE(other);
+    EXPECT_THAT(other->message, HasSubstr("here sorter-0 waits for input"));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -71,6 +71,21 @@ TEST(Coalescer, WaitingDistributorLetsAChainOfAnyLengthOut) {
     while (f.chains.take(f.chain, false)) f.chain.chunks.clear();
 }
 
+TEST(Coalescer, FewFreeChunksLetAChainOfAnyLengthOut) {
+    ThreadExecutor executor;
+    Fixture f(executor, {2, 4, 4, 3}, 1, 5);
+    f.chains.add(0, f.filled(kChunk));
+    f.chains.add(1, f.filled(kChunk));
+    EXPECT_FALSE(f.chains.take(f.chain, false)) << "three are free, as many as the mark";
+    f.chains.add(1, f.filled(kChunk));
+    ASSERT_TRUE(f.chains.take(f.chain, false)) << "two are free, and nobody waits yet";
+    EXPECT_EQ(f.chain.partition, 1u) << "the longest first";
+    f.chain.chunks.clear();
+    EXPECT_FALSE(f.chains.take(f.chain, false)) << "they came home";
+    f.chains.producer_done();
+    while (f.chains.take(f.chain, false)) f.chain.chunks.clear();
+}
+
 TEST(Coalescer, PartialChunksOfAllWorkersMergeIntoOneShortChunk) {
     ThreadExecutor executor;
     Fixture f(executor, {1, 1, 4, 0}, 3);

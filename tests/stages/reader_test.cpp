@@ -8,7 +8,9 @@
 #include <thread>
 
 #include "runtime/executor.hpp"
+#include "simulated/memory_backend.hpp"
 #include "stages/sample_reader.hpp"
+#include "stages/stage_fixture.hpp"
 
 namespace sluice {
 namespace {
@@ -100,6 +102,54 @@ TEST(Reader, HasNoMoreFilesOpenThanReadsInFlight) {
     EXPECT_EQ(backend.opened, 1000u) << "neighbours in one file share it";
     EXPECT_LE(backend.most_open, 4u);
     EXPECT_EQ(backend.open, 0u);
+}
+
+/// 1,001-byte records lie across blocks: each read begins at the block before its first record.
+TEST(Reader, HandsOnWholeRecordsOfItsRangesWithTheirFile) {
+    ThreadExecutor executor;
+    MemoryDisk disk(executor);
+    disk.directories["/d"] = true;
+    const RecordFormat odd{1001, 0, 10};
+    const auto one = testing::random_records(50, 1, odd), two = testing::random_records(9, 2, odd);
+    for (const auto& [path, bytes] : {std::pair("/d/1", &one), std::pair("/d/2", &two)})
+        disk.put(path, {reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+    const auto io = make_memory_backend(executor, disk, 3, 0);
+    testing::OwnPool pool(executor, "read", 3 * 4096, 64);
+    WorkQueue<Buffer> output(executor, 64, 1);
+    Reader reader(*io, {{"/d/1", 7 * 1001, 30 * 1001, 5}, {"/d/2", 0, 9 * 1001, 6}}, 4, pool.pool, output, 1001);
+    reader.run();
+    std::vector<std::byte> of_one, of_two;
+    while (auto buffer = output.pop()) {
+        EXPECT_EQ(buffer->size() % 1001, 0u);
+        auto& of = buffer->source() == 5 ? of_one : of_two;
+        of.insert(of.end(), buffer->data().begin(), buffer->data().end());
+    }
+    EXPECT_EQ(testing::sorted_texts(of_one, odd),
+              testing::sorted_texts(std::span(one).subspan(7 * 1001, 30 * 1001), odd));
+    EXPECT_EQ(testing::sorted_texts(of_two, odd), testing::sorted_texts(two, odd));
+}
+
+TEST(Reader, AFileThatEndsEarlyOrIsAnotherOneIsNamed) {
+    ThreadExecutor executor;
+    MemoryDisk disk(executor);
+    disk.directories["/d"] = true;
+    disk.put("/d/1", std::string(8000, 'x'));
+    const auto io = make_memory_backend(executor, disk, 3, 0);
+    const auto read = [&](const ReadRange& range) {
+        testing::OwnPool pool(executor, "read", 8192, 4);
+        WorkQueue<Buffer> output(executor, 4, 1);
+        return testing::error_of([&] { Reader(*io, {range}, 2, pool.pool, output, 128).run(); });
+    };
+    EXPECT_EQ(read({"/d/1", 0, 7936, 0}).code, 0);
+    const auto cut = read({"/d/1", 0, 8064, 0});
+    EXPECT_EQ(cut.code, 4);
+    EXPECT_TRUE(cut.mentions("'/d/1': the file ended 64 bytes early")) << cut.text;
+    const FileIdentity now = io->open_for_read("/d/1")->identity();
+    EXPECT_EQ(read({"/d/1", 0, 7936, 0, &now}).code, 0);
+    disk.put("/d/1", std::string(8000, 'y'));
+    const auto other = read({"/d/1", 0, 7936, 0, &now});
+    EXPECT_EQ(other.code, 4);
+    EXPECT_TRUE(other.mentions("not as it was when it was listed")) << other.text;
 }
 
 TEST(SampleReader, HasNoMoreFilesOpenThanReadsInFlight) {

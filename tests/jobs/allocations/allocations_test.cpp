@@ -104,7 +104,7 @@ struct Outcome {
 /// One sort on two ranks of real threads, libaio and a directory on a real disk.
 class CountedSort {
 public:
-    CountedSort(std::uint64_t records, const std::string& passes) : passes_(passes) {
+    CountedSort(std::uint64_t records, Passes passes) : passes_(passes) {
         char name[] = "/var/tmp/sluice-allocations.XXXXXX";
         if (::mkdtemp(name) == nullptr) throw Error::from_errno(errno, "mkdtemp", name);
         directory_ = name;
@@ -146,9 +146,9 @@ private:
         config.disks = {{directory_, DiskRole::intermediate}, {directory_, DiskRole::output}};
         config.input.paths = {directory_ + "/data"};
         config.memory.budget_bytes = 128 << 20;
-        config.keys.distribution = "uniform";
+        config.keys.distribution = SplitterSource::uniform;
         config.partitions.count = 8;
-        config.io.direct = "attempt";
+        config.io.direct = DirectIo::attempt;
         config.io.fsync = false;
         config.io.read_size_bytes = config.io.write_size_bytes = 102'400;
         config.net.buffer_size_bytes = 65'536;
@@ -172,13 +172,13 @@ private:
                        .make_transport = {},
                        .make_arena = {},
                        .bind = count_for,
-                       .backoff = IdleBackoff(IdleBackoff::Mode::adaptive),
+                       .backoff = IdleBackoff(Polling::adaptive),
                        .say = {}};
         job.make_transport = [&](BufferPool& pool, std::uint64_t run_id, ReceiveWindow*) {
             return make_p2p_transport(cluster.wire(rank), pool, run_id);
         };
         job.make_arena = [](std::uint64_t bytes) {
-            return std::make_unique<Arena>(bytes, ArenaOptions{"off", nullptr, -1, 1, false});
+            return std::make_unique<Arena>(bytes, ArenaOptions{HugePages::off, nullptr, -1, 1, false});
         };
         PreparedSort prepared = prepare_sort(job, {.cores = 2, .memory_available_bytes = std::uint64_t{1} << 40});
         const SortResult result = run_sort(job, prepared, {});
@@ -189,13 +189,14 @@ private:
         }
     }
 
-    std::string directory_, passes_;
+    std::string directory_;
+    Passes passes_;
     std::mutex mutex_;
     Outcome outcome_;
     std::vector<std::string> failures_;
 };
 
-Outcome sort_of(std::uint64_t records, const std::string& passes) {
+Outcome sort_of(std::uint64_t records, Passes passes) {
     Outcome outcome = CountedSort(records, passes).run();
     EXPECT_EQ(outcome.records, records);
     return outcome;
@@ -217,7 +218,7 @@ TEST(AllocationCount, SeesEveryAllocationOfAWorker) {
     EXPECT_GE(stage_names.read_and_reset().at("allocates"), 101u);
 }
 
-class StageLoops : public ::testing::TestWithParam<const char*> {};
+class StageLoops : public ::testing::TestWithParam<Passes> {};
 
 TEST_P(StageLoops, AllocateNoMoreForFourTimesTheRecords) {
     constexpr std::uint64_t kRecords = 120'000, kFew = 12;
@@ -230,7 +231,7 @@ TEST_P(StageLoops, AllocateNoMoreForFourTimesTheRecords) {
         EXPECT_LE(count, once.allocations.at(stage) + kFew) << stage;
     }
 }
-INSTANTIATE_TEST_SUITE_P(Passes, StageLoops, ::testing::Values("two", "one"));
+INSTANTIATE_TEST_SUITE_P(Passes, StageLoops, ::testing::Values(Passes::two, Passes::one));
 
 }  // namespace
 }  // namespace sluice
