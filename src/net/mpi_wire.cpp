@@ -1,6 +1,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <array>
 #include <list>
 #include <memory>
 
@@ -23,15 +24,13 @@ public:
         check_mpi(MPI_Comm_size(comm, &size), "MPI_Comm_size");
         rank_ = static_cast<std::uint32_t>(rank);
         size_ = static_cast<std::uint32_t>(size);
-        words_.resize(size_);
-        word_requests_.assign(size_, MPI_REQUEST_NULL);
-        for (std::uint32_t peer = 0; peer < size_; ++peer) listen(peer);
+        for (std::size_t place = 0; size_ > 1 && place < kWordsAwaited; ++place) listen(place);
     }
     ~MpiWire() override {
-        for (MPI_Request& request : word_requests_) {
-            if (request == MPI_REQUEST_NULL) continue;
-            MPI_Cancel(&request);
-            MPI_Wait(&request, MPI_STATUS_IGNORE);
+        for (Word& word : awaited_) {
+            if (word.request == MPI_REQUEST_NULL) continue;
+            MPI_Cancel(&word.request);
+            MPI_Wait(&word.request, MPI_STATUS_IGNORE);
         }
         for (Word& word : sent_words_) MPI_Wait(&word.request, MPI_STATUS_IGNORE);
     }
@@ -59,41 +58,48 @@ public:
     }
     void test(std::vector<Completion>& done) override {
         if (requests_.empty()) return;
-        const int count = mpi_int(requests_.size());
-        indices_.resize(requests_.size());
-        statuses_.resize(requests_.size());
+        // Of thousands, some at a time, in turn: what a look costs must not grow with the number of ranks.
+        if (next_test_ >= requests_.size()) next_test_ = 0;
+        const std::size_t first = next_test_, count = std::min(requests_.size() - first, kTestedAtOnce);
+        next_test_ += count;
         int finished = 0;
-        check_mpi(MPI_Testsome(count, requests_.data(), &finished, indices_.data(), statuses_.data()), "MPI_Testsome");
+        check_mpi(MPI_Testsome(mpi_int(count), requests_.data() + first, &finished, indices_.data(), statuses_.data()),
+                  "MPI_Testsome");
         if (finished == MPI_UNDEFINED || finished == 0) return;
         for (int i = 0; i < finished; ++i) {
-            const Operation& operation = operations_[static_cast<std::size_t>(indices_[static_cast<std::size_t>(i)])];
+            const Operation& operation =
+                operations_[first + static_cast<std::size_t>(indices_[static_cast<std::size_t>(i)])];
             int bytes = 0;
             if (!operation.is_send) MPI_Get_count(&statuses_[static_cast<std::size_t>(i)], MPI_BYTE, &bytes);
             if (watchdog_ != nullptr) watchdog_->moved_data(operation.peer);
             done.push_back({operation.is_send, operation.slot, static_cast<std::uint64_t>(bytes)});
         }
-        drop_finished();
+        drop_finished(first, count);
     }
     void send_control(std::uint32_t destination, std::uint64_t word) override {
-        sent_words_.remove_if([](Word& sent) {
-            int done = 0;
-            MPI_Test(&sent.request, &done, MPI_STATUS_IGNORE);
-            return done != 0;
-        });
+        for (int done = 1; !sent_words_.empty();) {  // the oldest ones; those behind one that waits come later
+            MPI_Test(&sent_words_.front().request, &done, MPI_STATUS_IGNORE);
+            if (done == 0) break;
+            sent_words_.pop_front();
+        }
         Word& sent = sent_words_.emplace_back();  // a list: MPI keeps the address
         sent.value = word;
         check_mpi(MPI_Isend(&sent.value, 1, MPI_UINT64_T, mpi_int(destination), kControlTag, comm_, &sent.request),
                   "MPI_Isend");
     }
     bool poll_control(std::uint32_t& source, std::uint64_t& word) override {
-        int index = 0, done = 0;
-        check_mpi(MPI_Testany(mpi_int(word_requests_.size()), word_requests_.data(), &index, &done, MPI_STATUS_IGNORE),
-                  "MPI_Testany");
-        if (done == 0 || index == MPI_UNDEFINED) return false;
-        source = static_cast<std::uint32_t>(index);
-        word = words_[source];
+        if (size_ == 1) return false;
+        // They match in the order in which they were posted, so words of one source come in theirs.
+        Word& oldest = awaited_[next_word_];
+        int done = 0;
+        MPI_Status status;
+        check_mpi(MPI_Test(&oldest.request, &done, &status), "MPI_Test");
+        if (done == 0) return false;
+        source = static_cast<std::uint32_t>(status.MPI_SOURCE);
+        word = oldest.value;
         if (watchdog_ != nullptr) watchdog_->moved_data(source);  // a credit or an announcement
-        listen(source);
+        listen(next_word_);
+        next_word_ = (next_word_ + 1) % kWordsAwaited;
         return true;
     }
     void cancel_receives(std::uint32_t source) override {
@@ -102,7 +108,7 @@ public:
             MPI_Cancel(&requests_[i]);
             MPI_Wait(&requests_[i], MPI_STATUS_IGNORE);
         }
-        drop_finished();
+        drop_finished(0, requests_.size());
     }
     void ring(std::uint32_t destination) override { bells_.ring(destination); }
     Rings rings() const override { return bells_.reach_all() ? Rings::messages : Rings::nothing; }
@@ -117,20 +123,22 @@ private:
         std::uint64_t value = 0;
         MPI_Request request = MPI_REQUEST_NULL;
     };
-    void listen(std::uint32_t peer) {
-        if (peer == rank_) return;
-        check_mpi(MPI_Irecv(&words_[peer], 1, MPI_UINT64_T, mpi_int(peer), kControlTag, comm_, &word_requests_[peer]),
+    static constexpr std::size_t kTestedAtOnce = 512;
+    static constexpr std::size_t kWordsAwaited = 64;
+    void listen(std::size_t place) {
+        check_mpi(MPI_Irecv(&awaited_[place].value, 1, MPI_UINT64_T, MPI_ANY_SOURCE, kControlTag, comm_,
+                            &awaited_[place].request),
                   "MPI_Irecv");
     }
-    void drop_finished() {
-        std::size_t kept = 0;
-        for (std::size_t i = 0; i < requests_.size(); ++i) {
-            if (requests_[i] == MPI_REQUEST_NULL) continue;
-            requests_[kept] = requests_[i];
-            operations_[kept++] = operations_[i];
+    /// From `first` on, some: the last ones take their places.
+    void drop_finished(std::size_t first, std::size_t count) {
+        for (std::size_t i = first + count; i-- > first;) {
+            if (requests_[i] != MPI_REQUEST_NULL) continue;
+            requests_[i] = requests_.back();
+            operations_[i] = operations_.back();
+            requests_.pop_back();
+            operations_.pop_back();
         }
-        requests_.resize(kept);
-        operations_.resize(kept);
     }
 
     MPI_Comm comm_;
@@ -139,10 +147,11 @@ private:
     std::uint32_t rank_ = 0, size_ = 1;
     std::vector<MPI_Request> requests_;
     std::vector<Operation> operations_;
-    std::vector<int> indices_;
-    std::vector<MPI_Status> statuses_;
-    std::vector<std::uint64_t> words_;  // by peer: where its next control word arrives
-    std::vector<MPI_Request> word_requests_;
+    std::size_t next_test_ = 0;
+    std::array<int, kTestedAtOnce> indices_;
+    std::array<MPI_Status, kTestedAtOnce> statuses_;
+    std::array<Word, kWordsAwaited> awaited_;  // a ring: where the next control words arrive, whoever sends them
+    std::size_t next_word_ = 0;                // of the oldest
     std::list<Word> sent_words_;
 };
 

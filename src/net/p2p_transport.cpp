@@ -21,13 +21,14 @@ public:
         require_receive_buffers(TransportKind::p2p, pool.count(), ranks_);
         fair_share_ = ranks_ > 1 ? std::max<std::size_t>(1, pool.count() / (ranks_ - 1)) : 0;
         receives_.resize(pool.count());
-        for (Peer& peer : peers_) peer.posted.resize(pool.count());
+        wanting_.resize(pool.count() + 1, {kNone, kNone});
+        for (std::uint32_t shift = 1; shift < ranks_; ++shift) rank_again((rank_ + shift) % ranks_);
         for (std::size_t slot = pool.count(); slot > 0; --slot) free_receives_.push_back(slot - 1);
     }
     /// After a failure things may still be in flight; their buffers go home here, and nobody uses them any more.
     ~P2pTransport() override {
         for (std::uint32_t peer = 0; peer < ranks_; ++peer) {
-            if (peer != rank_) wire_.cancel_receives(peer);
+            if (peers_[peer].outstanding > 0) wire_.cancel_receives(peer);
         }
     }
 
@@ -50,7 +51,12 @@ public:
         wire_.start_send(full.destination, sends_[slot].data(), slot);
         return true;
     }
-    void finish_sending() override { finishing_ = true; }
+    void finish_sending() override {
+        finishing_ = true;
+        for (std::uint32_t to = 0; to < ranks_; ++to) {
+            if (to != rank_ && peers_[to].credits > 0) can_be_told_.push_back(to);
+        }
+    }
 
     bool progress(const std::function<void(ArrivedBuffer)>& arrived) override {
         bool moved = read_control();
@@ -83,15 +89,19 @@ public:
     const char* name() const override { return "p2p"; }
 
 private:
+    static constexpr std::uint32_t kNone = UINT32_MAX;
+    static constexpr std::size_t kNoSlot = SIZE_MAX;
     static constexpr std::uint64_t kLastSlot = std::uint64_t{1} << 40;  // + destination: the header-only last message
     struct Peer {
-        std::uint64_t credits = 0;        // messages we may still send there
-        std::uint64_t in_flight = 0;      // messages to it under way
-        bool blocked = false;             // blocked: we hold a message and wait for a credit
-        std::size_t outstanding = 0;      // receives posted for it
-        std::vector<std::size_t> posted;  // ring of its receives' slots, in the order they were posted
-        std::size_t first_posted = 0;
-        std::uint64_t offered = 0;  // buffers it holds for us, as of its last message
+        std::uint64_t credits = 0;                                  // messages we may still send there
+        std::uint64_t in_flight = 0;                                // messages to it under way
+        bool blocked = false;                                       // blocked: we hold a message and wait for a credit
+        std::size_t outstanding = 0;                                // receives posted for it
+        std::size_t first_posted = kNoSlot, last_posted = kNoSlot;  // of its receives, a list in that order
+        std::uint64_t offered = 0;                                  // buffers it holds for us, as of its last message
+        std::uint32_t next = kNone, previous = kNone;               // in the list of those with as many outstanding
+        bool wanting = false;                                       // it is in one
+        std::size_t level = 0;                                      // and in this
         bool done = false, last_said = false;
         MessageHeader last;
     };
@@ -100,6 +110,11 @@ private:
         Buffer buffer;
         std::uint64_t bytes = 0;
         bool complete = false;
+        std::size_t next = kNoSlot;  // posted after it for the same source
+    };
+    /// Peers that may be granted a buffer, by how many they have outstanding.
+    struct Level {
+        std::uint32_t first = kNone, last = kNone;
     };
 
     void note_busy(std::uint32_t destination) {
@@ -124,6 +139,7 @@ private:
         while (wire_.poll_control(source, word)) {
             any = true;
             if (word >> 32 != (ledger_.run_id() & 0xffffffff)) continue;
+            if (finishing_ && peers_[source].credits == 0 && !peers_[source].last_said) can_be_told_.push_back(source);
             peers_[source].credits += word & 0xffffffff;
             peers_[source].blocked = false;
             note_busy(source);
@@ -132,29 +148,43 @@ private:
     }
     bool say_last() {
         if (!finishing_ || lasts_said_ == ranks_ - 1) return false;
-        bool any = false;
-        for (std::uint32_t to = 0; to < ranks_; ++to) {
+        const bool any = !can_be_told_.empty();
+        for (const std::uint32_t to : can_be_told_) {
             Peer& peer = peers_[to];
-            if (to == rank_ || peer.last_said || peer.credits == 0) continue;
             peer.last = ledger_.last_message(to);
             --peer.credits;
-            peer.last_said = any = true;
+            peer.last_said = true;
             ++lasts_said_;
             ++sends_in_flight_;
             wire_.start_send(to, std::as_bytes(std::span(&peer.last, 1)), kLastSlot + to);
         }
+        can_be_told_.clear();
         return any;
     }
-    /// Whom the next free buffer is for: the source with the fewest outstanding, within its share or what it offers.
-    std::uint32_t most_deserving() const {
-        std::uint32_t best = rank_;
-        for (std::uint32_t shift = 1; shift < ranks_; ++shift) {
-            const std::uint32_t candidate = (rank_ + shift) % ranks_;
-            const Peer& peer = peers_[candidate];
-            if (peer.done || peer.outstanding >= std::max<std::uint64_t>(fair_share_, peer.offered)) continue;
-            if (best == rank_ || peer.outstanding < peers_[best].outstanding) best = candidate;
+    /// Puts a peer where it belongs now: among those with as many outstanding while it is within its share, or what it
+    /// offers; behind the others there, so that equals take turns. To be called after each change of these.
+    void rank_again(std::uint32_t source) {
+        Peer& peer = peers_[source];
+        if (peer.wanting) {
+            Level& level = wanting_[peer.level];
+            (peer.previous != kNone ? peers_[peer.previous].next : level.first) = peer.next;
+            (peer.next != kNone ? peers_[peer.next].previous : level.last) = peer.previous;
         }
-        return best;
+        peer.wanting = !peer.done && peer.outstanding < std::max<std::uint64_t>(fair_share_, peer.offered);
+        if (!peer.wanting) return;
+        peer.level = std::min(peer.outstanding, wanting_.size() - 1);
+        Level& level = wanting_[peer.level];
+        peer.previous = level.last;
+        peer.next = kNone;
+        (level.last != kNone ? peers_[level.last].next : level.first) = source;
+        level.last = source;
+        lowest_ = std::min(lowest_, peer.level);
+    }
+    /// Whom the next free buffer is for: the source with the fewest outstanding, within its share or what it offers.
+    /// Its own rank: nobody. Cost: constant, but for levels that have run empty.
+    std::uint32_t most_deserving() {
+        while (lowest_ < wanting_.size() && wanting_[lowest_].first == kNone) ++lowest_;
+        return lowest_ < wanting_.size() ? wanting_[lowest_].first : rank_;
     }
     bool grant() {
         bool any = false;
@@ -165,9 +195,12 @@ private:
             if (!buffer) break;
             const std::size_t slot = free_receives_.back();
             free_receives_.pop_back();
-            receives_[slot] = {source, std::move(*buffer), 0, false};
+            receives_[slot] = {source, std::move(*buffer), 0, false, kNoSlot};
             Peer& peer = peers_[source];
-            peer.posted[(peer.first_posted + peer.outstanding++) % peer.posted.size()] = slot;
+            (peer.last_posted != kNoSlot ? receives_[peer.last_posted].next : peer.first_posted) = slot;
+            peer.last_posted = slot;
+            ++peer.outstanding;
+            rank_again(source);
             wire_.post_receive(source, receives_[slot].buffer.storage(), slot);  // posted before it is promised
             wire_.send_control(source, (ledger_.run_id() & 0xffffffff) << 32 | 1);
             any = true;
@@ -176,8 +209,13 @@ private:
     }
     /// Messages match the receives in the order these were posted, but large ones may complete out of order.
     void receive_in_order(Peer& peer, const std::function<void(ArrivedBuffer)>& arrived) {
-        while (peer.outstanding > 0 && receives_[peer.posted[peer.first_posted]].complete)
-            receive(peer.posted[peer.first_posted], arrived);
+        while (peer.outstanding > 0 && receives_[peer.first_posted].complete) receive(peer.first_posted, arrived);
+    }
+    void forget_first_posted(Peer& peer) {
+        free_receives_.push_back(peer.first_posted);
+        peer.first_posted = receives_[peer.first_posted].next;
+        if (peer.first_posted == kNoSlot) peer.last_posted = kNoSlot;
+        --peer.outstanding;
     }
     void receive(std::size_t slot, const std::function<void(ArrivedBuffer)>& arrived) {
         Receive& receive = receives_[slot];
@@ -186,23 +224,21 @@ private:
         Peer& peer = peers_[source];
         Buffer buffer = std::move(receive.buffer);
         receive.complete = false;
-        free_receives_.push_back(slot);
-        peer.first_posted = (peer.first_posted + 1) % peer.posted.size();
-        --peer.outstanding;
+        forget_first_posted(peer);
         const MessageHeader header = ledger_.admit(source, buffer.storage().first(bytes));
         if ((header.flags & kLastFlag) != 0) {
             peer.done = true;
             ++peers_done_;
             wire_.cancel_receives(source);
-            for (; peer.outstanding > 0;
-                 --peer.outstanding, peer.first_posted = (peer.first_posted + 1) % peer.posted.size()) {
-                const std::size_t unused = peer.posted[peer.first_posted];
-                receives_[unused].buffer = Buffer();
-                free_receives_.push_back(unused);
+            while (peer.outstanding > 0) {
+                receives_[peer.first_posted].buffer = Buffer();
+                forget_first_posted(peer);
             }
+            rank_again(source);
             return;
         }
         peer.offered = header.offered_buffers;
+        rank_again(source);
         buffer.set_size(bytes);
         arrived({header, std::move(buffer)});
     }
@@ -212,6 +248,9 @@ private:
     MessageLedger ledger_;
     std::size_t fair_share_ = 0;
     std::vector<Peer> peers_;
+    std::vector<Level> wanting_;              // by receives outstanding
+    std::size_t lowest_ = 0;                  // no peer in a list below it
+    std::vector<std::uint32_t> can_be_told_;  // that nothing follows: they have a credit for it
     std::vector<Receive> receives_;
     std::vector<std::size_t> free_receives_;
     std::vector<Buffer> sends_;
