@@ -2,7 +2,8 @@
 # Installs what is missing, builds and tests.
 #
 #   scripts/test.sh [--full]      without --full it takes about 25 minutes on 2 cores
-#     --full   also the tests labelled full, and the fast ones under the address and thread sanitizers
+#     --full   also the tests labelled full, clang and clang-tidy, the mutants, and the fast tests under the address and
+#              thread sanitizers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -20,8 +21,10 @@ if command -v clang-format >/dev/null; then
 else
   echo "clang-format is not there: the format is not checked"
 fi
-scripts/build.sh release
+SLUICE_WERROR=ON scripts/build.sh release
 if [ $full = 1 ]; then
+  scripts/lint.sh
+  scripts/mutants.sh
   scripts/fuzz.sh 1100000
   SLUICE_FULL_TESTS=1 ctest --preset release --no-tests=error -LE e2e
   SLUICE_FULL_TESTS=1 ctest --preset release --no-tests=error -L e2e --parallel 2
