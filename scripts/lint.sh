@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A second compiler's opinion: each header compiles alone, clang builds all without a warning, and clang-tidy (.clang-tidy)
-# finds nothing in src.
+# finds nothing in src. The first two are part of scripts/test.sh --full; clang-tidy takes about an hour on 2 cores.
 #
 #   scripts/lint.sh [headers|build|tidy]...     all three
 set -euo pipefail

@@ -2,7 +2,7 @@
 # Installs what is missing, builds and tests.
 #
 #   scripts/test.sh [--full]      without --full it takes about 25 minutes on 2 cores
-#     --full   also the tests labelled full, clang and clang-tidy, the mutants, and the fast tests under the address and
+#     --full   also the tests labelled full, clang, the mutants, and the fast tests under the address and
 #              thread sanitizers
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +23,7 @@ else
 fi
 SLUICE_WERROR=ON scripts/build.sh release
 if [ $full = 1 ]; then
-  scripts/lint.sh
+  scripts/lint.sh headers build
   scripts/mutants.sh
   scripts/fuzz.sh 1100000
   SLUICE_FULL_TESTS=1 ctest --preset release --no-tests=error -LE e2e
