@@ -41,7 +41,10 @@ private:
 class AlignedMemory {
 public:
     explicit AlignedMemory(std::size_t bytes)
-        : memory_(static_cast<std::byte*>(std::aligned_alloc(kDirectIoAlign, bytes)), &std::free), bytes_(bytes) {
+        : memory_(static_cast<std::byte*>(std::aligned_alloc(
+                      kDirectIoAlign, (bytes + kDirectIoAlign - 1) / kDirectIoAlign * kDirectIoAlign)),
+                  &std::free),
+          bytes_(bytes) {
         for (std::byte& b : all()) b = std::byte{0xEE};
     }
     std::span<std::byte> all() const { return {memory_.get(), bytes_}; }
