@@ -177,7 +177,10 @@ private:
                     },
                 .bind = {},
                 .backoff = IdleBackoff(Polling::adaptive),
-                .say = [&](const std::string& line) { ended.said += rank == 0 ? line + "\n" : ""; }};
+                .say =
+                    [&](const std::string& line) {
+                        if (rank == 0) ended.said += line + "\n";
+                    }};
             body(job);
         } catch (const Crash&) {
             communicator.announce_failure({rank, 1, "crashed"});
