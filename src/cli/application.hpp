@@ -13,6 +13,7 @@
 #include "jobs/sort_job.hpp"
 #include "net/lone_communicator.hpp"
 #include "net/mpi_session.hpp"
+#include "plan/agreement.hpp"
 #include "plan/job_context.hpp"
 #include "runtime/placement.hpp"
 #include "runtime/topology.hpp"
@@ -31,7 +32,7 @@ public:
     const CommandLine& line() const noexcept { return line_; }
     const LoadedConfig& config() const noexcept { return *loaded_; }
     const Placement& placement() const noexcept { return placement_; }
-    /// Collective.
+    /// What this rank may use; its host's memory is held for this job until HostShare::claim_memory(). Local.
     RankMeans means();
     /// What this job and others have of the host.
     HostShare& host_share() noexcept { return *host_share_; }
@@ -68,27 +69,32 @@ public:
     const std::string& host() const noexcept { return host_; }
 
 private:
-    void shake_hands(int argc, char** argv);
+    // The start, step by step: three calls of all ranks.
+    void start_mpi(int argc, char** argv);
+    /// Who is where, and that all run the same program with the same words.
+    void meet_ranks(int argc, char** argv);
     void read_config();
+    /// What each host's config and machine say: values that must be equal, memory that is shared, cores that other jobs
+    /// use.
+    void compare_hosts();
     void open_status();
-    void place_workers();
-    void give_job_its_means();
-    /// What ranks tell each other of their processes.
+    std::unique_ptr<JobContext> make_job();
+
+    /// What a rank's process may run on.
     struct RankProcess {
-        std::string host;
         std::vector<unsigned> cores;  ///< indices of those it may use
         int pid = 0;
         unsigned launcher_cores = 0;  ///< that its parent process may use; 0: unknown
-        static constexpr auto fields =
-            std::tuple{&RankProcess::host, &RankProcess::cores, &RankProcess::pid, &RankProcess::launcher_cores};
     };
-    /// Everybody's, by rank. Collective.
-    std::vector<RankProcess> meet_processes();
-    void require_same_values();
-    /// net.transport = "auto" becomes what it stands for here; collective.
-    void choose_transport(const RankPlace& place);
+    RankClaim claim_of_rank(int argc, char** argv) const;
+    void meet_processes(const std::vector<RankClaim>& claims);
+    /// Of this host's ranks.
+    PlacementRequest placement_request() const;
+    bool has_room_for_windows() const;
+    std::unique_ptr<Arena> make_arena(std::uint64_t bytes) const;
+    std::shared_ptr<void> begin_commit();
     /// Rank 0: [hosts."name"] sections for nobody.
-    void warn_of_host_sections(const std::vector<RankProcess>& all) const;
+    void warn_of_host_sections() const;
 
     CommandLine line_;
     ThreadExecutor executor_;
@@ -102,8 +108,12 @@ private:
     std::string host_;
     std::unique_ptr<LoadedConfig> loaded_;
     Config values_;
-    std::optional<Topology> topology_;
+    Topology topology_;
+    RankPlace place_;
+    std::vector<RankProcess> process_by_rank_;
+    std::vector<std::string> bell_by_rank_;
     Placement placement_;
+    double cgroup_cores_ = 0;  // whose time our cgroups allow; 0: all
     std::unique_ptr<Doorbell> doorbell_;
     std::unique_ptr<IoBackend> io_;
     std::unique_ptr<FileSystem> files_;

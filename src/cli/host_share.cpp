@@ -14,12 +14,8 @@ constexpr std::uint64_t kPatienceMs = 500;
 
 }  // namespace
 
-HostShare::HostShare(Communicator& communicator, const RankPlace& place, const ProcessTable& processes,
-                     std::string verb, bool takes_part)
-    : communicator_(communicator),
-      place_(place),
-      takes_part_(takes_part),
-      jobs_(takes_part ? live_jobs_directory() : "", processes) {
+HostShare::HostShare(const RankPlace& place, const ProcessTable& processes, std::string verb, bool takes_part)
+    : place_(place), takes_part_(takes_part), jobs_(takes_part ? live_jobs_directory() : "", processes) {
     const ProcessIdentity self = processes.self();
     mine_.job = job_name();
     mine_.verb = std::move(verb);
@@ -28,39 +24,30 @@ HostShare::HostShare(Communicator& communicator, const RankPlace& place, const P
     mine_.ranks = place.local_ranks;
 }
 
-std::string HostShare::from_first(const std::string& text) {
-    const auto all = communicator_.all_gather(is_first() ? text : "");
-    return all[place_.ranks_here.front()];
-}
-
 std::string HostShare::name_of(const JobClaim& job) const {
     return "`sluice " + job.verb + "` (pid " + std::to_string(job.pid) + ")";
 }
 
-void HostShare::choose_cores(const Topology& topology, PlacementRequest& request) {
-    if (!takes_part_) return;
-    const bool may_choose =
-        request.policy == PlacementPolicy::automatic;  // another host's config may say otherwise: all talk all the same
-    std::string list, names;
-    if (is_first()) {
-        // Claimed within one turn, and no other rank is waited for in it: hosts that see one directory (namespaces,
-        // containers) would wait for each other.
-        const auto turn = jobs_.take_turn(kPatienceMs);
-        std::set<unsigned> others;
-        for (const JobClaim& job : jobs_.others(mine_.job)) {
-            if (job.cores.empty() || !may_choose) continue;
-            others.insert(job.cores.begin(), job.cores.end());
-            names += (names.empty() ? "" : ", ") + name_of(job);
-        }
-        list = format_core_list({others.begin(), others.end()});
-        leave_cores(list, names, request);
-        claim_cores(topology, request);
+std::string HostShare::claim_cores(const Topology& topology, PlacementRequest& request) {
+    if (!takes_part_ || !is_first()) return "";
+    const bool may_choose = request.policy == PlacementPolicy::automatic;
+    // Claimed within one turn, and no other rank is waited for in it: hosts that see one directory (namespaces,
+    // containers) would wait for each other.
+    const auto turn = jobs_.take_turn(kPatienceMs);
+    std::set<unsigned> others;
+    std::string names;
+    for (const JobClaim& job : jobs_.others(mine_.job)) {
+        if (job.cores.empty() || !may_choose) continue;
+        others.insert(job.cores.begin(), job.cores.end());
+        names += (names.empty() ? "" : ", ") + name_of(job);
     }
-    list = from_first(list);
-    if (!is_first()) leave_cores(list, names, request);
+    const std::string list = format_core_list({others.begin(), others.end()});
+    leave_cores(list, request, names);
+    claim(topology, request);
+    return list;
 }
 
-void HostShare::leave_cores(const std::string& list, const std::string& names, PlacementRequest& request) {
+void HostShare::leave_cores(const std::string& list, PlacementRequest& request, const std::string& names) {
     if (list.empty()) return;
     const std::vector<unsigned> taken = parse_core_list(list);
     auto usable = request.usable_cores;
@@ -83,7 +70,7 @@ void HostShare::leave_cores(const std::string& list, const std::string& names, P
                              : "is not pinned to any, since too few are left"));
 }
 
-void HostShare::claim_cores(const Topology& topology, const PlacementRequest& request) {
+void HostShare::claim(const Topology& topology, const PlacementRequest& request) {
     std::set<unsigned> mine;
     PlacementRequest each = request;
     for (each.local_rank = 0; each.local_rank < place_.local_ranks; ++each.local_rank) {
@@ -95,10 +82,11 @@ void HostShare::claim_cores(const Topology& topology, const PlacementRequest& re
 }
 
 std::uint64_t HostShare::memory_left_bytes() {
+    if (!is_first()) return 0;
     const MachineLimits limits = read_machine_limits();
     std::uint64_t left = limits.memory_available_bytes, claimed = 0;
     std::string names;
-    if (takes_part_ && is_first()) {
+    if (takes_part_) {
         // Held until claim_memory(), over words between ranks: not waited for where another host of this job may hold
         // it.
         const std::uint64_t patience_ms = jobs_.sees_own_job(mine_.job) ? 0 : kPatienceMs;
@@ -116,21 +104,18 @@ std::uint64_t HostShare::memory_left_bytes() {
         }
     }
     left -= std::min(left, claimed);
-    if (takes_part_ && is_first()) {  // what it may take, until it knows: a job that cannot wait sees that much
+    if (takes_part_) {  // what it may take, until it knows: a job that cannot wait sees that much
         mine_.memory_bytes = left / 5 * 4;
         jobs_.claim(mine_);
     }
     memory_note_ = limits.memory_note;
-    if (claimed != 0) {
+    if (claimed != 0)
         memory_note_ +=
             "; " + human_bytes(static_cast<double>(claimed)) + " of what is free will be taken by other jobs: " + names;
+    if (!memory_note_.empty())
         notes_.push_back("note: host " + place_.host + " has " + human_bytes(static_cast<double>(left)) +
                          " of memory left" + memory_note_);
-    } else if (!limits.memory_note.empty()) {
-        notes_.push_back("note: host " + place_.host + " has " + human_bytes(static_cast<double>(left)) +
-                         " of memory left" + memory_note_);
-    }
-    return std::stoull(from_first(std::to_string(left)));
+    return left;
 }
 
 void HostShare::claim_memory(std::uint64_t bytes) {

@@ -103,7 +103,6 @@ int bench_copy_command(Application& app) {
     JobContext& job = app.job();
     const PreparedSort prepared = prepare_sort(job, app.means());
     claim_memory(app, prepared.plan);
-    say_notes(job, app.host_share().notes());
     const CopyResult result = copy_as_planned(app, prepared, app.line().one_pass_copy ? 1 : 2);
     const bool cached = sum_over_ranks(job.communicator, cached_places(job, prepared.cached_disks).size()) != 0;
     if (app.rank() == 0) {
@@ -119,7 +118,6 @@ int sort_command(Application& app) {
     JobContext& job = app.job();
     PreparedSort prepared = prepare_sort(job, app.means());
     claim_memory(app, prepared.plan);
-    say_notes(job, app.host_share().notes());
     if (job.config.passes == Passes::automatic) job.say(prepared.plan.passes_reason);
     if (app.placement().shared_with_other_ranks) job.say("note: " + app.placement().explanation);
     LiveCounters live;

@@ -123,12 +123,10 @@ std::unique_ptr<PartitionSource> LogStore::make_source(Arena& arena, const Phase
     return std::make_unique<LogSource>(parts_.job, arena, plan, parts_.logs->files(), *index_, chunks);
 }
 
-std::unique_ptr<IntermediateStore> make_log_store(LogStore::Parts parts, const std::string& run_id) {
+std::unique_ptr<IntermediateStore> make_log_store(LogStore::Parts parts) {
     const SortPlan& plan = parts.plan;
     const RankPlan& mine = plan.ranks[parts.job.rank()];
-    parts.logs = std::make_shared<Logs>(
-        parts.job, run_id, "sort",
-        padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
+    parts.logs->create(padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions);
     auto store = std::make_unique<LogStore>(std::move(parts));
     store->reserve_extents();
     return store;

@@ -50,7 +50,7 @@ private:
     std::unique_ptr<ExtentIndex> index_;
 };
 
-/// Makes the logs of this run as well, which go with the store. Collective.
-std::unique_ptr<IntermediateStore> make_log_store(LogStore::Parts parts, const std::string& run_id);
+/// Creates the logs in their directories, which all ranks have made; they go with the store. Local.
+std::unique_ptr<IntermediateStore> make_log_store(LogStore::Parts parts);
 
 }  // namespace sluice

@@ -2,52 +2,37 @@
 
 #include <algorithm>
 
-#include "plan/cluster.hpp"
-#include "plan/role_disks.hpp"
 #include "record/record_format.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
 
-Logs::Logs(JobContext& job, const std::string& run_id, const std::string& verb, std::uint64_t share_bytes) : job_(job) {
-    make_directories(run_id, verb);
-    create(share_bytes);
-}
-
-void Logs::make_directories(const std::string& run_id, const std::string& verb) {
-    const RoleDisks disks = role_disks(job_, DiskRole::intermediate);
+Logs::Logs(JobContext& job, const std::string& run_id, const std::string& verb)
+    : job_(job), run_id_(run_id), disks_(role_disks(job, DiskRole::intermediate)) {
     OwnerRecord record;
     record.run_id = run_id;
     record.verb = verb;
-    record.disks = std::max(1u, disks.total);
+    record.disks = std::max(1u, disks_.total);
     record.patterns = {"log-r#-#"};
-    Problems problems;
-    const auto guarded = [&](auto&& work) {
-        try {
-            work();
-        } catch (const Error& error) {
-            problems.push_back(problem_of(error));
-        }
-    };
     const std::string name = run_directory_name(RunDirectoryKind::scratch, run_id, "logs");
-    for (const RoleDisk& disk : disks.disks) {
+    for (const RoleDisk& disk : disks_.disks) {
         directories_.push_back(nullptr);
         if (!disk.is_ours && !disk.is_used) continue;
-        guarded([&] {
-            directories_.back() = std::make_unique<RunDirectory>(job_, job_.files.open_directory(disk.path), name);
-            record.disk = disk.number;
-            if (disk.is_ours) directories_.back()->make(record);
-        });
+        directories_.back() = std::make_unique<RunDirectory>(job_, job_.files.open_directory(disk.path), name);
+        record.disk = disk.number;
+        if (disk.is_ours) directories_.back()->make(record);
     }
-    fail_if_any(job_, problems);  // and so a barrier
-    for (std::size_t i = 0; i < disks.disks.size(); ++i) {
-        if (!disks.disks[i].is_ours && directories_[i]) guarded([&] { directories_[i]->join(run_id); });
-        if (disks.disks[i].is_used) used_.push_back(directories_[i].get());
+}
+
+void Logs::join_directories() {
+    for (std::size_t i = 0; i < disks_.disks.size(); ++i) {
+        if (!disks_.disks[i].is_ours && directories_[i]) directories_[i]->join(run_id_);
+        if (disks_.disks[i].is_used) used_.push_back(directories_[i].get());
     }
-    fail_if_any(job_, problems);
 }
 
 void Logs::create(std::uint64_t share_bytes) {
+    join_directories();
     const std::uint64_t capacity =
         round_up(share_bytes / used_.size() + share_bytes / used_.size() / 10 + 16 * kMiB, kDirectIoAlign);
     for (std::size_t disk = 0; disk < used_.size(); ++disk) {

@@ -57,25 +57,24 @@ std::string OutputSet::path_of(std::uint32_t used, const std::string& file) cons
     return places_[used_[used]].directory->path() + "/" + file;
 }
 
-void OutputSet::claim() {
+void OutputSet::claim(std::shared_ptr<OldDataSet> old) {
     const Step step = open_step(job_, "claims the name of the data set");
-    host_by_rank_ = job_.communicator.all_gather(job_.place.host);
     Problems problems;
-    settle_what_is_there(problems);
-    refuse_if_any(job_, problems);
-    make_directories(problems);
-    job_.communicator.barrier_or_failure();
+    old_ = std::move(old);
+    if (old_) {
+        remove_probes(job_);
+    } else {
+        look_and_clear(problems);
+    }
+    if (job_.config.run.overwrite != Overwrite::no && problems.empty()) old_->lock(problems);
+    if (problems.empty()) make_directories(problems);
+    give_up_if_any(problems);  // from here on all have been made
     join_directories(problems);
     for (Place& place : places_) {
         if (problems.empty() && place.disk.is_ours) contest(place, problems);
     }
     if (problems.empty()) try_publishing(problems);
-    try {
-        refuse_if_any(job_, problems);
-    } catch (const CollectiveError&) {
-        give_up();
-        throw;
-    }
+    give_up_if_any(problems);
     for (Place& place : places_) {
         if (place.disk.is_ours) place.directory->set_state(OwnerState::writing);
     }
@@ -85,23 +84,33 @@ void OutputSet::claim() {
     }
 }
 
-void OutputSet::settle_what_is_there(Problems& problems) {
+/// Collective.
+void OutputSet::give_up_if_any(const Problems& problems) {
+    try {
+        refuse_if_any(job_, problems);
+    } catch (const CollectiveError&) {
+        give_up();
+        throw;
+    }
+}
+
+/// Collective; throws CollectiveError where the name is not to be had.
+void OutputSet::look_and_clear(Problems& problems) {
     const bool overwrite = job_.config.run.overwrite != Overwrite::no;
-    old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
+    old_ = std::make_shared<OldDataSet>(job_, options_.role, options_.name);
     problems = old_->problems(overwrite);
-    if (sum_over_ranks(job_.communicator, problems.size()) > 0) return;  // a run that is refused removes nothing
+    refuse_if_any(job_, problems);  // a run that is refused removes nothing
     LeftoversWanted wanted;
     wanted.target = options_.name;
     const Leftovers left = remove_leftovers(job_, wanted);
     std::vector<std::string> notes = left.removal.kept;
     for (const std::string& run : left.runs) notes.push_back("note: removed what " + run + ", which is dead, had left");
     say_notes(job_, notes);
-    if (!left.runs.empty()) old_ = std::make_unique<OldDataSet>(job_, options_.role, options_.name);
+    if (!left.runs.empty()) old_ = std::make_shared<OldDataSet>(job_, options_.role, options_.name);
     wanted.run_ids = old_->dead_runs();
     // Dead as seen from here, not from everywhere: says so.
     if (!wanted.run_ids.empty()) remove_leftovers(job_, wanted);
     problems = old_->problems(overwrite);
-    if (problems.empty() && overwrite) old_->lock(problems);
 }
 
 void OutputSet::make_directories(Problems& problems) {
@@ -110,7 +119,7 @@ void OutputSet::make_directories(Problems& problems) {
     record.verb = options_.verb;
     record.target = options_.name;
     record.disks = role_disks(job_, options_.role).total;
-    record.manifest_host = host_by_rank_.front();
+    record.manifest_host = job_.place.host_by_rank.front();
     record.patterns = options_.file_patterns;
     for (const char* own : {kManifestName, "MANIFEST.json.tmp-#", "probe-#"}) record.patterns.emplace_back(own);
     record.reads = options_.reads;
@@ -242,11 +251,11 @@ std::vector<SetDisk> OutputSet::set_disks() const {
     }
     std::vector<SetDisk> disks(shared, {"*", ""});
     std::vector<std::string> hosts;
-    for (const std::string& host : host_by_rank_) {
+    for (const std::string& host : job_.place.host_by_rank) {
         if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) hosts.push_back(host);
     }
     for (const std::string& host : hosts) disks.insert(disks.end(), of_host, {host, ""});
-    for (const std::string& host : host_by_rank_) disks.insert(disks.end(), of_rank, {host, ""});
+    for (const std::string& host : job_.place.host_by_rank) disks.insert(disks.end(), of_rank, {host, ""});
     return disks;
 }
 

@@ -32,7 +32,9 @@ public:
     /// Settles that this run gets the name, makes the directories with their records, and tries all that publishing
     /// will need. What dead runs left in the way goes, and is said; an older set is locked, and with run.overwrite =
     /// "first" removed. Collective. Throws CollectiveError listing what stands against it, and has then made nothing.
-    void claim();
+    /// @param old  what preflight found under the name, a moment ago, when no other run had anything on any disk: then
+    ///             two calls do. nullptr: looks
+    void claim(std::shared_ptr<OldDataSet> old = nullptr);
 
     std::uint32_t disks() const { return static_cast<std::uint32_t>(used_.size()); }  ///< that this rank writes to
     const std::string& disk_path(std::uint32_t used) const { return places_[used_[used]].disk.path; }
@@ -59,13 +61,14 @@ private:
         RenameTrial trial;
         std::string replaced_as;  // the older set's name once ours has taken its own; "": there was none
     };
-    void settle_what_is_there(Problems& problems);
+    void look_and_clear(Problems& problems);
     void make_directories(Problems& problems);
     void join_directories(Problems& problems);
     void contest(Place& place, Problems& problems);
     std::string other_claim(Place& place, bool& wait);
     std::string just_published(Place& place);
     void try_publishing(Problems& problems);
+    void give_up_if_any(const Problems& problems);
     void give_up();
     std::string name_problem(const Place& place) const;
     static void require_ours(RunDirectory& directory);
@@ -76,8 +79,7 @@ private:
     OutputSetOptions options_;
     std::vector<Place> places_;
     std::vector<std::uint32_t> used_;
-    std::vector<std::string> host_by_rank_;
-    std::unique_ptr<OldDataSet> old_;
+    std::shared_ptr<OldDataSet> old_;
     bool published_ = false;
 };
 

@@ -150,27 +150,25 @@ private:
 
 }  // namespace
 
-PreparedShuffle prepare_shuffle(JobContext& job, const RankMeans& means, const ShuffleOptions& shuffle) {
+PreparedShuffle prepare_shuffle(JobContext& job, RankMeans means, const ShuffleOptions& shuffle) {
     PreparedShuffle prepared;
     prepared.options = shuffle;
     Problems problems;
-    check_budget(job, means, "", problems);
     check_pattern(job, shuffle, problems);
     check_results(job, problems);
     const RecordFormat format{static_cast<std::uint32_t>(job.config.record.size_bytes),
                               static_cast<std::uint32_t>(job.config.record.key_offset_bytes),
                               static_cast<std::uint32_t>(job.config.record.key_size_bytes)};
-    RankResources mine;
-    mine.host = job.place.host;
-    mine.budget_bytes = budget_of_rank(job, means);
-    mine.cores = std::max(1u, means.cores);
-    mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);
-    // A run by the clock is planned as a sort of twice the memory.
-    mine.input_bytes = shuffle.duration_ns > 0
-                           ? 2 * mine.budget_bytes
-                           : records_of_rank(shuffle, job.rank(), job.ranks()) * format.record_bytes;
-    prepared.resources = gather_resources(job.communicator, mine);
+    RankResources mine = resources_of_rank(job, means);
+    mine.input_bytes = records_of_rank(shuffle, job.rank(), job.ranks()) * format.record_bytes;
+    prepared.resources = all_gather(job.communicator, mine);
+    settle_budgets(job, prepared.resources, means);
+    check_budget(job, means, "", problems);
     refuse_if_any(job, problems);
+    // A run by the clock is planned as a sort of twice the memory.
+    for (RankResources& rank : prepared.resources) {
+        if (shuffle.duration_ns > 0) rank.input_bytes = 2 * rank.budget_bytes;
+    }
 
     try {
         Config config = job.config;

@@ -45,7 +45,7 @@ struct ShuffleResult {
 
 /// Checks everything knowable, on all ranks, and plans; needs no disks. Throws one Error listing every problem.
 /// Collective.
-PreparedShuffle prepare_shuffle(JobContext& job, const RankMeans& means, const ShuffleOptions& shuffle);
+PreparedShuffle prepare_shuffle(JobContext& job, RankMeans means, const ShuffleOptions& shuffle);
 
 /// Shuffles, and checks for each pair of ranks that the one got what the other made for it, and that redistribution
 /// lost nothing. Throws Error(integrity) naming the pair. Collective.

@@ -44,11 +44,14 @@ public:
         : job_(job), prepared_(prepared), options_(options) {
         result_.run_id = prepared.run_id;
         result_.verified = job.config.run.verify;
-        result_.input_by_host = prepared.input.hosts;
+        result_.input_by_host = gather_hosts(job.communicator, prepared.input.listed);
     }
 
-    /// The name of the output, before the first byte is read.
-    void claim_output() { output_.emplace(job_, prepared_); }
+    /// The name of the output and the directories of this run, before the first byte is read.
+    void claim_disks() {
+        if (plan().passes == 2) logs_ = std::make_shared<Logs>(job_, prepared_.run_id, "sort");
+        output_.emplace(job_, prepared_);
+    }
 
     /// Phases zero and one, until every rank's store holds what it is to hold: a second attempt samples, a third takes
     /// two passes.
@@ -85,6 +88,7 @@ private:
     PreparedSort& prepared_;
     const SortOptions& options_;
     SortResult result_;
+    std::shared_ptr<Logs> logs_;  // of two passes
     std::optional<SortOutput> output_;
     std::optional<Attempt> attempt_;
     PhaseTwoPlan two_;
@@ -117,8 +121,7 @@ void SortRun::begin_attempt(bool sampled) {
     const RankResources& resources = prepared_.resources[job_.rank()];
     attempt.store = plan().passes == 1
                         ? make_memory_store(job_, *attempt.arena, plan(), resources)
-                        : make_log_store({job_, *attempt.arena, plan(), resources, {}, options_.most_split_pieces},
-                                         prepared_.run_id);
+                        : make_log_store({job_, *attempt.arena, plan(), resources, logs_, options_.most_split_pieces});
 }
 
 std::unique_ptr<Partitioner> SortRun::sample() {
@@ -165,6 +168,10 @@ void SortRun::give_up_attempt(bool sampled, const std::string& excess) {
     add_phase(result_.exceeded, attempt_->one.report);
     attempt_.reset();  // before the plan it was made for goes
     plan_again(job_, prepared_, sampled, excess);
+    if (plan().passes == 2) {
+        logs_ = std::make_shared<Logs>(job_, prepared_.run_id, "sort");
+        job_.communicator.barrier_or_failure();  // all have been made
+    }
     if (job_.rank() == 0 && job_.say) job_.say(prepared_.plan.passes_reason);
 }
 
@@ -255,7 +262,7 @@ void SortRun::publish() {
 SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& options) {
     job.enter("prepare", prepared.run_id);
     SortRun run(job, prepared, options);
-    run.claim_output();
+    run.claim_disks();
     run.sample_and_distribute();
     run.split_what_is_too_large();
     run.sort();

@@ -25,7 +25,7 @@ OutputSetOptions output_options(const JobContext& job, const PreparedSort& prepa
 
 SortOutput::SortOutput(JobContext& job, const PreparedSort& prepared)
     : job_(job), prepared_(prepared), set_(job, output_options(job, prepared)) {
-    set_.claim();
+    set_.claim(prepared.others_were_here ? nullptr : prepared.old);
 }
 
 void SortOutput::set_parts(std::vector<PartLabel> labels) {

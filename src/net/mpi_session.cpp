@@ -371,7 +371,7 @@ private:
 
 struct MpiSession::State {
     Watchdog* watchdog = nullptr;
-    MPI_Comm control = MPI_COMM_NULL, data = MPI_COMM_NULL, words = MPI_COMM_NULL, pieces = MPI_COMM_NULL;
+    MPI_Comm words = MPI_COMM_NULL, pieces = MPI_COMM_NULL;
     std::unique_ptr<HostBells> bells;
     bool finished = false;
 };
@@ -426,12 +426,13 @@ MpiSession::MpiSession(int* argc, char*** argv, Watchdog* watchdog, std::uint64_
     }
     in_init.reset();
     if (watchdog != nullptr) watchdog->enter(Watchdog::kFirstMessages);
-    for (MPI_Comm* comm : {&state_->control, &state_->data}) duplicate_world(comm);
-    communicator_ = std::make_unique<MpiCommunicator>(state_->control, watchdog, most_control_bytes);
+    // Control and data have tags of their own; a communicator for each would cost several round trips.
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    communicator_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, watchdog, most_control_bytes);
     check_size(communicator_->size());
     if (watchdog != nullptr) watchdog->enter("start");
-    state_->bells = std::make_unique<HostBells>(state_->data);
-    wire_ = make_mpi_wire(state_->data, watchdog, *state_->bells);
+    state_->bells = std::make_unique<HostBells>(communicator_->rank(), communicator_->size());
+    wire_ = make_mpi_wire(MPI_COMM_WORLD, watchdog, *state_->bells);
 }
 
 Rounds& MpiSession::rounds() {
@@ -444,12 +445,21 @@ Rounds& MpiSession::rounds() {
 
 MpiSession::~MpiSession() = default;
 
+const std::string& MpiSession::bell_name() const noexcept { return state_->bells->name(); }
+
+bool MpiSession::find_bells(const std::vector<std::string>& name_by_rank,
+                            const std::vector<std::uint32_t>& ranks_here) {
+    return state_->bells->find(name_by_rank, ranks_here);
+}
+
+void MpiSession::settle_bells(bool one_host) { state_->bells->settle(one_host); }
+
 bool MpiSession::one_host() const noexcept { return state_->bells->one_host(); }
 
 SharedBell* MpiSession::bell() noexcept { return state_->bells->mine(); }
 
 std::unique_ptr<ReceiveWindow> MpiSession::make_window(std::uint64_t bytes) {
-    return make_mpi_window(state_->data, bytes, state_->bells->one_host());
+    return make_mpi_window(MPI_COMM_WORLD, bytes, state_->bells->one_host());
 }
 
 std::string MpiSession::library() const {
@@ -474,7 +484,7 @@ void MpiSession::finish() {
     static_cast<MpiCommunicator&>(*communicator_).stop_heartbeat();
     communicator_.reset();
     if (state_->watchdog != nullptr) state_->watchdog->finishing();
-    for (MPI_Comm* comm : {&state_->control, &state_->data, &state_->words, &state_->pieces}) {
+    for (MPI_Comm* comm : {&state_->words, &state_->pieces}) {
         if (*comm != MPI_COMM_NULL) MPI_Comm_free(comm);
     }
     MPI_Finalize();

@@ -1,8 +1,10 @@
 #pragma once
 /// MPI's life in this process. The network thread is the one that constructs it, and the only one that calls MPI.
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "net/communicator.hpp"
 #include "net/receive_window.hpp"
@@ -27,15 +29,20 @@ public:
     ~MpiSession();
     MpiSession(const MpiSession&) = delete;
 
-    Communicator& communicator() noexcept { return *communicator_; }  ///< control, on its own MPI communicator
-    Wire& wire() noexcept { return *wire_; }                          ///< data, on another
+    Communicator& communicator() noexcept { return *communicator_; }  ///< control
+    Wire& wire() noexcept { return *wire_; }                          ///< data, by other tags
+    /// Of the memory by which the ranks of a host wake each other, in three steps that go with words of the program's:
+    /// everybody's names go to everybody, then whether find_bells() found all, then settle_bells() on all ranks.
+    const std::string& bell_name() const noexcept;
+    bool find_bells(const std::vector<std::string>& name_by_rank, const std::vector<std::uint32_t>& ranks_here);
+    void settle_bells(bool one_host);
     /// Data by collectives, on two more, which the first call makes: collective, on all ranks.
     Rounds& rounds();
     /// Collective. At least `bytes` of memory that the others can put into.
     std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
     /// All ranks run on this host and share memory, as they have shown each other.
     bool one_host() const noexcept;
-    /// For this rank's Doorbell, until finish(); nullptr where other ranks cannot ring it.
+    /// For this rank's Doorbell, from find_bells() until finish(); nullptr where other ranks cannot ring it.
     SharedBell* bell() noexcept;
     std::string library() const;  ///< "Open MPI v4.1.4, ..."
     /// Collective: all ranks are done.

@@ -1,7 +1,6 @@
 #include "plan/agreement.hpp"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "runtime/bounded_text.hpp"
@@ -10,13 +9,8 @@
 namespace sluice {
 namespace {
 
-struct Claim {
-    std::string host;
-    std::map<std::string, std::string> facts;
-};
-
 /// Another build may not even send what we understand; that is a difference too, not a crash.
-Claim claim_from(const std::string& text) {
+RankClaim claim_from(const std::string& text) {
     try {
         const auto json = parse_bounded_json(text);
         return {json.at("host"), json.at("facts")};
@@ -25,20 +19,15 @@ Claim claim_from(const std::string& text) {
     }
 }
 
-std::string value_of(const Claim& claim, const std::string& fact) {
-    const auto found = claim.facts.find(fact);
-    return found == claim.facts.end() ? "(says nothing)" : found->second;
-}
-
 /// One line for each value that ranks have: which ranks, on which hosts.
-std::string rows(const std::vector<Claim>& claims, const std::string& fact) {
+std::string rows(const std::vector<RankClaim>& claims, const std::string& fact) {
     struct Who {
         std::string value, ranks;
         std::vector<std::string> hosts;
     };
     std::vector<Who> values;
     for (std::size_t rank = 0; rank < claims.size(); ++rank) {
-        const std::string value = value_of(claims[rank], fact);
+        const std::string value = claims[rank].value_of(fact);
         auto found = std::find_if(values.begin(), values.end(), [&](const Who& who) { return who.value == value; });
         if (found == values.end()) found = values.insert(values.end(), {value, "", {}});
         found->ranks += (found->ranks.empty() ? "" : ",") + std::to_string(rank);
@@ -58,21 +47,40 @@ std::string rows(const std::vector<Claim>& claims, const std::string& fact) {
 
 }  // namespace
 
-void require_agreement(Communicator& communicator, const std::string& host, const std::vector<AgreedFact>& facts) {
-    nlohmann::json mine = {{"host", host}, {"facts", nlohmann::json::object()}};
-    for (const AgreedFact& fact : facts) mine["facts"][fact.name] = fact.value;
-    std::vector<Claim> claims;
+std::string RankClaim::value_of(const std::string& fact) const {
+    const auto found = facts.find(fact);
+    return found == facts.end() ? "(says nothing)" : found->second;
+}
+
+std::vector<RankClaim> exchange_claims(Communicator& communicator, const RankClaim& mine) {
+    const nlohmann::json json = {{"host", mine.host}, {"facts", mine.facts}};
+    std::vector<RankClaim> claims;
     for (const std::string& text :
-         communicator.all_gather(mine.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)))
+         communicator.all_gather(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)))
         claims.push_back(claim_from(text));
+    return claims;
+}
+
+void require_equal(const std::vector<RankClaim>& claims, const std::vector<std::string>& facts, std::uint32_t rank) {
     std::string table;
-    for (const AgreedFact& fact : facts) table += rows(claims, fact.name);
+    for (const std::string& fact : facts) table += rows(claims, fact);
     if (table.empty()) return;
-    if (communicator.rank() != 0) throw AbortedError(0, Errc::config, "the ranks differ");
+    if (rank != 0) throw AbortedError(0, Errc::config, "the ranks differ");
     throw CollectiveError(Errc::config,
                           "the ranks do not run the same; install one build on every host and start all ranks with "
                           "the same words:" +
                               table);
+}
+
+void require_agreement(Communicator& communicator, const std::string& host, const std::vector<AgreedFact>& facts) {
+    RankClaim mine;
+    mine.host = host;
+    std::vector<std::string> names;
+    for (const AgreedFact& fact : facts) {
+        mine.facts[fact.name] = fact.value;
+        names.push_back(fact.name);
+    }
+    require_equal(exchange_claims(communicator, mine), names, communicator.rank());
 }
 
 }  // namespace sluice

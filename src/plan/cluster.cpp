@@ -14,29 +14,32 @@ Step open_step(JobContext& job, const char* name) {
     return Step(job.executor, name, [&job] { throw_if_aborted(job.communicator); });
 }
 
-RankPlace find_place(Communicator& communicator, const std::string& host_name) {
-    const auto names = communicator.all_gather(host_name);
+RankPlace place_among(std::vector<std::string> host_by_rank, std::uint32_t rank) {
     RankPlace place;
-    place.host = host_name;
+    place.host = host_by_rank[rank];
     place.local_ranks = 0;
-    std::vector<std::string> hosts;
-    for (std::uint32_t rank = 0; rank < names.size(); ++rank) {
-        if (std::find(hosts.begin(), hosts.end(), names[rank]) == hosts.end()) hosts.push_back(names[rank]);
-        if (names[rank] != host_name) continue;
-        if (rank < communicator.rank()) ++place.local_rank;
+    std::map<std::string, std::uint32_t> hosts;  // in the order of their first ranks
+    for (std::uint32_t other = 0; other < host_by_rank.size(); ++other) {
+        hosts.emplace(host_by_rank[other], static_cast<std::uint32_t>(hosts.size()));
+        if (host_by_rank[other] != place.host) continue;
+        if (other < rank) ++place.local_rank;
         ++place.local_ranks;
-        place.ranks_here.push_back(rank);
+        place.ranks_here.push_back(other);
     }
     place.hosts = static_cast<std::uint32_t>(hosts.size());
-    place.host_index = static_cast<std::uint32_t>(std::find(hosts.begin(), hosts.end(), host_name) - hosts.begin());
+    place.host_index = hosts.at(place.host);
+    place.host_by_rank = std::move(host_by_rank);
     return place;
+}
+
+RankPlace find_place(Communicator& communicator, const std::string& host_name) {
+    return place_among(communicator.all_gather(host_name), communicator.rank());
 }
 
 namespace {
 
 /// Their codes' lowest and their lines, each once; nullopt where there are none.
-std::optional<std::pair<Errc, std::string>> gather_problems(JobContext& job, const Problems& problems) {
-    const auto gathered = all_gather(job.communicator, problems);
+std::optional<std::pair<Errc, std::string>> combine(const std::vector<Problems>& gathered) {
     std::vector<std::string> lines;
     Errc code = Errc::regression;
     for (std::uint32_t rank = 0; rank < gathered.size(); ++rank) {
@@ -57,24 +60,34 @@ std::optional<std::pair<Errc, std::string>> gather_problems(JobContext& job, con
 
 }  // namespace
 
-void refuse_if_any(JobContext& job, const Problems& problems) {
-    if (const auto found = gather_problems(job, problems)) throw RefusedError(found->first, found->second);
+void refuse_if_any(const std::vector<Problems>& by_rank) {
+    if (const auto found = combine(by_rank)) throw RefusedError(found->first, found->second);
 }
 
-void fail_if_any(JobContext& job, const Problems& problems) {
-    if (const auto found = gather_problems(job, problems)) throw CollectiveError(found->first, found->second);
+void refuse_if_any(JobContext& job, const Problems& problems) { refuse_if_any(all_gather(job.communicator, problems)); }
+
+void fail_if_any(const std::vector<Problems>& by_rank) {
+    if (const auto found = combine(by_rank)) throw CollectiveError(found->first, found->second);
 }
+
+void fail_if_any(JobContext& job, const Problems& problems) { fail_if_any(all_gather(job.communicator, problems)); }
 
 void say_notes(JobContext& job, const std::vector<std::string>& lines) {
+    say_all_notes(job, gather(job.communicator, lines));
+}
+
+void say_all_notes(const JobContext& job, const std::vector<std::vector<std::string>>& by_rank) {
     constexpr std::size_t kMostSaid = 20;
     std::vector<std::string> said;
     std::size_t more = 0;
-    for (const std::string& line : gather_list(job.communicator, lines)) {
-        if (std::count(said.begin(), said.end(), line) != 0) continue;
-        if (said.size() < kMostSaid) {
-            said.push_back(line);
-        } else {
-            ++more;
+    for (const auto& lines : by_rank) {
+        for (const std::string& line : lines) {
+            if (std::count(said.begin(), said.end(), line) != 0) continue;
+            if (said.size() < kMostSaid) {
+                said.push_back(line);
+            } else {
+                ++more;
+            }
         }
     }
     if (job.rank() != 0 || !job.say) return;
@@ -168,12 +181,14 @@ void wait_until_touched(JobContext& job, Arena& arena) {
     }
 }
 
-std::string make_run_id(JobContext& job) {
+std::string random_run_id() {
     std::random_device device;
     char text[33];
     std::snprintf(text, sizeof text, "%08x%08x%08x%08x", device(), device(), device(), device());
-    return job.communicator.broadcast(text, 0);
+    return text;
 }
+
+std::string make_run_id(JobContext& job) { return job.communicator.broadcast(random_run_id(), 0); }
 
 std::string hex_of(const std::vector<std::byte>& bytes) {
     std::string text;

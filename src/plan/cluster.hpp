@@ -17,7 +17,9 @@ namespace sluice {
 /// @param name  "lists the input", a literal: the watchdog says that the main thread does it and gets nothing done
 Step open_step(JobContext& job, const char* name);
 
-/// Host names by rank -> where this rank stands. Collective.
+/// Host names by rank -> where `rank` stands.
+RankPlace place_among(std::vector<std::string> host_by_rank, std::uint32_t rank);
+/// The same, of this rank. Collective.
 RankPlace find_place(Communicator& communicator, const std::string& host_name);
 
 /// Before the first byte: problems of all ranks, gathered; throws one RefusedError listing each once, when there are
@@ -25,9 +27,14 @@ RankPlace find_place(Communicator& communicator, const std::string& host_name);
 void refuse_if_any(JobContext& job, const Problems& problems);
 /// The same once the run has written something: what it left stays, with word of how it ended.
 void fail_if_any(JobContext& job, const Problems& problems);
+/// Both, of problems that have been gathered already, by rank; the same on all ranks.
+void refuse_if_any(const std::vector<Problems>& by_rank);
+void fail_if_any(const std::vector<Problems>& by_rank);
 
 /// Lines of all ranks, each once, said by rank 0; more than a screenful are counted. Collective.
 void say_notes(JobContext& job, const std::vector<std::string>& lines);
+/// The same, of lines that rank 0 has already, by rank.
+void say_all_notes(const JobContext& job, const std::vector<std::vector<std::string>>& by_rank);
 
 /// A directory of one role on this host, with {host} and {rank} expanded.
 std::vector<std::string> disk_paths(const JobContext& job, DiskRole role);
@@ -64,7 +71,9 @@ std::uint64_t sum_over_ranks(Communicator& communicator, std::uint64_t mine);
 /// than run.watchdog. Throws when a rank fails.
 void wait_until_touched(JobContext& job, Arena& arena);
 
-/// 128 random bits from rank 0, as 32 hex digits, the same on all ranks. Collective.
+/// 128 random bits as 32 hex digits.
+std::string random_run_id();
+/// Rank 0's, the same on all ranks. Collective.
 std::string make_run_id(JobContext& job);
 std::string hex_of(const std::vector<std::byte>& bytes);
 std::vector<std::byte> bytes_of_hex(const std::string& hex);

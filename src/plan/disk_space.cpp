@@ -1,8 +1,8 @@
 #include "plan/disk_space.hpp"
 
 #include <algorithm>
+#include <map>
 
-#include "net/collectives.hpp"
 #include "plan/cluster.hpp"
 #include "runtime/units.hpp"
 
@@ -69,28 +69,45 @@ void DiskSpace::replaces(const OldDataSet& old) {
     }
 }
 
-void DiskSpace::judge(const std::string& what, Problems& problems) {
-    problems.insert(problems.end(), own_problems_.begin(), own_problems_.end());
+void DiskSpace::say(JointGather& call) { heard_ = call.say(needs_); }
+
+Problems DiskSpace::judge(const std::string& what) const {
+    Problems problems;
     for (const Need& sum : sum_over_ranks()) {
         judge_bytes(sum, what, problems);
         judge_files(sum, what, problems);
     }
+    return problems;
 }
 
-std::vector<DiskSpace::Need> DiskSpace::sum_over_ranks() {
+void DiskSpace::judge(const std::string& what, Problems& problems) {
+    JointGather call;
+    say(call);
+    call.call(job_.communicator);
+    problems.insert(problems.end(), own_problems_.begin(), own_problems_.end());
+    if (job_.rank() != 0) return;  // one says it
+    const Problems common = judge(what);
+    problems.insert(problems.end(), common.begin(), common.end());
+}
+
+std::vector<DiskSpace::Need> DiskSpace::sum_over_ranks() const {
     std::vector<Need> sums;
-    for (const Need& part : gather_list(job_.communicator, needs_)) {
-        const auto same = std::find_if(sums.begin(), sums.end(), [&](const Need& sum) { return sum.key == part.key; });
-        if (same == sums.end()) {
-            sums.push_back(part);
-            continue;
+    std::map<std::string, std::size_t> numbers;  // a cluster has as many keys as disks
+    for (const std::vector<Need>& needs : *heard_) {
+        for (const Need& part : needs) {
+            const auto [found, fresh] = numbers.emplace(part.key, sums.size());
+            if (fresh) {
+                sums.push_back(part);
+                continue;
+            }
+            Need& same = sums[found->second];
+            same.bytes += part.bytes;
+            same.old_bytes += part.old_bytes;
+            same.old_files += part.old_files;
+            same.files += part.files;
+            same.free_bytes = std::min(same.free_bytes, part.free_bytes);
+            same.free_files = std::min(same.free_files, part.free_files);
         }
-        same->bytes += part.bytes;
-        same->old_bytes += part.old_bytes;
-        same->old_files += part.old_files;
-        same->files += part.files;
-        same->free_bytes = std::min(same->free_bytes, part.free_bytes);
-        same->free_files = std::min(same->free_files, part.free_files);
     }
     return sums;
 }

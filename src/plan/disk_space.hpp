@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "net/joint_call.hpp"
 #include "plan/old_data_set.hpp"
 #include "plan/role_disks.hpp"
 
@@ -27,7 +28,13 @@ public:
     void need(const RoleDisk& disk, const DiskNeed& need);
     /// An older set that this run replaces: with run.overwrite = "first" it is room, else advice.
     void replaces(const OldDataSet& old);
-    /// Collective. @param what  "logs and output"
+    /// What this rank alone finds wrong with its needs.
+    const Problems& own_problems() const noexcept { return own_problems_; }
+    /// What this rank needs goes with `call`.
+    void say(JointGather& call);
+    /// After the call: what speaks against the sums, the same on all ranks. @param what  "logs and output"
+    Problems judge(const std::string& what) const;
+    /// All of that in a call of its own; rank 0 says what the sums say. Collective.
     void judge(const std::string& what, Problems& problems);
 
 private:
@@ -42,13 +49,14 @@ private:
             &Need::files, &Need::old_files, &Need::free_files, &Need::bytes_quota, &Need::files_quota};
     };
     Need* of_disk(const RoleDisk& disk);
-    std::vector<Need> sum_over_ranks();
+    std::vector<Need> sum_over_ranks() const;
     void judge_bytes(const Need& sum, const std::string& what, Problems& problems) const;
     void judge_files(const Need& sum, const std::string& what, Problems& problems) const;
 
     JobContext& job_;
     std::vector<Need> needs_;  // of this rank, one a key
     Problems own_problems_;
+    Heard<std::vector<Need>> heard_;
 };
 
 }  // namespace sluice

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "io/owner_record.hpp"
-#include "net/collectives.hpp"
 #include "plan/cluster.hpp"
 #include "plan/run_traces.hpp"
 #include "record/crc32c.hpp"
@@ -35,13 +34,15 @@ struct DiskFact {
     static constexpr auto fields = std::tuple{&DiskFact::disk, &DiskFact::is_shared, &DiskFact::host, &DiskFact::path};
 };
 
-/// One rank's look at the directories that bear the set's name.
-class Finder {
-public:
-    Finder(JobContext& job, DiskRole role, const std::string& name, SetKind kind, Problems& problems)
-        : job_(job), role_(role), name_(name), kind_(kind), problems_(problems) {}
+}  // namespace
 
-    FoundSet find() {
+/// One rank's look at the directories that bear the set's name.
+class SetSearch::Finder {
+public:
+    Finder(JobContext& job, DiskRole role, std::string name, SetKind kind, Problems& problems)
+        : job_(job), role_(role), name_(std::move(name)), kind_(kind), problems_(problems) {}
+
+    void look() {
         open_directories();
         read_manifest();
         if (found_manifest_ && !failed_ && set_.set.is_legacy()) {
@@ -49,7 +50,29 @@ public:
         } else if (found_manifest_ && !failed_) {
             for (Candidate& candidate : candidates_) take(candidate);
         }
+    }
+    const FoundSet& found() const noexcept { return set_; }
+
+    void say_manifest(JointGather& call) {
+        facts_ = call.say(
+            ManifestFact{set_.set.run_id, crc_, found_manifest_, static_cast<std::uint32_t>(set_.set.disks.size())});
+    }
+
+    /// Each disk's account is kept by one rank: who has it, and whether anybody has.
+    void say_disks(JointExchange& call) {
         compare_manifests();
+        had_problems_ = !problems_.empty();
+        std::vector<std::vector<DiskFact>> to_rank(job_.ranks());
+        for (const SetDirectory& directory : set_.here) {
+            const bool speaks = directory.seen_by == SeenBy::one_rank || job_.place.local_rank == 0;
+            if (!speaks) continue;
+            to_rank[directory.disk % job_.ranks()].push_back(
+                {directory.disk, directory.seen_by == SeenBy::all_hosts, job_.place.host, directory.path});
+        }
+        disk_facts_ = call.say(to_rank);
+    }
+
+    FoundSet take() {
         account_for_disks();
         return std::move(set_);
     }
@@ -231,9 +254,7 @@ private:
     }
 
     void compare_manifests() {
-        const ManifestFact mine{set_.set.run_id, crc_, found_manifest_,
-                                static_cast<std::uint32_t>(set_.set.disks.size())};
-        const auto all = all_gather(job_.communicator, mine);
+        const std::vector<ManifestFact>& all = *facts_;
         std::optional<ManifestFact> first;
         std::uint32_t first_rank = 0;
         for (std::uint32_t rank = 0; rank < all.size(); ++rank) {
@@ -254,17 +275,9 @@ private:
         disks_ = first ? first->disks : 0;
     }
 
-    /// Each disk's account is kept by one rank: who has it, and whether anybody has.
     void account_for_disks() {
-        std::vector<std::vector<DiskFact>> to_rank(job_.ranks());
-        for (const SetDirectory& directory : set_.here) {
-            const bool speaks = directory.seen_by == SeenBy::one_rank || job_.place.local_rank == 0;
-            if (!speaks) continue;
-            to_rank[directory.disk % job_.ranks()].push_back(
-                {directory.disk, directory.seen_by == SeenBy::all_hosts, job_.place.host, directory.path});
-        }
         std::map<std::uint32_t, std::vector<DiskFact>> found;
-        for (const auto& facts : exchange_by_rank(job_.communicator, to_rank)) {
+        for (const auto& facts : *disk_facts_) {
             for (const DiskFact& fact : facts) found[fact.disk].push_back(fact);
         }
         if (!same_everywhere_ || failed_) return;
@@ -278,7 +291,7 @@ private:
         }
     }
     void say_missing(std::uint32_t disk) {
-        if (!problems_.empty()) return;  // the reason has been said
+        if (had_problems_) return;  // the reason has been said
         const std::string& host = set_.set.disks[disk].host;
         problems_.push_back(
             {Errc::input,
@@ -298,7 +311,7 @@ private:
 
     JobContext& job_;
     DiskRole role_;
-    const std::string& name_;
+    std::string name_;
     SetKind kind_;
     Problems& problems_;
     std::string looked_;
@@ -306,9 +319,26 @@ private:
     FoundSet set_;
     std::uint32_t crc_ = 0, disks_ = 0;
     bool found_manifest_ = false, failed_ = false, same_everywhere_ = true;
+    bool had_problems_ = false;  // before the disks were counted
+    Heard<ManifestFact> facts_;
+    Heard<std::vector<DiskFact>> disk_facts_;
 };
 
-}  // namespace
+SetSearch::SetSearch(JobContext& job, DiskRole role, std::string name, SetKind kind, Problems& problems)
+    : finder_(std::make_unique<Finder>(job, role, std::move(name), kind, problems)) {
+    const Step step = open_step(job, "looks for the data set");
+    finder_->look();
+}
+
+SetSearch::~SetSearch() = default;
+
+const FoundSet& SetSearch::found() const noexcept { return finder_->found(); }
+
+void SetSearch::say_manifest(JointGather& call) { finder_->say_manifest(call); }
+
+void SetSearch::say_disks(JointExchange& call) { finder_->say_disks(call); }
+
+FoundSet SetSearch::take() { return finder_->take(); }
 
 const SetDirectory* FoundSet::directory_of(std::uint32_t disk) const {
     const auto found =
@@ -328,8 +358,14 @@ std::string FoundSet::describe(const DataFile& file) const {
 }
 
 FoundSet find_set(JobContext& job, DiskRole role, const std::string& name, SetKind kind, Problems& problems) {
-    const Step step = open_step(job, "looks for the data set");
-    return Finder(job, role, name, kind, problems).find();
+    SetSearch search(job, role, name, kind, problems);
+    JointGather manifests;
+    search.say_manifest(manifests);
+    manifests.call(job.communicator);
+    JointExchange disks(job.ranks());
+    search.say_disks(disks);
+    disks.call(job.communicator);
+    return search.take();
 }
 
 std::optional<DataSet> read_manifest_here(JobContext& job, DiskRole role, const std::string& name, std::string& link) {

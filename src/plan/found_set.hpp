@@ -9,6 +9,7 @@
 
 #include "io/data_set.hpp"
 #include "io/directory.hpp"
+#include "net/joint_call.hpp"
 #include "plan/role_disks.hpp"
 
 namespace sluice {
@@ -32,6 +33,27 @@ struct FoundSet {
     std::string path_of(const DataFile& file) const;
     /// For messages: the path, or on which host the file's disk was when the set was made.
     std::string describe(const DataFile& file) const;
+};
+
+/// find_set() in steps, for who has more to tell in the same calls. Used by the main thread; what it refers to must
+/// outlive it.
+class SetSearch {
+public:
+    /// Looks, and locks what is here against removal. Local. @param problems  are added to by each step
+    SetSearch(JobContext& job, DiskRole role, std::string name, SetKind kind, Problems& problems);
+    ~SetSearch();
+    SetSearch(const SetSearch&) = delete;
+    /// What this rank sees: the manifest and the directories that are here.
+    const FoundSet& found() const noexcept;
+    void say_manifest(JointGather& call);
+    /// After the gather's call.
+    void say_disks(JointExchange& call);
+    /// After the exchange's call.
+    FoundSet take();
+
+private:
+    class Finder;
+    std::unique_ptr<Finder> finder_;
 };
 
 /// Finds the set of that name on the disks of a role, and holds it. All hosts must have the same one, each of its disks

@@ -5,7 +5,6 @@
 #include <map>
 #include <set>
 
-#include "net/collectives.hpp"
 #include "plan/cluster.hpp"
 #include "plan/preflight_paths.hpp"
 #include "plan/role_disks.hpp"
@@ -28,16 +27,22 @@ Key key_of(const std::string& text) {
     return key;
 }
 
-/// Sends each record to the rank that its key chooses; gets what has come here, grouped by key.
+/// Sends each record to the rank that its key chooses.
 template <typename Record>
-std::map<Key, std::vector<Record>> meet(JobContext& job, const std::vector<Record>& records) {
+Heard<std::vector<Record>> send_by_key(const JobContext& job, const std::vector<Record>& records, JointExchange& call) {
     std::vector<std::vector<Record>> to_rank(job.ranks());
     for (const Record& record : records) to_rank[record.key[0] % job.ranks()].push_back(record);
+    return call.say(to_rank);
+}
+
+/// What has come here, grouped by key.
+template <typename Record>
+std::map<Key, std::vector<Record>> by_key(const Heard<std::vector<Record>>& heard) {
     std::map<Key, std::vector<Record>> met;
-    for (auto& list : exchange_by_rank(job.communicator, to_rank)) {
-        for (Record& record : list) {
+    for (const auto& list : *heard) {
+        for (const Record& record : list) {
             tick_step();
-            met[record.key].push_back(std::move(record));
+            met[record.key].push_back(record);
         }
     }
     return met;
@@ -176,9 +181,64 @@ Problem judge(const JobContext& job, const std::vector<Claim>& claims) {
     return all_shared ? judge_places(claims) : Problem();
 }
 
+void judge_hosts(const Heard<std::vector<Sight>>& heard, Problems& problems) {
+    for (const auto& [key, seen] : by_key(heard)) {
+        const Sight& first = seen.front();
+        for (const Sight& other : seen) {
+            // One that cannot be seen, as without /proc, is no other one.
+            const bool other_boot = !first.boot.empty() && !other.boot.empty() && first.boot != other.boot;
+            if (!other_boot && first.device == other.device && first.inode == other.inode) continue;
+            problems.push_back(
+                {Errc::config,
+                 "hosts: ranks " + std::to_string(first.rank) + " and " + std::to_string(other.rank) +
+                     " both run on a host named '" + first.host + "', but " +
+                     (other_boot ? "not on the same machine (their kernels have different boot ids)"
+                                 : "'" + first.path + "' is not the same directory there (device and inode " +
+                                       std::to_string(first.device) + ":" + std::to_string(first.inode) + " and " +
+                                       std::to_string(other.device) + ":" + std::to_string(other.inode) + ")") +
+                     ": two machines bear one name; give each host, or container, a name of its own"});
+            return;  // one path is enough to tell
+        }
+    }
+}
+
+void judge_files(const JobContext& job, const Heard<std::vector<Claim>>& heard, Problems& problems) {
+    constexpr std::size_t kMostSaid = 10;
+    std::size_t wrong = 0;
+    for (auto& [key, alike] : by_key(heard)) {
+        tick_step();
+        for (const std::vector<Claim>& same : split_by_device(std::move(alike))) {
+            const bool is_fine =
+                same.size() == 1 && (same.front().seen_by != SeenBy::all_hosts || job.place.hosts == 1);
+            Problem problem = is_fine ? Problem() : judge(job, same);
+            if (!problem.empty() && ++wrong <= kMostSaid) problems.push_back(std::move(problem));
+        }
+    }
+    if (wrong > kMostSaid)
+        problems.push_back(
+            {Errc::config, "input: " + std::to_string(wrong - kMostSaid) + " more files are there twice"});
+}
+
+void judge_disks(const Heard<std::vector<DiskClaim>>& heard, Problems& problems) {
+    for (auto& [key, alike] : by_key(heard)) {
+        for (const std::vector<DiskClaim>& same : split_by_device(std::move(alike))) {
+            const DiskClaim &first = same.front(), &last = same.back();
+            if (first.rank == last.rank) continue;  // the same one listed twice, which is said elsewhere
+            problems.push_back(
+                {Errc::config,
+                 first.path + " on host " + first.host + " (rank " + std::to_string(first.rank) + ") and " + last.path +
+                     " on host " + last.host + " (rank " + std::to_string(last.rank) +
+                     ") are the same directory, and each would take it for its own: set scope = \"shared\" "
+                     "on a disk that all hosts see, or give each its own directory ({host} or {rank} in the "
+                     "path)"});
+        }
+    }
+}
+
 }  // namespace
 
-void prove_hosts(JobContext& job, Problems& problems) {
+void InputProof::say_hosts(JointExchange& call) {
+    JobContext& job = job_;
     const Step step = open_step(job, "compares the hosts");
     std::vector<Sight> sights;
     const std::string boot = job.processes.self().boot;
@@ -196,31 +256,12 @@ void prove_hosts(JobContext& job, Problems& problems) {
         sight.boot = boot;
         sights.push_back(std::move(sight));
     }
-    bool said = false;  // one path is enough to tell
-    for (const auto& [key, seen] : meet(job, sights)) {
-        const Sight& first = seen.front();
-        for (const Sight& other : seen) {
-            // One that cannot be seen, as without /proc, is no other one.
-            const bool other_boot = !first.boot.empty() && !other.boot.empty() && first.boot != other.boot;
-            if (!other_boot && first.device == other.device && first.inode == other.inode) continue;
-            problems.push_back(
-                {Errc::config,
-                 "hosts: ranks " + std::to_string(first.rank) + " and " + std::to_string(other.rank) +
-                     " both run on a host named '" + first.host + "', but " +
-                     (other_boot ? "not on the same machine (their kernels have different boot ids)"
-                                 : "'" + first.path + "' is not the same directory there (device and inode " +
-                                       std::to_string(first.device) + ":" + std::to_string(first.inode) + " and " +
-                                       std::to_string(other.device) + ":" + std::to_string(other.inode) + ")") +
-                     ": two machines bear one name; give each host, or container, a name of its own"});
-            said = true;
-            break;
-        }
-        if (said) break;
-    }
+    const auto heard = send_by_key(job, sights, call);
+    judges_.emplace_back([heard](Problems& problems) { judge_hosts(heard, problems); });
 }
 
-void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems& problems) {
-    constexpr std::size_t kMostSaid = 10;
+void InputProof::say_files(JointExchange& call, const std::vector<InputFile>& files) {
+    JobContext& job = job_;
     const Step step = open_step(job, "proves the set of input");
     const ProcessIdentity self = job.processes.self();
     std::map<std::pair<std::uint64_t, std::uint64_t>, MountInfo> mounts;  // of a device there may be several
@@ -240,22 +281,12 @@ void prove_files(JobContext& job, const std::vector<InputFile>& files, Problems&
         claims.push_back({key_of(identity), job.place.host_index, file.seen_by, place, id.device, job.place.host,
                           file.path, self.boot});
     }
-    std::size_t wrong = 0;
-    for (auto& [key, alike] : meet(job, claims)) {
-        tick_step();
-        for (const std::vector<Claim>& same : split_by_device(std::move(alike))) {
-            const bool is_fine =
-                same.size() == 1 && (same.front().seen_by != SeenBy::all_hosts || job.place.hosts == 1);
-            Problem problem = is_fine ? Problem() : judge(job, same);
-            if (!problem.empty() && ++wrong <= kMostSaid) problems.push_back(std::move(problem));
-        }
-    }
-    if (wrong > kMostSaid)
-        problems.push_back(
-            {Errc::config, "input: " + std::to_string(wrong - kMostSaid) + " more files are there twice"});
+    const auto heard = send_by_key(job, claims, call);
+    judges_.emplace_back([this, heard](Problems& problems) { judge_files(job_, heard, problems); });
 }
 
-void prove_disks(JobContext& job, const std::vector<DiskRole>& roles, Problems& problems) {
+void InputProof::say_disks(JointExchange& call, const std::vector<DiskRole>& roles) {
+    JobContext& job = job_;
     const Step step = open_step(job, "compares the disks of all hosts");
     const ProcessIdentity self = job.processes.self();
     std::vector<DiskClaim> claims;
@@ -272,19 +303,21 @@ void prove_disks(JobContext& job, const std::vector<DiskRole>& roles, Problems& 
                               std::string(name_of(role)) + " disk '" + disk.path + "'", self.boot});
         }
     }
-    for (auto& [key, alike] : meet(job, claims)) {
-        for (const std::vector<DiskClaim>& same : split_by_device(std::move(alike))) {
-            const DiskClaim &first = same.front(), &last = same.back();
-            if (first.rank == last.rank) continue;  // the same one listed twice, which is said elsewhere
-            problems.push_back(
-                {Errc::config,
-                 first.path + " on host " + first.host + " (rank " + std::to_string(first.rank) + ") and " + last.path +
-                     " on host " + last.host + " (rank " + std::to_string(last.rank) +
-                     ") are the same directory, and each would take it for its own: set scope = \"shared\" "
-                     "on a disk that all hosts see, or give each its own directory ({host} or {rank} in the "
-                     "path)"});
-        }
-    }
+    const auto heard = send_by_key(job, claims, call);
+    judges_.emplace_back([heard](Problems& problems) { judge_disks(heard, problems); });
+}
+
+void InputProof::judge(Problems& problems) {
+    const Step step = open_step(job_, "proves the set of input");
+    for (const auto& each : judges_) each(problems);
+}
+
+void prove_disks(JobContext& job, const std::vector<DiskRole>& roles, Problems& problems) {
+    InputProof proof(job);
+    JointExchange call(job.ranks());
+    proof.say_disks(call, roles);
+    call.call(job.communicator);
+    proof.judge(problems);
 }
 
 std::string change_text(const FileIdentity& before, const FileIdentity* now) {

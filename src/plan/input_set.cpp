@@ -1,14 +1,14 @@
 #include "plan/input_set.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "net/collectives.hpp"
 #include "plan/cluster.hpp"
-#include "plan/found_set.hpp"
-#include "plan/input_proof.hpp"
+#include "plan/input_search.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -110,22 +110,7 @@ void look_at_all(JobContext& job, std::vector<InputFile>& files, std::uint32_t r
 bool is_own(SeenBy seen_by) { return seen_by == SeenBy::one_rank; }
 bool is_of_host(SeenBy seen_by) { return !is_own(seen_by); }
 
-/// One rank of each host looks for what all of them see, and tells the others of its host.
-std::vector<InputFile> files_of_host(JobContext& job, const std::function<std::vector<InputFile>()>& find) {
-    std::vector<std::string> to_rank(job.ranks());  // one text for all: lists may be long, and ranks of a host many
-    const std::vector<std::uint32_t>& here = job.place.ranks_here;
-    if (job.place.local_rank == 0) {
-        std::vector<InputFile> files = find();
-        // Shared ones first: they have the same numbers on all hosts.
-        std::stable_partition(files.begin(), files.end(),
-                              [](const InputFile& file) { return file.seen_by == SeenBy::all_hosts; });
-        const std::string text = pack(files);
-        for (const std::uint32_t rank : here) to_rank[rank] = text;
-    }
-    return unpack<std::vector<InputFile>>(job.communicator.exchange(to_rank)[here.front()]);
-}
-
-std::vector<HostInput> list_by_host(JobContext& job, const std::vector<InputFile>& files) {
+HostInput list_for_host(const JobContext& job, const std::vector<InputFile>& files) {
     HostInput mine;
     mine.host = job.place.host;
     for (const InputFile& file : files) {
@@ -134,55 +119,81 @@ std::vector<HostInput> list_by_host(JobContext& job, const std::vector<InputFile
             file.seen_by == SeenBy::all_hosts ? job.rank() == 0 : is_own(file.seen_by) || job.place.local_rank == 0;
         if (counts) add_file(mine, file.path, file.identity.size_bytes);
     }
-    return gather_hosts(job.communicator, mine);
-}
-
-InputSet find_by_manifest(JobContext& job, std::optional<FoundSet>& found, Problems& problems) {
-    InputSet input;
-    input.format = configured_format(job.config);
-    found = find_set(job, DiskRole::input, job.config.input.name, SetKind::input, problems);
-    const DataSet& set = found->set;
-    input.origin = set.origin;
-    input.run_id = set.run_id;
-    input.total = set.total;
-    input.sums_are_known = set.verified;
-    for (const SetDirectory& directory : found->here) input.held.push_back(directory.lock);
-    if (!set.run_id.empty() && !(set.format == input.format)) {
-        problems.push_back({Errc::config, "record: the input's manifest says " +
-                                              std::to_string(set.format.record_bytes) + "-byte records, the config " +
-                                              std::to_string(input.format.record_bytes) +
-                                              "; make record.size, key_offset and key_size agree"});
-        input.format = set.format;
-    }
-    return input;
+    return mine;
 }
 
 }  // namespace
 
-InputSet find_input(JobContext& job, Problems& problems) {
-    const Step step = open_step(job, "lists the input");
-    const bool by_paths = !job.config.input.paths.empty();
-    InputSet input;
-    std::optional<FoundSet> found;
-    if (by_paths) {
-        input.format = configured_format(job.config);
-        input.origin = "input.paths";
-    } else {
-        input = find_by_manifest(job, found, problems);
+InputSearch::InputSearch(JobContext& job, Problems& problems) : job_(job), problems_(problems), proof_(job) {
+    input_.format = configured_format(job.config);
+    if (by_paths()) {
+        input_.origin = "input.paths";
+        return;
     }
-    const auto find = [&](bool own) {
-        std::vector<InputFile> files =
-            by_paths ? files_of_paths(job, own, problems) : files_of_set(*found, own ? is_own : is_of_host);
-        look_at_all(job, files, input.format.record_bytes, !by_paths, problems);
-        return files;
-    };
-    input.files = files_of_host(job, [&] { return find(false); });
-    const std::vector<InputFile> own = find(true);
-    input.files.insert(input.files.end(), own.begin(), own.end());
-    prove_hosts(job, problems);
-    prove_files(job, input.files, problems);
-    input.hosts = list_by_host(job, input.files);
-    return input;
+    search_.emplace(job, DiskRole::input, job.config.input.name, SetKind::input, problems);
+    take_over(search_->found());
+}
+
+void InputSearch::take_over(const FoundSet& found) {
+    const DataSet& set = found.set;
+    input_.origin = set.origin;
+    input_.run_id = set.run_id;
+    input_.total = set.total;
+    input_.sums_are_known = set.verified;
+    for (const SetDirectory& directory : found.here) input_.held.push_back(directory.lock);
+    if (set.run_id.empty() || set.format == input_.format) return;
+    problems_.push_back({Errc::config, "record: the input's manifest says " + std::to_string(set.format.record_bytes) +
+                                           "-byte records, the config " + std::to_string(input_.format.record_bytes) +
+                                           "; make record.size, key_offset and key_size agree"});
+    input_.format = set.format;
+}
+
+void InputSearch::say_manifest(JointGather& call) {
+    if (search_) search_->say_manifest(call);
+}
+
+std::vector<InputFile> InputSearch::list(bool own) {
+    std::vector<InputFile> files =
+        by_paths() ? files_of_paths(job_, own, problems_) : files_of_set(search_->found(), own ? is_own : is_of_host);
+    look_at_all(job_, files, input_.format.record_bytes, !by_paths(), problems_);
+    // Shared ones first: they have the same numbers on all hosts.
+    std::stable_partition(files.begin(), files.end(),
+                          [](const InputFile& file) { return file.seen_by == SeenBy::all_hosts; });
+    return files;
+}
+
+void InputSearch::say_files(JointExchange& call) {
+    const Step step = open_step(job_, "lists the input");
+    if (search_) search_->say_disks(call);
+    const bool is_first = job_.place.local_rank == 0;
+    std::vector<InputFile> of_host;
+    if (is_first) of_host = list(false);
+    of_host_ = call.say(of_host, is_first ? job_.place.ranks_here : std::vector<std::uint32_t>());
+    own_ = list(true);
+    of_host.insert(of_host.end(), own_.begin(), own_.end());
+    proof_.say_hosts(call);
+    proof_.say_files(call, of_host);
+}
+
+InputSet InputSearch::take() {
+    const Step step = open_step(job_, "lists the input");
+    if (search_) search_->take();
+    input_.files = (*of_host_)[job_.place.ranks_here.front()];
+    input_.files.insert(input_.files.end(), std::make_move_iterator(own_.begin()), std::make_move_iterator(own_.end()));
+    proof_.judge(problems_);
+    input_.listed = list_for_host(job_, input_.files);
+    return std::move(input_);
+}
+
+InputSet find_input(JobContext& job, Problems& problems) {
+    InputSearch search(job, problems);
+    JointGather manifests;
+    search.say_manifest(manifests);
+    manifests.call(job.communicator);
+    JointExchange files(job.ranks());
+    search.say_files(files);
+    files.call(job.communicator);
+    return search.take();
 }
 
 std::vector<InputSlice> InputSet::slices_of(const RankPlace& place, std::uint32_t rank, std::uint32_t ranks) const {

@@ -37,7 +37,7 @@ struct InputSet {
     /// What this rank can read: first what all hosts see, then its host's, then its own. The same on all ranks of a
     /// host but for the last.
     std::vector<InputFile> files;
-    std::vector<HostInput> hosts;             ///< on rank 0: shared files count for the host of rank 0
+    HostInput listed;                         ///< what this rank lists: each file counts once, shared ones on rank 0
     std::vector<std::shared_ptr<void>> held;  ///< locks of the data set's directories
 
     /// What this rank reads: of each kind of file an equal share of whom it is divided among.
@@ -47,7 +47,7 @@ struct InputSet {
 /// Finds the input, from input.paths or the manifests on the hosts' disks, and proves it: hosts of one name are one
 /// host, no file is there twice, what hosts share all of them see, nothing is missing. Collective. Problems as
 /// refuse_if_any() takes them, from all ranks' points of view.
-InputSet find_input(JobContext& job, Problems& problems);
+InputSet find_input(JobContext& job, Problems& problems);  // input_search.hpp has its steps
 
 /// That the files this rank has read are still the ones that preflight saw: throws CollectiveError(input) with the file
 /// where size, inode or time of modification differ. Notes files whose change time alone has moved. Collective.

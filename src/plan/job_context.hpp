@@ -32,6 +32,7 @@ struct RankPlace {
     std::uint32_t local_rank = 0, local_ranks = 1;
     std::vector<unsigned> cores = {};            ///< numbers of those this rank may count on; empty: not bound to any
     std::vector<std::uint32_t> ranks_here = {};  ///< of this host, ascending
+    std::vector<std::string> host_by_rank = {};  ///< of the whole job
 };
 
 struct JobContext {

@@ -108,8 +108,7 @@ RunFacts gather_facts(JobContext& job, const std::vector<RunTrace>& traces, cons
     std::vector<RunFact> list;
     for (const auto& [run_id, fact] : mine) list.push_back(fact);
     for (const RunFact& fact : all_gather_list(job.communicator, list)) merge(all, fact);
-    const auto names = job.communicator.all_gather(job.place.host);
-    const std::set<std::string> hosts_here(names.begin(), names.end());
+    const std::set<std::string> hosts_here(job.place.host_by_rank.begin(), job.place.host_by_rank.end());
     for (auto& [run_id, fact] : all) {
         fact.is_published = fact.is_published || (fact.says_published && !fact.sees_first_disk);
         fact.undecided = undecided_text(fact, hosts_here);
@@ -302,9 +301,18 @@ Problem why_not_removed(const RunFact& fact, bool force) {
     return fact.undecided.empty() || force ? Problem() : Problem{Errc::busy, fact.undecided};
 }
 
-/// What Directory::owner_of_new_files() leaves where it is killed and a file cannot be nameless. Of use to nobody, not
-/// even to who is just looking at it.
-void remove_probes(JobContext& job, Leftovers& left) {
+void keep_undecided(const std::vector<RunTrace>& traces, const RunFact& fact, Leftovers& left) {
+    for (const RunTrace& trace : traces) {
+        if (trace.run_id == fact.run_id && (trace.kind || trace.is_half_set()))
+            left.removal.kept.push_back("'" + trace.path() + "': " + fact.undecided);
+    }
+}
+
+}  // namespace
+
+/// What Directory::owner_of_new_files() makes; not even who is just looking at it needs it.
+Removal remove_probes(JobContext& job) {
+    Removal removal;
     std::set<std::string> seen;
     for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
         for (const RoleDisk& disk : role_disks(job, role).disks) {
@@ -316,20 +324,12 @@ void remove_probes(JobContext& job, Leftovers& left) {
                 if (!entry || entry->size_bytes != 0 || entry->owner != directory->owner_of_new_files() ||
                     entry->kind != EntryInfo::Kind::file)
                     continue;
-                if (try_to_remove(*directory, name, left.removal)) ++left.removal.files;
+                if (try_to_remove(*directory, name, removal)) ++removal.files;
             }
         }
     }
+    return removal;
 }
-
-void keep_undecided(const std::vector<RunTrace>& traces, const RunFact& fact, Leftovers& left) {
-    for (const RunTrace& trace : traces) {
-        if (trace.run_id == fact.run_id && (trace.kind || trace.is_half_set()))
-            left.removal.kept.push_back("'" + trace.path() + "': " + fact.undecided);
-    }
-}
-
-}  // namespace
 
 std::map<std::string, std::string> undecided_runs(JobContext& job) {
     std::map<std::string, std::string> undecided;
@@ -386,7 +386,7 @@ Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted) {
         if (is_named && trace.not_ours.empty() && trace.is_others())
             left.removal.kept.push_back("'" + trace.path() + "': has no owner record that can be read; stays");
     }
-    if (wanted.run_ids.empty()) remove_probes(job, left);
+    if (wanted.run_ids.empty()) left.removal += remove_probes(job);
     left.removal.files = sum_over_ranks(job.communicator, left.removal.files);
     left.removal.bytes = sum_over_ranks(job.communicator, left.removal.bytes);
     left.restored = sum_over_ranks(job.communicator, left.restored);

@@ -36,6 +36,10 @@ struct LeftoversWanted {
 /// live, or is undecided.
 Leftovers remove_leftovers(JobContext& job, const LeftoversWanted& wanted);
 
+/// Removes what a look at a disk's new files leaves where it is killed and a file cannot be nameless: empty files of
+/// this user, of use to nobody. Local. Returns what went.
+Removal remove_probes(JobContext& job);
+
 /// Runs of which nobody here can tell whether they have published: they had come as far, and their first disk is on a
 /// host that has no rank here. By run id, for people. Collective; the same on all ranks.
 std::map<std::string, std::string> undecided_runs(JobContext& job);

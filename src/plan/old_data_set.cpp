@@ -17,14 +17,6 @@ namespace {
 constexpr int kLockTries = 6;
 constexpr std::uint64_t kLockWaitNs = 50'000'000;
 
-/// What a rank tells the others.
-struct OldSetFact {
-    bool there = false;
-    std::vector<std::string> published;  ///< runs
-    std::vector<std::string> half_runs;  ///< dead ones
-    static constexpr auto fields = std::tuple{&OldSetFact::there, &OldSetFact::published, &OldSetFact::half_runs};
-};
-
 /// A live run that reads the data set of run `set`.
 struct Reader {
     std::string set, who;
@@ -35,10 +27,24 @@ struct Reader {
 
 OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name)
     : job_(job), role_(role), name_(std::move(name)) {
-    const Step step = open_step(job, "looks at the data set that is there");
-    for (const RoleDisk& disk : role_disks(job, role).disks) {
+    JointGather call;
+    look();
+    say(call);
+    call.call(job.communicator);
+    hear();
+}
+
+OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name, JointGather& call)
+    : job_(job), role_(role), name_(std::move(name)) {
+    look();
+    say(call);
+}
+
+void OldDataSet::look() {
+    const Step step = open_step(job_, "looks at the data set that is there");
+    for (const RoleDisk& disk : role_disks(job_, role_).disks) {
         Part part;
-        if (disk.is_ours) part.parent = open_disk(job, disk.path);
+        if (disk.is_ours) part.parent = open_disk(job_, disk.path);
         if (!part.parent) continue;
         part.disk = disk;
         look_at(part);
@@ -46,7 +52,11 @@ OldDataSet::OldDataSet(JobContext& job, DiskRole role, std::string name)
     }
     observe();
     read_manifest();
-    share();
+}
+
+void OldDataSet::hear() {
+    const Step step = open_step(job_, "looks at the data set that is there");
+    settle();
     if (there_) find_readers();
     for (Part& part : parts_) list_files(part);
 }
@@ -141,7 +151,7 @@ bool OldDataSet::owns(const Part& part, const std::string& file) const {
     return is_unlisted && part.trace->record->matches(file);
 }
 
-void OldDataSet::share() {
+void OldDataSet::say(JointGather& call) {
     OldSetFact mine;
     for (Part& part : parts_) {
         part.is_legacy = !part.trace && manifest_ && manifest_->is_legacy() && lists_files_in(part);
@@ -154,8 +164,12 @@ void OldDataSet::share() {
             mine.published.push_back(part.trace->run_id);
         if (part.trace->is_half_set() && part.trace->life.dead) mine.half_runs.push_back(part.trace->run_id);
     }
+    facts_ = call.say(mine);
+}
+
+void OldDataSet::settle() {
     std::set<std::string> halves;
-    for (const OldSetFact& fact : all_gather(job_.communicator, mine)) {
+    for (const OldSetFact& fact : *facts_) {
         there_ = there_ || fact.there;
         published_.insert(fact.published.begin(), fact.published.end());
         halves.insert(fact.half_runs.begin(), fact.half_runs.end());

@@ -12,17 +12,31 @@
 #include <vector>
 
 #include "io/data_set.hpp"
+#include "net/joint_call.hpp"
 #include "plan/role_disks.hpp"
 #include "plan/run_directory.hpp"
 #include "plan/run_traces.hpp"
 
 namespace sluice {
 
+/// What a rank tells the others.
+struct OldSetFact {
+    bool there = false;
+    std::vector<std::string> published;  ///< runs
+    std::vector<std::string> half_runs;  ///< dead ones
+    static constexpr auto fields = std::tuple{&OldSetFact::there, &OldSetFact::published, &OldSetFact::half_runs};
+};
+
 /// The directories of that name on the disks that this rank looks after. Collective where it says so.
 class OldDataSet {
 public:
     /// Looks; changes nothing. Collective.
     OldDataSet(JobContext& job, DiskRole role, std::string name);
+    /// The same in two steps, for who has more to tell in the same call: what is seen here goes with `call`, and is of
+    /// use once hear() has returned. @param job  must outlive it
+    OldDataSet(JobContext& job, DiskRole role, std::string name, JointGather& call);
+    /// After the call. Collective where a set, or half of one, is there.
+    void hear();
 
     /// A set of ours, on whatever host. The same on all ranks.
     bool is_there() const noexcept { return there_; }
@@ -72,11 +86,13 @@ private:
         bool is_ours() const { return not_ours.empty() && (trace.has_value() || is_legacy); }
         std::string path(const std::string& name) const { return parent->path() + "/" + name; }
     };
+    void look();
     void look_at(Part& part);
     void observe();
     void read_manifest();
     void list_files(Part& part);
-    void share();
+    void say(JointGather& call);
+    void settle();
     void settle_halves(std::set<std::string> halves);
     void mark_removing(Part& part, const std::string& name_now);
     void give_back_name(const Part& part, const std::string& aside);
@@ -102,6 +118,7 @@ private:
     DiskRole role_;
     std::string name_;
     std::vector<Part> parts_;
+    Heard<OldSetFact> facts_;
     std::optional<DataSet> manifest_;
     Problem manifest_problem_;
     bool there_ = false;

@@ -20,20 +20,16 @@ struct RankResources {
     std::uint64_t budget_bytes = 0;  ///< this rank's part of its host's budget
     unsigned cores = 1;              ///< cores this rank may use
     unsigned input_disks = 1, intermediate_disks = 1, output_disks = 1;
-    unsigned disk_workers = 1;         ///< readers and writers that each disk is worth
-    std::uint64_t input_bytes = 0;     ///< what it reads in phase one
-    double weight = 1.0;               ///< share of the output relative to other ranks
-    bool shares_output_disks = false;  ///< each rank of the host writes to all output disks of the host
-    static constexpr auto fields = std::tuple{&RankResources::host,
-                                              &RankResources::budget_bytes,
-                                              &RankResources::cores,
-                                              &RankResources::input_disks,
-                                              &RankResources::intermediate_disks,
-                                              &RankResources::output_disks,
-                                              &RankResources::disk_workers,
-                                              &RankResources::input_bytes,
-                                              &RankResources::weight,
-                                              &RankResources::shares_output_disks};
+    unsigned disk_workers = 1;            ///< readers and writers that each disk is worth
+    std::uint64_t input_bytes = 0;        ///< what it reads in phase one
+    double weight = 1.0;                  ///< share of the output relative to other ranks
+    bool shares_output_disks = false;     ///< each rank of the host writes to all output disks of the host
+    std::uint64_t host_memory_bytes = 0;  ///< left of its host, as the first rank there sees it; 0 on the others
+    static constexpr auto fields =
+        std::tuple{&RankResources::host,         &RankResources::budget_bytes,       &RankResources::host_memory_bytes,
+                   &RankResources::cores,        &RankResources::input_disks,        &RankResources::intermediate_disks,
+                   &RankResources::output_disks, &RankResources::disk_workers,       &RankResources::input_bytes,
+                   &RankResources::weight,       &RankResources::shares_output_disks};
 };
 
 /// Phase one: buffers and workers of one rank. Sizes in bytes, all buffers a multiple of kDirectIoAlign.

@@ -4,17 +4,21 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <span>
 
-#include "net/collectives.hpp"
+#include "net/joint_call.hpp"
 #include "plan/cluster.hpp"
 #include "plan/descriptors.hpp"
 #include "plan/disk_space.hpp"
+#include "plan/input_proof.hpp"
+#include "plan/input_search.hpp"
 #include "plan/old_data_set.hpp"
 #include "plan/preflight.hpp"
 #include "plan/preflight_paths.hpp"
 #include "plan/role_disks.hpp"
+#include "plan/run_traces.hpp"
 #include "record/chunk_layout.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/machine.hpp"
@@ -132,16 +136,6 @@ void need_of_plan(JobContext& job, const SortPlan& plan, DiskSpace& space, Probl
     }
 }
 
-/// Of all ranks together. Collective: where one host's own values allow no plan, its ranks come without any.
-/// @param plan  nullptr where there is none
-/// @param old   output that is there
-void check_space(JobContext& job, const SortPlan* plan, const OldDataSet& old, Problems& problems) {
-    DiskSpace space(job);
-    if (plan != nullptr) need_of_plan(job, *plan, space, problems);
-    space.replaces(old);
-    space.judge("logs and output", problems);
-}
-
 /// Of the phase that has most, and one that touches memory.
 unsigned threads_of(const RankPlan& plan, const RankResources& mine) {
     const unsigned keeper = 1, touching = 1;
@@ -192,22 +186,40 @@ void check_windows(JobContext& job, const SortPlan& plan, Problems& problems) {
              "or use \"p2p\""});
 }
 
-std::uint64_t budget_of_rank(const JobContext& job, const RankMeans& means) {
-    const std::uint64_t budget = job.config.memory.budget_bytes;
-    return (budget != 0 ? budget : means.memory_available_bytes / 5 * 4) / job.place.local_ranks;
+RankResources resources_of_rank(const JobContext& job, const RankMeans& means) {
+    RankResources mine;
+    mine.host = job.place.host;
+    mine.budget_bytes = job.config.memory.budget_bytes / job.place.local_ranks;
+    mine.host_memory_bytes = means.memory_available_bytes;
+    mine.cores = std::max(1u, means.cores);
+    mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);  // a host's weight, shared by its ranks
+    return mine;
+}
+
+void settle_budgets(const JobContext& job, std::vector<RankResources>& all, RankMeans& means) {
+    struct Host {
+        std::uint64_t memory_bytes = 0, ranks = 0;
+    };
+    std::map<std::string, Host> hosts;
+    for (const RankResources& rank : all) {
+        Host& host = hosts[rank.host];
+        host.memory_bytes = std::max(host.memory_bytes, rank.host_memory_bytes);
+        ++host.ranks;
+    }
+    for (RankResources& rank : all) {
+        const Host& host = hosts.at(rank.host);
+        if (rank.budget_bytes == 0) rank.budget_bytes = host.memory_bytes / 5 * 4 / host.ranks;
+    }
+    means.memory_available_bytes = hosts.at(job.place.host).memory_bytes;
 }
 
 void check_budget(const JobContext& job, const RankMeans& means, const std::string& pools, Problems& problems) {
     const std::uint64_t budget = job.config.memory.budget_bytes;
-    if (budget <= means.memory_available_bytes) return;
+    if (budget <= means.memory_available_bytes || job.place.local_rank != 0) return;  // one rank of a host says it
     problems.push_back({Errc::environment, "memory.budget = \"" + format_bytes(budget) + "\": host " + job.place.host +
                                                " or its cgroup has " +
                                                human_bytes(static_cast<double>(means.memory_available_bytes)) +
                                                " left" + means.memory_note + pools + "; lower the budget"});
-}
-
-std::vector<RankResources> gather_resources(Communicator& communicator, const RankResources& mine) {
-    return all_gather(communicator, mine);
 }
 
 namespace {
@@ -227,13 +239,7 @@ std::string to_text(const PlanFact& fact) {
 
 /// Every rank plans for all from the same list, but with its own host's config: what ranks must agree on may not
 /// differ.
-void check_same_plan(JobContext& job, const SortPlan& plan) {
-    PlanFact mine{plan.ownership.partitions(), 0, plan.ranks[job.rank()].one.message_bytes};
-    for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) {
-        const std::uint32_t first = plan.ownership.first(rank);
-        mine.owners_crc = crc32c(std::as_bytes(std::span(&first, 1)), mine.owners_crc);
-    }
-    const auto all = all_gather(job.communicator, mine);
+void require_same_plan(const std::vector<PlanFact>& all) {
     for (std::uint32_t rank = 1; rank < all.size(); ++rank) {
         if (all[rank] == all[0]) continue;
         throw CollectiveError(Errc::config, "[hosts]: rank " + std::to_string(rank) + " plans " + to_text(all[rank]) +
@@ -243,59 +249,157 @@ void check_same_plan(JobContext& job, const SortPlan& plan) {
     }
 }
 
-}  // namespace
+PlanFact plan_fact(const JobContext& job, const SortPlan& plan) {
+    PlanFact fact{plan.ownership.partitions(), 0, plan.ranks[job.rank()].one.message_bytes};
+    for (std::uint32_t rank = 0; rank < job.ranks(); ++rank) {
+        const std::uint32_t first = plan.ownership.first(rank);
+        fact.owners_crc = crc32c(std::as_bytes(std::span(&first, 1)), fact.owners_crc);
+    }
+    return fact;
+}
 
-PreparedSort prepare_sort(JobContext& job, const RankMeans& means) {
-    const Step step = open_step(job, "checks disks and makes the plan");
-    PreparedSort prepared;
-    Problems problems;
-    check_disks(job, problems, prepared.cached_disks);
-    prepared.input = find_input(job, problems);
-    const OldDataSet old(job, DiskRole::output, job.config.output.name);
-    const auto in_the_way = old.problems(job.config.run.overwrite != Overwrite::no);
-    problems.insert(problems.end(), in_the_way.begin(), in_the_way.end());
-    check_input_directories(job, prepared.input, problems, prepared.cached_disks);
-    check_paths(job, prepared.input, problems);
+/// One rank's preflight. Each step looks at what this rank sees and ends in one call, in which all that the ranks have
+/// to tell each other of it goes together.
+class Preflight {
+public:
+    Preflight(JobContext& job, RankMeans means) : job_(job), means_(std::move(means)), space_(job) {}
 
-    RankResources mine;
-    mine.host = job.place.host;
-    mine.budget_bytes = budget_of_rank(job, means);
-    mine.cores = std::max(1u, means.cores);
-    mine.disk_workers = workers_of_a_disk(job, prepared.cached_disks, mine.cores);
-    mine.weight = job.config.weight / std::max(1u, job.place.local_ranks);  // a host's weight, shared by its ranks
+    /// Which data sets have the names of input and output.
+    void compare_sets();
+    /// Which files are the input, each once; that hosts and disks are who they say.
+    void prove_input();
+    /// What each rank has, and what follows from all of it.
+    void plan();
+    /// What anybody found wrong, on all ranks.
+    PreparedSort verdict();
+
+private:
+    RankResources resources();
+    void check_plan();
+
+    JobContext& job_;
+    RankMeans means_;
+    DiskSpace space_;
+    PreparedSort prepared_;
+    Problems problems_;
+    std::vector<std::string> notes_;
+    std::optional<InputSearch> search_;
+    bool planned_ = false;
+};
+
+void Preflight::compare_sets() {
+    check_disks(job_, problems_, prepared_.cached_disks);
+    search_.emplace(job_, problems_);
+    JointGather call;
+    search_->say_manifest(call);
+    prepared_.old = std::make_shared<OldDataSet>(job_, DiskRole::output, job_.config.output.name, call);
+    call.call(job_.communicator);
+    prepared_.old->hear();
+    const auto in_the_way = prepared_.old->problems(job_.config.run.overwrite != Overwrite::no);
+    problems_.insert(problems_.end(), in_the_way.begin(), in_the_way.end());
+}
+
+void Preflight::prove_input() {
+    InputProof disks(job_);
+    JointExchange call(job_.ranks());
+    search_->say_files(call);
+    std::vector<DiskRole> written{DiskRole::output};
+    if (job_.config.passes != Passes::one) written.push_back(DiskRole::intermediate);
+    disks.say_disks(call, written);
+    call.call(job_.communicator);
+    prepared_.input = search_->take();
+    disks.judge(problems_);
+    check_input_directories(job_, prepared_.input, problems_, prepared_.cached_disks);
+    check_paths(job_, prepared_.input, problems_, notes_);
+}
+
+RankResources Preflight::resources() {
+    RankResources mine = resources_of_rank(job_, means_);
+    mine.disk_workers = workers_of_a_disk(job_, prepared_.cached_disks, mine.cores);
     const auto used = [&](DiskRole role) {
-        return std::max<unsigned>(1, static_cast<unsigned>(role_disks(job, role).used().size()));
+        return std::max<unsigned>(1, static_cast<unsigned>(role_disks(job_, role).used().size()));
     };
     mine.input_disks = used(DiskRole::input);
     mine.intermediate_disks = used(DiskRole::intermediate);
     mine.output_disks = used(DiskRole::output);
-    const auto outputs = role_disks(job, DiskRole::output).disks;
-    mine.shares_output_disks = job.place.local_ranks > 1 && mine.output_disks == outputs.size() &&
+    const auto outputs = role_disks(job_, DiskRole::output).disks;
+    mine.shares_output_disks = job_.place.local_ranks > 1 && mine.output_disks == outputs.size() &&
                                std::none_of(outputs.begin(), outputs.end(),
                                             [](const RoleDisk& disk) { return disk.seen_by == SeenBy::one_rank; });
-    const auto slices = prepared.input.slices_of(job.place, job.rank(), job.ranks());
-    prepared.slices = rotate(slices, job.rank(), job.ranks(), prepared.input.format.slice_unit_bytes());
+    const InputSet& input = prepared_.input;
+    const auto slices = input.slices_of(job_.place, job_.rank(), job_.ranks());
+    prepared_.slices = rotate(slices, job_.rank(), job_.ranks(), input.format.slice_unit_bytes());
     for (const InputSlice& slice : slices) mine.input_bytes += slice.bytes;
-    prepared.resources = gather_resources(job.communicator, mine);
+    return mine;
+}
+
+void Preflight::plan() {
+    JointGather call;
+    const Heard<RankResources> resources = call.say(this->resources());
+    const Heard<std::string> run_ids = call.say(job_.rank() == 0 ? random_run_id() : std::string());
+    call.call(job_.communicator);
+    prepared_.run_id = run_ids->front();
+    prepared_.resources = *resources;
+    settle_budgets(job_, prepared_.resources, means_);
     // Planned even where something is wrong already, so that one message lists it all.
-    bool planned = false;
     try {
-        prepared.plan = plan_sort(job.config, prepared.input.format, prepared.resources);
-        const RankPlan& plan = prepared.plan.ranks[job.rank()];
-        const auto pools = pool_problems(job.config, plan, job.ranks());
-        problems.insert(problems.end(), pools.begin(), pools.end());
-        check_budget(job, means, pools_text(plan), problems);
-        planned = true;
-        check_windows(job, prepared.plan, problems);
-        check_limits(job, plan, mine, problems);
+        prepared_.plan = plan_sort(job_.config, prepared_.input.format, prepared_.resources);
+        check_plan();
     } catch (const Error& error) {
-        problems.push_back(problem_of(error));
+        problems_.push_back(problem_of(error));
     }
-    check_space(job, planned ? &prepared.plan : nullptr, old, problems);
-    refuse_if_any(job, problems);
-    check_same_plan(job, prepared.plan);
-    prepared.run_id = make_run_id(job);
-    return prepared;
+}
+
+void Preflight::check_plan() {
+    const RankPlan& plan = prepared_.plan.ranks[job_.rank()];
+    const auto pools = pool_problems(job_.config, plan, job_.ranks());
+    problems_.insert(problems_.end(), pools.begin(), pools.end());
+    check_budget(job_, means_, pools_text(plan), problems_);
+    planned_ = true;
+    check_windows(job_, prepared_.plan, problems_);
+    check_limits(job_, plan, prepared_.resources[job_.rank()], problems_);
+}
+
+PreparedSort Preflight::verdict() {
+    // Where one host's own values allow no plan, its ranks come without any.
+    if (planned_) need_of_plan(job_, prepared_.plan, space_, problems_);
+    space_.replaces(*prepared_.old);
+    problems_.insert(problems_.end(), space_.own_problems().begin(), space_.own_problems().end());
+    notes_.insert(notes_.end(), means_.notes.begin(), means_.notes.end());
+    bool has_others = false;
+    try {
+        has_others = has_leavings(find_run_traces(job_));
+    } catch (const AbortedError&) {
+        throw;
+    } catch (const Error& error) {
+        problems_.push_back(problem_of(error));
+    }
+    JointGather call;
+    space_.say(call);
+    const auto problems = call.say(problems_);
+    const auto notes = call.say(notes_);
+    const Heard<PlanFact> plans = call.say(planned_ ? plan_fact(job_, prepared_.plan) : PlanFact{});
+    const auto others_were_here = call.say(std::uint8_t{has_others});
+    call.call(job_.communicator);
+    say_all_notes(job_, *notes);
+    std::vector<Problems> all = *problems;
+    const Problems too_little = space_.judge("logs and output");
+    all.front().insert(all.front().end(), too_little.begin(), too_little.end());
+    refuse_if_any(all);
+    require_same_plan(*plans);
+    prepared_.others_were_here = std::count(others_were_here->begin(), others_were_here->end(), 1) != 0;
+    return std::move(prepared_);
+}
+
+}  // namespace
+
+PreparedSort prepare_sort(JobContext& job, const RankMeans& means) {
+    const Step step = open_step(job, "checks disks and makes the plan");
+    Preflight preflight(job, means);
+    preflight.compare_sets();
+    preflight.prove_input();
+    preflight.plan();
+    return preflight.verdict();
 }
 
 }  // namespace sluice

@@ -19,9 +19,9 @@ void check_results(JobContext& job, Problems& problems);
 
 /// Adds one problem each: a directory that two tables name for one
 /// role (by device and inode, so links and bind mounts are seen), output in the input or the other way round, logs in
-/// the output, disks that others may write to, a results folder that cannot be made. Says what is only worth a line.
-/// Collective.
-void check_paths(JobContext& job, const InputSet& input, Problems& problems);
+/// the output, disks that others may write to, a results folder that cannot be made. Local.
+/// @param notes  gets what is only worth a line
+void check_paths(JobContext& job, const InputSet& input, Problems& problems, std::vector<std::string>& notes);
 
 /// Disks of a role that any user may write to are problems, those of a group are `notes`. Local to the rank.
 void check_permissions(JobContext& job, DiskRole role, Problems& problems, std::vector<std::string>& notes);

@@ -246,6 +246,11 @@ std::vector<RunTrace> find_run_traces(JobContext& job) {
     return traces;
 }
 
+bool has_leavings(const std::vector<RunTrace>& traces) {
+    return std::any_of(traces.begin(), traces.end(),
+                       [](const RunTrace& trace) { return trace.kind || trace.is_half_set(); });
+}
+
 std::unique_ptr<FileLock> take_from_dead_run(JobContext& job, const RunTrace& trace, bool force) {
     const auto directory = trace.not_ours.empty() ? trace.disk->open(trace.name) : nullptr;
     if (!directory) return nullptr;

@@ -44,6 +44,9 @@ struct RunTrace {
 /// Error(environment) where run.locks = "flock" and a run's record cannot be locked: nobody could tell dead from alive.
 std::vector<RunTrace> find_run_traces(JobContext& job);
 
+/// Something among them is a live run's, or what a dead one left; whole data sets are neither.
+bool has_leavings(const std::vector<RunTrace>& traces);
+
 /// Why a directory of that name is none that a run of this user made there; "" where it is one, or nothing.
 std::string why_not_ours(Directory& disk, const std::string& name);
 

@@ -28,7 +28,8 @@ protected:
         arena_ = job_.make_arena(mine().mapped_bytes());
         store_ = plan_.passes == 1
                      ? make_memory_store(job_, *arena_, plan_, rank_)
-                     : make_log_store({job_, *arena_, plan_, rank_, {}, 1024}, "0123456789abcdef0123456789abcdef");
+                     : make_log_store({job_, *arena_, plan_, rank_,
+                                       std::make_shared<Logs>(job_, "0123456789abcdef0123456789abcdef", "sort"), 1024});
     }
     const RankPlan& mine() const { return plan_.ranks.front(); }
 

@@ -3,8 +3,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <numeric>
 #include <thread>
 
 #include "net/alltoallv_transport.hpp"
@@ -184,6 +186,16 @@ class LeaveAtFailure : public ::testing::EmptyTestEventListener {
     }
 };
 
+/// As the program does with its first words; all ranks of this test are on one host.
+void share_bells(MpiSession& mpi) {
+    Communicator& communicator = mpi.communicator();
+    std::vector<std::uint32_t> all(communicator.size());
+    std::iota(all.begin(), all.end(), 0u);
+    const bool found = mpi.find_bells(communicator.all_gather(mpi.bell_name()), all);
+    const auto said = communicator.all_gather(found ? "all" : "");
+    mpi.settle_bells(std::count(said.begin(), said.end(), "all") == static_cast<std::ptrdiff_t>(all.size()));
+}
+
 }  // namespace
 }  // namespace sluice::testing
 
@@ -192,6 +204,7 @@ int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
     sluice::MpiSession mpi(&argc, &argv, nullptr, kMostControlBytes);
     session = &mpi;
+    share_bells(mpi);
     if (argc > 1) transport_kind = sluice::parse_word<sluice::TransportKind>(argv[1]).value();
     auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
     if (mpi.communicator().rank() != 0) delete listeners.Release(listeners.default_result_printer());
