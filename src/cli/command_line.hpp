@@ -10,6 +10,7 @@
 
 namespace sluice {
 
+/// What one call asked for. Fields of other verbs keep their defaults: options that the verb does not have are refused.
 struct CommandLine {
     std::string verb, subverb;  ///< "sort"; "config" "check"
     std::string config_path;    ///< empty: none given

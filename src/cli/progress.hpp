@@ -14,6 +14,7 @@ namespace sluice {
 /// A thread that looks at the counters: twice a second on a terminal (one line, rewritten), every 10 s otherwise.
 class Progress {
 public:
+    /// Starts the thread, unless `mode` is none. @param live  must outlive this
     Progress(const LiveCounters& live, ProgressMode mode);
     ~Progress();
     Progress(const Progress&) = delete;

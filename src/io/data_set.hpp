@@ -25,6 +25,7 @@ struct SetDisk {
     std::string directory;  ///< of schema version 1 only, which held paths: the one that the files must be found in
 };
 
+/// One file of a data set: on which of its disks, under which name, and what must be in it.
 struct DataFile {
     std::uint32_t disk = 0;  ///< of the set
     std::string name;        ///< bare: looked for in that disk's directory and nowhere else

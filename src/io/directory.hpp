@@ -38,6 +38,7 @@ public:
     virtual EntryInfo info() = 0;
 };
 
+/// What asking for a lock came to. The lock, if there is one, is the caller's, and is held as long as he keeps it.
 struct LockAttempt {
     enum class Outcome {
         taken,

@@ -6,6 +6,7 @@
 
 namespace sluice {
 
+/// What this user may still put on one disk, at the moment of asking. Plain data.
 struct DiskRoom {
     std::uint64_t free_bytes = 0;  ///< for this user: blocks reserved for root, or beyond a quota, are not his
     std::uint64_t files_total = 0, files_free = 0;  ///< inodes; total 0: the file system makes them as it needs them

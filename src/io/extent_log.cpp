@@ -50,7 +50,7 @@ void ExtentIndex::add(std::uint32_t logical_disk, const Extent& extent) {
 
 std::vector<Extent> ExtentIndex::extents(std::uint32_t logical_disk) const {
     std::vector<Extent> list = extents_[logical_disk];
-    // By disk and place, so that each disk is read forward.
+    // By place, then by disk: each disk is read forward, and all of them at once.
     std::sort(list.begin(), list.end(), [](const Extent& a, const Extent& b) {
         const bool a_padded = a.record_bytes < a.written_bytes, b_padded = b.record_bytes < b.written_bytes;
         if (a_padded != b_padded) return b_padded;

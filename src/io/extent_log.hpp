@@ -1,5 +1,5 @@
 #pragma once
-/// The intermediate store: one log a physical disk, and where in the logs the records of each logical disk lie.
+/// Logs, one a rank and intermediate disk, and where in the logs the records of each logical disk lie.
 
 #include <cstdint>
 #include <functional>
@@ -52,6 +52,7 @@ private:
 /// Extents by logical disk. add() from any thread; the rest after phase one.
 class ExtentIndex {
 public:
+    /// @param logical_disks  how many there are; add() and the rest take their local numbers, from 0
     ExtentIndex(Executor& executor, std::uint32_t logical_disks) : mutex_(executor), extents_(logical_disks) {}
     /// Memory for so many extents of each logical disk, so that add() allocates nothing; more is no error.
     void reserve(std::size_t extents_each);

@@ -5,6 +5,8 @@
 
 namespace sluice {
 
+/// Plain data from one look at a file. Device and inode tell files apart within one boot; times are nanoseconds of the
+/// file system's own clock.
 struct FileIdentity {
     std::uint64_t size_bytes = 0;
     std::uint64_t device = 0, inode = 0;

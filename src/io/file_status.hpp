@@ -7,6 +7,7 @@
 
 namespace sluice {
 
+/// One answer of statx(2) or stat(2).
 struct FileStatus {
     FileIdentity identity;
     std::uint32_t mode = 0;  ///< with the type, as st_mode

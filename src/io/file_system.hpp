@@ -15,6 +15,7 @@
 
 namespace sluice {
 
+/// What stands under a path, links followed, and what this user may do with it. Plain data from one look.
 struct FileInfo : FileIdentity {
     std::uint32_t mode = 0;        ///< permission bits and sticky bit
     bool can_change_mode = false;  ///< this user may

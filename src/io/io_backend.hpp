@@ -36,6 +36,7 @@ public:
     virtual bool is_direct() const = 0;
 };
 
+/// One request that is done.
 struct IoCompletion {
     std::uint64_t token = 0;  ///< the caller's name for the request
     std::uint64_t bytes = 0;  ///< moved; less than asked only for a read that met the end of the file
@@ -81,6 +82,8 @@ public:
     virtual IoCounters counters() const = 0;
 };
 
+/// How a program reaches its data files: opens and creates them, and makes the queues that move their bytes. One for a
+/// rank, used by all its threads at once; outlives its files and queues. A queue belongs to one thread.
 class IoBackend {
 public:
     virtual ~IoBackend() = default;

@@ -8,6 +8,7 @@
 
 namespace sluice {
 
+/// The mount through which a path leads. Plain data.
 struct MountInfo {
     std::string type, source;  ///< as /proc/self/mountinfo has them: "nfs4", "filer:/export"; "" where it does not say
     bool is_network = false;   ///< other hosts may have the same files; device numbers differ there

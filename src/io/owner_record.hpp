@@ -22,6 +22,7 @@ enum class RunDirectoryKind {
     removed,   ///< ".removed-RUN", ".removed-RUN-1": being removed
     scratch,   ///< "sluice-RUN-logs", "sluice-RUN-copy-r0-log": logs, and the files of a bare copy
 };
+/// What the name of a run's directory says.
 struct RunDirectoryName {
     RunDirectoryKind kind;
     std::string run_id;
@@ -43,6 +44,8 @@ enum class OwnerState {
 };
 const char* to_string(OwnerState state);
 
+/// What OWNER.json says: whose the directory is, and how far its run has come. Plain data; to_block() and parse_owner()
+/// are its form on disk.
 struct OwnerRecord {
     std::string run_id, verb;
     std::string target;  ///< name that the data set is to get or has; "" for scratch
@@ -78,6 +81,7 @@ OwnerPatch owner_counter_patch(std::uint64_t counter);
 /// Of a directory; nullopt where there is none, or it is torn.
 std::optional<OwnerRecord> read_owner(Directory& directory);
 
+/// Whether a run is known to be dead. Whoever is not known to be dead counts as alive.
 struct Life {
     bool dead = false;
     std::string why;  ///< for people: "pid 17 of this host is gone", "host h2 cannot be asked from here"

@@ -20,6 +20,8 @@ private:
     std::vector<std::string> directories_;
 };
 
+/// One open file of the real file system. Owns the descriptor; the destructor closes it and says nothing of errors,
+/// which close_checked() does. Methods throw Error with the call, the path and the errno.
 class PosixFile final : public IoFile {
 public:
     enum class Mode { read, read_own, create, update };

@@ -20,6 +20,7 @@ struct NetFabric {
     std::function<std::unique_ptr<ReceiveWindow>(std::uint64_t bytes)> make_window;  ///< for rma
 };
 
+/// Which rows `sluice bench net` measures, and for how long. The same on all ranks, but for memory_bytes.
 struct BenchNetOptions {
     std::vector<TransportKind> transports;
     std::vector<TrafficPattern> patterns;
@@ -51,6 +52,7 @@ struct BenchNetRow {
     std::uint64_t verified = 0, wrong = 0;  ///< messages whose every byte was compared
 };
 
+/// What it measured. The same on all ranks.
 struct BenchNetResult {
     std::string run_id;
     std::vector<std::string> hosts;  ///< by rank

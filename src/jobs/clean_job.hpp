@@ -10,6 +10,7 @@
 
 namespace sluice {
 
+/// What `sluice clean` is to remove. The same on all ranks; only rank 0 is asked to confirm.
 struct CleanOptions {
     bool with_input = false;  ///< else only the output
     bool dry_run = false;
@@ -20,6 +21,7 @@ struct CleanOptions {
     std::function<bool(const std::vector<std::string>& lines)> confirm;
 };
 
+/// What became of it, over all ranks but for the list of what was kept, which is this rank's.
 struct CleanResult {
     bool found = false;      ///< there was something to remove
     bool confirmed = false;  ///< and it was removed

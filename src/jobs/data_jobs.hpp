@@ -12,6 +12,7 @@
 
 namespace sluice {
 
+/// What `sluice gen` is to make. The same on all ranks but for threads.
 struct GenerateOptions {
     bool ascii = false;
     KeyDistribution keys;
@@ -19,6 +20,7 @@ struct GenerateOptions {
     std::uint64_t records = 0;
     unsigned threads = 1;
 };
+/// What it made.
 struct GenerateResult {
     DataSet set;
     double elapsed_s = 0;
@@ -29,6 +31,7 @@ struct GenerateResult {
 /// @param result  complete before anything is published
 void run_generate(JobContext& job, const GenerateOptions& options, GenerateResult& result);
 
+/// What validation found. The same on all ranks but for checked_bytes and elapsed_s, which are this rank's.
 struct ValidateResult {
     SortSummary summary;  ///< over all parts in order, on all ranks; first and last hold keys
     RecordSum expected;   ///< of the input, from its manifest or the sorted set's
@@ -44,6 +47,7 @@ struct ValidateResult {
 /// count and checksum. Throws Error(integrity) saying what is wrong. Collective.
 ValidateResult run_validate(JobContext& job, unsigned threads);
 
+/// How long the bare copy took. The same on all ranks.
 struct CopyResult {
     unsigned passes = 2;
     double pass_one_s = 0, pass_two_s = 0;  ///< slowest rank

@@ -43,6 +43,10 @@ public:
             nullptr;  ///< where chunks come from that may outlive the exchange; nullptr: it has its own
         std::function<void()> on_pressure{};  ///< a worker waits for a chunk; any thread, may be empty
     };
+    /// Takes the pools from `arena` and, with more than one rank, makes the transport; collective then. All that is
+    /// passed by reference must outlive this.
+    /// @param plan         of this rank: sizes and numbers of its buffers and workers
+    /// @param partitioner  the same on all ranks
     Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const SortPlan& sort, const Partitioner& partitioner,
              Options options);
     Exchange(const Exchange&) = delete;

@@ -13,6 +13,7 @@
 
 namespace sluice {
 
+/// Which data set a run wants to make. The same on all ranks.
 struct OutputSetOptions {
     DiskRole role = DiskRole::output;
     std::string name;  ///< that the set is to get
@@ -24,6 +25,7 @@ struct OutputSetOptions {
 /// Each rank has one, of the same options. Used by the main thread; paths may be asked for by any.
 class OutputSet {
 public:
+    /// Touches no disk: claim() does.
     OutputSet(JobContext& job, OutputSetOptions options);
     /// Unless it was published: directories that hold no data yet go again, others stay as what a dead run leaves.
     ~OutputSet();

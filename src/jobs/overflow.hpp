@@ -8,6 +8,8 @@
 
 namespace sluice {
 
+/// The parts of a rank once its too large partitions have become pieces: where their records lie, and what they are
+/// called. The caller's.
 struct SplitParts {
     std::unique_ptr<ExtentIndex> index;  ///< by part
     PartList list;

@@ -12,6 +12,7 @@
 
 namespace sluice {
 
+/// A part as it was written, to be found so again.
 struct WrittenFile {
     std::string path;
     std::uint64_t bytes = 0;

@@ -25,6 +25,7 @@ struct PhaseTwoInput {
     std::function<std::string(std::uint32_t)> path_of_part;    ///< part -> file to create
 };
 
+/// What this rank did in phase two.
 struct PhaseTwoResult {
     std::vector<SortSummary> parts;  ///< by part: count, checksum, keys of the first and last record
     PhaseReport report;

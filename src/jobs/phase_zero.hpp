@@ -28,6 +28,7 @@ struct SamplePlan {
 SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::vector<std::uint64_t>& input_bytes,
                        const std::vector<std::uint64_t>& memory_bytes, std::size_t targets);
 
+/// What phase zero came to: the same splitters on all ranks.
 struct PhaseZeroResult {
     std::unique_ptr<Partitioner> partitioner;
     std::uint64_t samples = 0;  ///< records, over all ranks

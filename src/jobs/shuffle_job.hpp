@@ -17,6 +17,7 @@
 
 namespace sluice {
 
+/// What `sluice shuffle` is to send. The same on all ranks.
 struct ShuffleOptions {
     TrafficPattern pattern;
     std::uint64_t records = 0;      ///< over all ranks, divided evenly among those that send,
@@ -32,6 +33,7 @@ struct PreparedShuffle {
     std::string run_id;
 };
 
+/// What one rank saw of a shuffle.
 struct ShuffleResult {
     bool verified = false;  ///< checksums were compared, not only counts; false: UNCHECKED
     std::string run_id, memory_pages;

@@ -1,5 +1,6 @@
 #pragma once
-/// `sluice sort` after its preflight (plan/prepared_sort.hpp): phase one, phase two, conservation checks, publish.
+/// `sluice sort` after its preflight (plan/prepared_sort.hpp): sample, distribute, split what is too large, sort,
+/// account, publish.
 
 #include <functional>
 #include <string>
@@ -19,6 +20,7 @@ namespace sluice {
 
 struct SortResult;
 
+/// What a caller may want of a sort beyond its config. The defaults are those of `sluice sort`.
 struct SortOptions {
     std::uint32_t most_split_pieces = 1024;  ///< of one more pass over a partition that is too large
     PhaseOneMutant mutant;
@@ -27,6 +29,7 @@ struct SortOptions {
     std::function<void(const SortResult&)> before_publish = {};
 };
 
+/// What one rank knows of a sort that is done; report/sort_report.hpp makes one report of all ranks' results.
 struct SortResult {
     bool verified = false;  ///< sums were compared; false: UNCHECKED
     std::string run_id;
@@ -55,8 +58,8 @@ struct SortResult {
     Balance balance;                       ///< over all ranks, on rank 0
 };
 
-/// Sorts and publishes. Collective. Throws; what was written then stays in OUT/.partial-RUNID and the logs, never
-/// published.
+/// Sorts and publishes. Collective. Throws; parts that were written then stay in OUT/.partial-RUNID, never published,
+/// while the logs go.
 /// @param prepared  gets another plan, and the reason, where one pass met more than the planned share.
 SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& options);
 

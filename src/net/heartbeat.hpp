@@ -16,6 +16,8 @@ namespace sluice {
 /// nothing ever waits. Used by the network thread only.
 class MpiHeartbeat {
 public:
+    /// Posts the receives and tells the watchdog whom to expect. Not collective.
+    /// @param comm  of all ranks; heartbeats have a tag of their own there. @param watchdog  must outlive this
     MpiHeartbeat(MPI_Comm comm, Watchdog& watchdog);
     MpiHeartbeat(const MpiHeartbeat&) = delete;
     /// Cheap enough for every turn of a polling loop: most turns only look at the clock.

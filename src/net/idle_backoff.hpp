@@ -14,6 +14,7 @@ namespace sluice {
 /// thread costs next to no core. One thread.
 class IdleBackoff {
 public:
+    /// @param mode  spin: idle() and idle_until_rung() return at once
     explicit IdleBackoff(Polling mode) : mode_(mode) {}
     void did_something() noexcept { idle_turns_ = 0; }
     void idle(Doorbell& doorbell) {

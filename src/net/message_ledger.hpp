@@ -16,6 +16,7 @@ inline constexpr std::uint32_t kLastFlag = 1;  ///< MessageHeader::flags: no mes
 /// overtaken shows at the next one.
 class MessageLedger {
 public:
+    /// @param run_id  of this exchange: messages that carry another are refused
     MessageLedger(std::uint32_t rank, std::uint32_t ranks, std::uint64_t run_id)
         : run_id_(run_id),
           rank_(rank),

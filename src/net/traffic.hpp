@@ -9,6 +9,7 @@
 
 namespace sluice {
 
+/// A pattern and its parameters. Plain data, the same on all ranks.
 struct TrafficPattern {
     enum class Kind {
         all_to_all,   ///< every rank to every rank

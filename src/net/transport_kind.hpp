@@ -14,8 +14,8 @@ TransportKind chosen_transport(TransportKind configured, std::size_t ranks, bool
 bool lends_memory(TransportKind transport, bool several_hosts);
 
 /// The fewest receive buffers of one rank with which no schedule can deadlock (ARCHITECTURE.md, Data flow). p2p keeps
-/// one standing credit for each peer, rma one slot for each; alltoallv hears every offer before it accepts any, so one
-/// buffer that goes from peer to peer is enough. 0 for one rank.
+/// one standing credit for each peer, rma one slot for each; alltoallv sets a buffer aside for a source that has said
+/// what it offers, so one buffer that goes from peer to peer is enough. 0 for one rank.
 std::size_t least_receive_buffers(TransportKind transport, std::size_t ranks);
 /// Why it needs so many, for messages.
 std::string receive_rule(TransportKind transport, std::size_t ranks);

@@ -21,6 +21,7 @@ std::vector<std::uint32_t> first_output_disks(const Ownership& ownership, const 
 /// as it keeps them within 1.12, where they do not take equally many.
 std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks);
 
+/// Bytes that each rank, output disk and partition got, beside what each was to get. Made on rank 0.
 struct Balance {
     struct Entry {
         std::string name;

@@ -22,6 +22,7 @@ struct DiskNeed {
 /// up: bytes, and inodes where the file system has a fixed number of them. Used by the main thread.
 class DiskSpace {
 public:
+    /// @param job  must outlive this
     explicit DiskSpace(JobContext& job) : job_(job) {}
 
     /// This rank will write that much on that disk. A disk that is not there is somebody else's problem.

@@ -24,6 +24,7 @@ struct SetDirectory {
     std::shared_ptr<FileLock> lock;  ///< shared: nobody removes it meanwhile; nullptr for sets without owner records
 };
 
+/// A data set as one rank sees it: what its manifest says, and which of its disks are here. Holds their locks.
 struct FoundSet {
     DataSet set;
     std::vector<SetDirectory> here;

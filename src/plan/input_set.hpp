@@ -28,6 +28,7 @@ struct InputFile {
         std::tuple{&InputFile::path, &InputFile::identity, &InputFile::seen_by, &InputFile::sum};
 };
 
+/// The input of a job, proved. Holds the locks of its directories for as long as it lives.
 struct InputSet {
     RecordFormat format;
     std::string origin;           ///< for people

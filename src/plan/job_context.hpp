@@ -35,6 +35,8 @@ struct RankPlace {
     std::vector<std::string> host_by_rank = {};  ///< of the whole job
 };
 
+/// One for a rank, complete before a job begins; all that it refers to outlives the job. Members that are functions are
+/// called by the main thread, but for `bind`.
 struct JobContext {
     Executor& executor;
     Communicator& communicator;

@@ -14,12 +14,14 @@
 
 namespace sluice {
 
+/// What remove_leftovers() found and did.
 struct Leftovers {
     std::vector<std::string> runs;  ///< of which something was found, described for people
     std::uint64_t restored = 0;     ///< directories of older sets that got their names back
     Removal removal;                ///< over all hosts; `kept` is this rank's
 };
 
+/// Which leftovers to remove, and what to say of the rest.
 struct LeftoversWanted {
     std::set<std::string> run_ids;  ///< empty: of all dead runs
     std::string target;  ///< of them only who was to give this name to a data set, and logs; "": whatever it was

@@ -72,6 +72,7 @@ struct PhaseTwoPlan {
     std::uint64_t memory_bytes() const;
 };
 
+/// What one rank uses in a sort: its partitions, and the buffers and workers of each phase.
 struct RankPlan {
     std::uint32_t partitions = 0;
     PhaseOnePlan one;
@@ -83,6 +84,7 @@ struct RankPlan {
     std::uint64_t mapped_bytes() const { return arena_bytes() + kMiB; }
 };
 
+/// The plan of a whole sort. Every rank computes it from the same list of resources, so all ranks have the same one.
 struct SortPlan {
     RecordFormat format;
     Ownership ownership;

@@ -16,6 +16,7 @@ enum class SeenBy : std::uint8_t {
     one_rank,  ///< {rank} stands in the path
 };
 
+/// One configured directory of a role, as this rank sees it.
 struct RoleDisk {
     std::string path;  ///< {host} and {rank} expanded
     SeenBy seen_by = SeenBy::one_host;
@@ -24,6 +25,7 @@ struct RoleDisk {
     bool is_used = false;      ///< this rank reads or writes data there: its share of those of its host
 };
 
+/// All directories of a role that this rank sees.
 struct RoleDisks {
     std::vector<RoleDisk> disks;              ///< in the order of the config
     std::uint32_t total = 0;                  ///< of the role, over the cluster
@@ -42,6 +44,7 @@ const char* name_of(DiskRole role);  ///< "input", "intermediate", "output"
 /// disk that a file lies below tells, links and spelling aside; elsewhere it is the host. Used by one thread.
 class PathScopes {
 public:
+    /// Resolves the configured disks once, by the file system. @param job  must outlive this
     explicit PathScopes(JobContext& job);
     SeenBy of(const std::string& path);
 

@@ -197,7 +197,7 @@ void make_ascii(std::byte* record, Uint128 n, Uint128 state) {
     std::memcpy(record, text, kRecord);
 }
 
-/// Row of the skew table for record n, with the reference's quirk at 2^60 and 2^124 (section 4).
+/// Row of the skew table for record n, with the reference's quirk at 2^60 and 2^124.
 unsigned skew_row(Uint128 n) {
     const unsigned length = high(n) != 0 ? 128 - static_cast<unsigned>(std::countl_zero(high(n)))
                                          : 64 - static_cast<unsigned>(std::countl_zero(low(n)));

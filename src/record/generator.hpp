@@ -1,5 +1,5 @@
 #pragma once
-/// gensort's records, bit for bit, from any record number on. Source: gensort format, sections 2 to 4.
+/// gensort's records (sortbenchmark.org), bit for bit, from any record number on.
 
 #include <array>
 #include <cstddef>
@@ -13,6 +13,7 @@ namespace sluice {
 
 inline constexpr std::uint32_t kGensortRecordBytes = 100;
 
+/// gensort's two switches: -a (printable records) and -s (skewed keys).
 struct GeneratorOptions {
     bool ascii = false;
     bool skewed = false;
@@ -25,6 +26,7 @@ Uint128 generator_state(Uint128 n);
 /// the same bytes as one over both.
 class RecordGenerator {
 public:
+    /// @param first_record  number of the first record that fill() makes. Cost: at most 128 multiplications
     RecordGenerator(GeneratorOptions options, Uint128 first_record);
     /// Fills `out`, whole records, and goes on where the last call ended.
     void fill(std::span<std::byte> out);

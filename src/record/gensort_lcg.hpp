@@ -1,5 +1,5 @@
 #pragma once
-/// gensort's random numbers. Internal to the record layer. Source: gensort format, section 2.
+/// gensort's random numbers. Internal to the record layer. Source: gensort (sortbenchmark.org).
 
 #include <cstdint>
 
@@ -31,7 +31,7 @@ constexpr Uint128 next(Uint128 state) { return state * kMultiplier + kIncrement;
 constexpr std::uint64_t high(Uint128 x) { return static_cast<std::uint64_t>(x >> 64); }
 constexpr std::uint64_t low(Uint128 x) { return static_cast<std::uint64_t>(x); }
 
-/// How many leading bits of the key of the binary record with this state skew replaces (section 4).
+/// How many leading bits of the key of the binary record with this state skew replaces.
 constexpr unsigned skewed_bits(Uint128 state) {
     const auto bits = static_cast<unsigned>(low(state) >> 32) & 63;
     return bits > 48 ? 0 : bits;

@@ -63,6 +63,7 @@ struct GeneratedData {
 /// MB, shared by copies. fill() allocates nothing.
 class DataGenerator {
 public:
+    /// @param first  place of the first record in the data set, from 0. Copies `data`, which must have no problem()
     DataGenerator(const GeneratedData& data, std::uint64_t first);
     /// The same data set from another record on.
     DataGenerator from(std::uint64_t first) const;

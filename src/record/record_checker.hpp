@@ -56,14 +56,14 @@ constexpr RecordFormat border_format(const RecordFormat& format) {
             format.key_bytes};
 }
 
-/// `next` follows `total`: afterwards total describes both. A side without records is neutral. Source: gensort
-/// format, 7.5.
+/// `next` follows `total`: afterwards total describes both, as valsort -s has it. A side without records is neutral.
 void combine(SortSummary& total, const SortSummary& next, const RecordFormat& format = kGensortFormat,
              KeyOrder order = KeyOrder::bytes, Ties ties = Ties::any_order);
 
 /// Fed whole records in order, in pieces of any number. One thread. Best fed pieces that are still in the cache.
 class RecordChecker {
 public:
+    /// @param order  how keys compare. @param ties  whether records with equal keys must be in order too
     explicit RecordChecker(RecordFormat format, KeyOrder order = KeyOrder::bytes, Ties ties = Ties::any_order)
         : format_(format), order_(order), ties_(ties) {}
     void feed(std::span<const std::byte> records);

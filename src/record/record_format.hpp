@@ -10,6 +10,7 @@ namespace sluice {
 inline constexpr std::size_t kDirectIoAlign = 4096;      ///< offsets, lengths and addresses of direct I/O, in bytes
 inline constexpr std::uint64_t kMaxUnitBytes = 1 << 20;  ///< beyond, buffers do not hold whole aligned units
 
+/// Sizes in bytes. The key lies within the record: key_offset + key_bytes <= record_bytes.
 struct RecordFormat {
     std::uint32_t record_bytes = 100;
     std::uint32_t key_offset = 0;

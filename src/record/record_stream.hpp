@@ -59,6 +59,7 @@ private:
 /// constructed.
 class RecordJoiner {
 public:
+    /// Allocates one record. @param record_bytes  > 0
     explicit RecordJoiner(std::uint32_t record_bytes) : record_bytes_(record_bytes), split_(record_bytes) {}
 
     /// Hands the records that `bytes` completes to `take`, in order, in spans of whole records.

@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-/// Order-free: sums of parts add up to the sum of the whole. Source: gensort format, section 5.
+/// Order-free: sums of parts add up to the sum of the whole. Source: gensort (sortbenchmark.org).
 struct RecordSum {
     std::uint64_t count = 0;
     Uint128 sum = 0;  ///< of zlib CRC-32 values, modulo 2^128

@@ -18,6 +18,7 @@ namespace sluice {
 /// full length is a record itself, and can be equal to one.
 class SplitterTexts {
 public:
+    /// An empty list. @param format  of the records that texts are cut from; copied
     explicit SplitterTexts(const RecordFormat& format) : format_(format) {}
 
     /// Appends the first `length` bytes of the record's string, at most full_bytes().

@@ -16,6 +16,7 @@ namespace sluice {
 
 /// One boundary between each two neighbouring partitions.
 struct Splitters {
+    /// No boundaries yet: one partition.
     explicit Splitters(const RecordFormat& format) : texts(format) {}
     SplitterTexts texts;                ///< ascending, one fewer than there are partitions
     std::vector<std::uint32_t> shares;  ///< by splitter: part of the records identical to it, in 2^-32, that lies below

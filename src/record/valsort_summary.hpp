@@ -1,5 +1,5 @@
 #pragma once
-/// valsort's 280-byte summary of a partition. Source: gensort format, section 7.4.
+/// valsort's 280-byte summary of a partition. Source: valsort -o (sortbenchmark.org).
 
 #include <array>
 #include <cstddef>

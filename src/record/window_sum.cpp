@@ -1,4 +1,4 @@
-// CRC-32 is linear over GF(2) (gensort format, section 9). With t(n) the ten random bytes of record n, record n is the
+// CRC-32 is linear over GF(2). With t(n) the ten random bytes of record n, gensort's record n is the
 // 100-byte window t(n) .. t(n+9) XOR fixed masks, so CRC(n) = CRC(masks) XOR R(n), R(n) being the raw CRC of the window
 // (no initial value, no final inversion), and
 //     R(n+1) = R(n) x^80 + t(n+10) x^32 + t(n) x^832   (mod P).

@@ -21,6 +21,7 @@ struct Straggler {
     std::string phase;
 };
 
+/// The slowest of each kind.
 struct Stragglers {
     std::optional<Straggler> host, disk, link;  ///< nullopt: nothing to compare, or nothing was measured
 };

@@ -15,6 +15,7 @@
 
 namespace sluice {
 
+/// How an arena gets its memory. Read by the constructor only.
 struct ArenaOptions {
     /// auto: 2 MiB pages as far as the kernel has them; on: reserved ones, and no arena without; off: 4 KiB pages.
     HugePages huge_pages = HugePages::automatic;

@@ -20,6 +20,7 @@ namespace sluice {
 
 class BufferPool;
 
+/// Brings the memory of a Buffer home to its pool, from any thread. Never throws.
 struct GiveBack {
     BufferPool* pool = nullptr;
     void operator()(std::byte* memory) const noexcept;
@@ -30,6 +31,7 @@ struct GiveBack {
 class Buffer {
 public:
     Buffer() = default;
+    /// Made by pools. @param memory  of one buffer of `pool`, which must outlive this
     Buffer(BufferPool& pool, std::span<std::byte> memory)
         : memory_(memory.data(), GiveBack{&pool}), capacity_(memory.size()) {}
     Buffer(Buffer&& other) noexcept
@@ -128,6 +130,7 @@ private:
 /// Hears of pressure on a pool while it lives: for pools that live longer than whom they tell.
 class PressureListener {
 public:
+    /// Takes the place of any earlier listener. @param pool  must outlive this. @param listener  see on_pressure()
     PressureListener(BufferPool& pool, std::function<void()> listener) : pool_(pool) {
         pool_.on_pressure(std::move(listener));
     }

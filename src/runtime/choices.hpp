@@ -34,6 +34,7 @@ enum class Locks : std::uint8_t {
     record,  ///< by a counter in it that moves, where the file system has no locks
 };
 
+/// A word of the config and what it stands for.
 template <typename Enum>
 struct Word {
     const char* text;

@@ -1,5 +1,7 @@
 #pragma once
 /// The one config file of a cluster (docs/config.md): values, where each came from, and how they are read.
+/// Each of the first structs is the table of its name in that file; docs/config.md has what its values mean and their
+/// ranges.
 
 #include <cstdint>
 #include <map>
@@ -13,6 +15,7 @@ namespace sluice {
 enum class DiskRole { input, intermediate, output };
 enum class DiskScope { host, shared };
 
+/// One [[disks]] table: a directory on a device, and what it is for.
 struct DiskConfig {
     std::string path;  ///< absolute; {host} and {rank} expand
     DiskRole role = DiskRole::input;
@@ -20,28 +23,35 @@ struct DiskConfig {
     bool operator==(const DiskConfig&) const = default;
 };
 
+/// [memory]
 struct MemoryConfig {
     std::uint64_t budget_bytes = 0;  ///< per host, shared by its ranks; 0: 80 % of what is left
     HugePages huge_pages = HugePages::automatic;
 };
+/// [record]
 struct RecordConfig {
     std::uint64_t size_bytes = 100, key_offset_bytes = 0, key_size_bytes = 10;
 };
+/// [keys]
 struct KeysConfig {
     SplitterSource distribution = SplitterSource::sample;
     std::uint32_t samples = 0;
 };
+/// [partitions]
 struct PartitionsConfig {
     std::uint64_t size_bytes = 0;
     std::uint32_t count = 0;
 };
+/// [input]
 struct InputConfig {
     std::vector<std::string> paths;
     std::string name = "input";
 };
+/// [output]
 struct OutputConfig {
     std::string name = "sorted";
 };
+/// [io]
 struct IoConfig {
     IoBackendKind backend = IoBackendKind::libaio;
     DirectIo direct = DirectIo::on;
@@ -49,22 +59,27 @@ struct IoConfig {
     std::uint32_t depth = 0, workers = 0;
     bool fsync = true, preallocate = true;
 };
+/// [net]
 struct NetConfig {
     TransportKind transport = TransportKind::automatic;
     Polling poll = Polling::adaptive;
     std::uint64_t buffer_size_bytes = 0;
     std::uint32_t send_buffers = 0, receive_buffers = 0;
 };
+/// [stages.NAME]
 struct WorkersConfig {
     std::uint32_t workers = 0;
 };
+/// [stages]
 struct StagesConfig {
     WorkersConfig reader, distributor, logical_disk_distributor, sorter;
 };
+/// [placement]
 struct PlacementConfig {
     PlacementPolicy policy = PlacementPolicy::automatic;
     std::string cores;
 };
+/// [run]
 struct RunConfig {
     bool verify = true, allow_duplicate_input = false;
     Overwrite overwrite = Overwrite::no;
@@ -74,6 +89,7 @@ struct RunConfig {
     std::uint64_t seed = 42;
     std::uint64_t watchdog_ns = 60'000'000'000;
 };
+/// [results]
 struct ResultsConfig {
     std::string dir = "sluice-results";
 };

@@ -13,6 +13,7 @@ namespace sluice {
 /// Collects every problem before it throws, so that one run shows them all.
 class ConfigReader {
 public:
+    /// @param loaded  whose sources are read and whose values read() fills in; must outlive this
     explicit ConfigReader(LoadedConfig& loaded) : loaded_(loaded) {}
     void read();
 

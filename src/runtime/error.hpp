@@ -33,6 +33,7 @@ std::string_view to_string(Errc code) noexcept;
 /// The one exception type of the program. Text reads "what failed 'object': why; what to do".
 class Error : public std::runtime_error {
 public:
+    /// @param message  "what failed 'object': why; what to do", without rank, host and code, which the reporter adds
     Error(Errc code, std::string message) : std::runtime_error(std::move(message)), code_(code) {}
     /// `err` is a positive errno; ENOSPC, EDQUOT and EFBIG become Errc::space, EMFILE and ENFILE Errc::environment, all
     /// else Errc::device unless `code` says otherwise. The text has its name, its number and what to do.
@@ -61,6 +62,7 @@ public:
 /// What a rank ends with because another one failed, which says so itself.
 class AbortedError : public Error {
 public:
+    /// @param rank  who failed. @param code  with which it ends, and this rank too. @param message  its own
     AbortedError(std::uint32_t rank, Errc code, const std::string& message)
         : Error(code, "aborted because of rank " + std::to_string(rank) + ": " + message) {}
 };

@@ -41,6 +41,8 @@ public:
     virtual void join() = 0;
 };
 
+/// Starts threads and tells the time. Any thread may call it; it outlives its tasks and every Mutex and Condition made
+/// with it.
 class Executor {
 public:
     virtual ~Executor() = default;
@@ -65,6 +67,7 @@ public:
 /// Mutual exclusion; BasicLockable, so std::unique_lock<Mutex> (alias Lock) works.
 class Mutex {
 public:
+    /// @param executor  whose threads will lock it; must outlive it
     explicit Mutex(Executor& executor) : scheduler_(executor.scheduler()) {}
     Mutex(const Mutex&) = delete;
     void lock();
@@ -80,6 +83,7 @@ private:
 /// Condition variable. Always waited on with a predicate; notify while holding the mutex or after.
 class Condition {
 public:
+    /// @param executor  that of the mutex it will be used with; must outlive it
     explicit Condition(Executor& executor) : scheduler_(executor.scheduler()) {}
     Condition(const Condition&) = delete;
 

@@ -6,6 +6,7 @@
 
 namespace sluice {
 
+/// One look at what this host and its cgroups allow this process. Plain data.
 struct MachineLimits {
     std::uint64_t memory_total_bytes = 0;
     /// Least of the host's MemAvailable and of what is left in each cgroup above us; cached file pages count as left,
@@ -24,12 +25,14 @@ struct MachineLimits {
 /// @param root  prefix of /proc and /sys, for tests; limits that come by system call are always the real ones.
 MachineLimits read_machine_limits(const std::string& root = "");
 
+/// What the kernel counted for this process so far.
 struct ProcessIo {
     std::uint64_t read_bytes = 0, write_bytes = 0;  ///< moved by the block layer on our behalf (/proc/self/io)
     bool known = false;                             ///< false: this kernel does not count them or hides it
 };
 ProcessIo read_process_io();
 
+/// What this process has cost so far.
 struct ProcessCpu {
     double user_s = 0, system_s = 0;
     std::uint64_t voluntary_switches = 0, involuntary_switches = 0;

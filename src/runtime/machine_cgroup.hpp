@@ -17,6 +17,7 @@ std::uint64_t memory_left_in_cgroups(const std::string& root = "");
 /// How many cores' time our group and those above it may take; 0: as much as there is. Version 1 or 2.
 double cores_allowed_by_cgroups(const std::string& root = "");
 
+/// How many threads and processes a control group allows.
 struct PidsLimit {
     std::uint64_t limit = 0, used = 0;  ///< threads and processes; limit 0: nothing limits them
     std::string group;                  ///< directory of the group

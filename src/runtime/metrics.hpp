@@ -78,6 +78,10 @@ void set_this_worker(WorkerMetrics* metrics) noexcept;
 /// Notes on this_worker() what it waits for, while it lives: around every call that may block.
 class Waiting {
 public:
+    /// For disks also what is waited for. Texts are copied; allocates nothing.
+    /// @param object    path of the file, or name of the pool
+    /// @param offset    in the file; with `bytes`, the length of the request
+    /// @param since_ns  steady clock: when the oldest request was submitted; 0: not known
     Waiting(WaitKind kind, std::string_view what, std::string_view object = {}, std::uint64_t offset = 0,
             std::uint64_t bytes = 0, std::uint64_t since_ns = 0) noexcept
         : note_(this_worker().waiting) {

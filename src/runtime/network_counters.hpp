@@ -6,6 +6,7 @@
 
 namespace sluice {
 
+/// Bytes since the interfaces came up; the difference of two looks is what went by between them.
 struct NetworkBytes {
     std::uint64_t received = 0, sent = 0;  ///< headers of Ethernet, IP and TCP included, as the driver counts them
     bool known = false;

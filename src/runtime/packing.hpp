@@ -59,6 +59,7 @@ private:
 /// sent.
 class Unpacker {
 public:
+    /// @param text  as Packer made it; must outlive this
     explicit Unpacker(std::string_view text) : text_(text) {}
     template <typename T>
     T take() {

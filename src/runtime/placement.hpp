@@ -19,12 +19,14 @@ enum class WorkerKind { network, reader, distributor, logical_disk_distributor, 
 std::optional<WorkerKind> worker_kind_of(std::string_view stage);
 std::string_view to_string(WorkerKind kind) noexcept;
 
+/// One worker that wants to know its cores.
 struct WorkerRequest {
     WorkerKind kind = WorkerKind::reader;
     unsigned index = 0;            ///< among the workers of its kind
     int preferred_numa_node = -1;  ///< of its disk or network interface; -1 = the rank's disk_numa_node
 };
 
+/// What a rank asks of the placement.
 struct PlacementRequest {
     unsigned local_rank = 0, local_ranks = 1;  ///< among the ranks of this host
     PlacementPolicy policy = PlacementPolicy::automatic;
@@ -38,6 +40,7 @@ struct PlacementRequest {
     std::vector<std::vector<unsigned>> usable_cores{};
 };
 
+/// Which cores a rank and its workers run on. Plain data; the caller binds the threads.
 struct Placement {
     struct Slot {
         WorkerRequest worker;

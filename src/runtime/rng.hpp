@@ -8,6 +8,7 @@ namespace sluice {
 /// SplitMix64 (Steele, Lea, Flood 2014): one 64-bit state, passes BigCrush, good enough for sampling and schedules.
 class Rng {
 public:
+    /// @param seed  any number: equal seeds give equal sequences
     explicit Rng(std::uint64_t seed) noexcept : state_(seed) {}
     std::uint64_t next() noexcept {
         std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);

@@ -59,7 +59,7 @@ public:
     void moved_data(std::uint32_t rank, std::uint64_t now_ns);
     /// That rank said something that is neither: it lives, which does not mean that anything gets done.
     void lives(std::uint32_t rank, std::uint64_t now_ns);
-    /// The main thread gave a sign of life: it is in none of its calls for long. Once `needs_pulse`, it must go on so.
+    /// The main thread gave a sign of life. While require_pulse() asks for them, the next must come within the limit.
     void main_pulse(std::uint64_t now_ns) { last_pulse_ns_ = now_ns; }
     void require_pulse(bool required, std::uint64_t now_ns) {
         pulse_required_ = required;

@@ -18,6 +18,8 @@ namespace sluice {
 template <typename Unit>
 class WorkQueue {
 public:
+    /// @param capacity   units, at least 1
+    /// @param producers  how many producer_done() calls end the stream; 0: it has ended already
     WorkQueue(Executor& executor, std::size_t capacity, std::size_t producers)
         : executor_(executor),
           ring_(capacity),

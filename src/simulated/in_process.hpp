@@ -27,6 +27,7 @@ struct WireFault {
 /// all.
 class InProcessCluster {
 public:
+    /// @param executor  on which all ranks run; must outlive this
     InProcessCluster(Executor& executor, std::uint32_t ranks);
     ~InProcessCluster();
     Communicator& communicator(std::uint32_t rank);

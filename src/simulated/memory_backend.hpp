@@ -30,6 +30,7 @@ struct MemoryDisk {
         std::shared_ptr<Content> content;
         std::uint64_t inode = 0;
     };
+    /// An empty disk of 2^50 bytes. @param executor  of the threads that use it; must outlive this
     explicit MemoryDisk(Executor& executor) : mutex(executor) {}
 
     bool has_file(const std::string& path) const { return files.count(path) != 0; }

@@ -25,8 +25,10 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// Passes the baton. Used through SeededExecutor, by the thread that holds the baton.
 class SeededScheduler final : public Scheduler {
 public:
+    /// @param seed  of every choice: the same tasks under the same seed run in the same order
     explicit SeededScheduler(std::uint64_t seed) : rng_(seed) {}
 
     void acquire(bool& held, const void* mutex) override;
@@ -84,6 +86,7 @@ private:
 /// The thread that constructs it becomes the first task and holds the baton; it must outlive and join all others.
 class SeededExecutor final : public Executor {
 public:
+    /// Binds the calling thread, and those it spawns, to one core. @param seed  of the schedule
     explicit SeededExecutor(std::uint64_t seed);
     std::unique_ptr<Task> spawn(std::string name, std::function<void()> body) override;
     std::uint64_t now_ns() const override { return scheduler_.now_ns(); }

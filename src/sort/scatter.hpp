@@ -24,6 +24,7 @@ public:
     /// The fastest kernel for these records on this processor.
     static Kernel best_kernel(std::uint32_t record_bytes) noexcept;
 
+    /// With the fastest kernel, and no destinations yet.
     explicit RecordScatter(std::uint32_t record_bytes) : RecordScatter(record_bytes, best_kernel(record_bytes)) {}
     /// For tests: a given kernel, which must be one this processor runs.
     RecordScatter(std::uint32_t record_bytes, Kernel kernel) : record_bytes_(record_bytes), kernel_(kernel) {}

@@ -17,6 +17,7 @@ namespace sluice {
 struct NarrowTag {
     std::uint64_t value;
 };
+/// Eight bytes of key and the record's index, for partitions of many records.
 struct WideTag {
     std::uint64_t key, index;
 };
@@ -25,6 +26,9 @@ struct WideTag {
 template <typename Tag, typename Records = AdjacentRecords>
 class TagSorter {
 public:
+    /// @param records  where record i lies; must stay there while this and its tags are used
+    /// @param count    of records
+    /// @param tags, spare  room for `count` tags each; the caller's, undefined afterwards but for what run() returns
     TagSorter(RecordFormat format, Records records, std::uint64_t count, Tag* tags, Tag* spare)
         : format_(format), records_(records), count_(count), tags_(tags), spare_(spare) {
         index_bits_ = kWide ? 0 : static_cast<unsigned>(std::bit_width(std::max<std::uint64_t>(count, 2) - 1));

@@ -29,6 +29,9 @@ public:
         std::size_t low_water_chunks = 0;  ///< with fewer free chunks than this, any chain goes out, longest first
         bool ignore_waiting_distributors = false;  ///< MUTANT for tests: deadlocks when memory is tight
     };
+    /// Allocates a node for every chunk of the pool: add() and take() allocate nothing.
+    /// @param chunks     where all chunks come from; must outlive this
+    /// @param producers  how many distributors call producer_done()
     Coalescer(Executor& executor, BufferPool& chunks, std::uint32_t record_bytes, Options options,
               std::size_t producers);
 

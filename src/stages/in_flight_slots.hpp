@@ -13,6 +13,7 @@ namespace sluice {
 template <typename Value>
 class InFlightSlots {
 public:
+    /// @param count  requests that may be in flight at a time: the depth of their queue
     explicit InFlightSlots(std::size_t count) : values_(count) {
         for (std::size_t token = count; token > 0; --token) free_.push_back(token - 1);
     }

@@ -79,6 +79,7 @@ private:
 /// them. One worker. Needs no buffer to make progress.
 class Keeper {
 public:
+    /// @param max_chunks  of the longest chain that `chains` gives. Both references outlive this
     Keeper(Coalescer& chains, KeptPartitions& kept, std::size_t max_chunks) : chains_(chains), kept_(kept) {
         chain_.chunks.reserve(max_chunks);
     }

@@ -24,6 +24,9 @@ public:
         BufferPool& chunks;
         Coalescer& chains;
     };
+    /// All references outlive this.
+    /// @param rank    this one: whose partitions records must belong to
+    /// @param verify  check the checksum of each buffer; run.verify
     LogicalDiskDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
                            std::uint32_t rank, bool verify);
     /// Sum the records of each source too, while they are in the cache; before run().

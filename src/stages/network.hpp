@@ -81,6 +81,9 @@ private:
 /// What the main thread of a rank does during a phase.
 class NetworkLoop {
 public:
+    /// All references outlive this.
+    /// @param doorbell        what an idle turn sleeps on; workers ring it
+    /// @param rings_doorbell  news of failures ring it too, as in process: then it may sleep without a limit
     NetworkLoop(Communicator& communicator, Pipeline& pipeline, Doorbell& doorbell, IdleBackoff backoff,
                 bool rings_doorbell)
         : communicator_(communicator),

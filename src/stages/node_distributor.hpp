@@ -41,6 +41,9 @@ public:
         Doorbell* network = nullptr;    ///< rung after each buffer handed to the sender
         SourceSums* sources = nullptr;  ///< gets the sum of each input buffer, by Buffer::source; may be nullptr
     };
+    /// All references outlive this.
+    /// @param rank    this one: its records go into chunks, all others into messages
+    /// @param verify  sum what is read and seal what is sent; else only count (run.verify)
     NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,
                     std::uint32_t rank, bool verify);
     void run();

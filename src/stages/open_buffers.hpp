@@ -22,6 +22,7 @@ public:
         /// Asked first; what it gives is another's, and streamed to. May be empty.
         std::function<std::optional<Buffer>()> lender = {};
     };
+    /// No slots yet. @param record_bytes  of every record that append() gets
     explicit OpenBuffers(std::uint32_t record_bytes) : record_bytes_(record_bytes), scatter_(record_bytes) {}
 
     /// Adds `count` slots that take their buffers from `kind.pool`; returns the number of the first.

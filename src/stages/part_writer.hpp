@@ -28,6 +28,8 @@ public:
         unsigned depth = 4;
         bool preallocate = true;
     };
+    /// References outlive this. Throws Error(environment) where the host has no room for so many requests.
+    /// @param path_of_part  number of a part on this rank -> absolute path of the file to create; called by this worker
     PartWriter(IoBackend& backend, Options options, std::function<std::string(std::uint32_t)> path_of_part,
                WorkQueue<SortedPiece>& input, WorkQueue<WrittenPart>& output);
     void run();
@@ -75,6 +77,7 @@ unsigned count_finishers(std::uint64_t parts, std::uint64_t bytes);
 /// its name.
 class PartFinisher {
 public:
+    /// @param sync  io.fsync: whether a part is synced before it counts as written. @param input  outlives this
     PartFinisher(bool sync, WorkQueue<WrittenPart>& input) : sync_(sync), input_(input) {}
     void run();
 

@@ -12,6 +12,7 @@ namespace sluice {
 /// Distributors add what they have read of a file, once a buffer. Any thread; take() when they have ended.
 class SourceSums {
 public:
+    /// @param files  how many there are: add() takes their numbers, from 0
     SourceSums(Executor& executor, std::size_t files) : mutex_(executor), sums_(files) {}
     void add(std::uint32_t file, const RecordSum& sum) {
         Lock lock(mutex_);

@@ -36,6 +36,7 @@ struct DiskReport {
         std::tuple{&DiskReport::path, &DiskReport::use, &DiskReport::bytes, &DiskReport::busy_ns};
 };
 
+/// What one rank did in one phase.
 struct PhaseReport {
     std::string phase;
     std::uint64_t elapsed_ns = 0;
