@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-/// What one call asked for. Fields of other verbs keep their defaults: options that the verb does not have are refused.
+/// What one call asked for. Each verb reads the fields that are its own; options that no verb has are refused.
 struct CommandLine {
     std::string verb, subverb;  ///< "sort"; "config" "check"
     std::string config_path;    ///< empty: none given
