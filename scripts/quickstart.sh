@@ -28,6 +28,7 @@ case $ranks in ''|*[!0-9]*|0) die 2 "--ranks $ranks: is no positive whole number
 
 [ -x "$repo/build/release/bin/sluice" ] || echo "building the programs first: some minutes, once" >&2
 "$repo/scripts/build.sh" release sluice gensort valsort
+built_s=$SECONDS
 
 made=''
 if [ -z "$dir" ]; then
@@ -65,5 +66,5 @@ echo "== sort"
 run sort "${options[@]}" --set run.limit=two-pass-copy | tee "$data/sort.txt" | grep -v '^RESULT '
 echo "== validate"
 run validate "${options[@]}"
-echo "== result"
+echo "== result: built in $built_s s, done after $SECONDS s"
 tail -n 1 "$data/sort.txt"

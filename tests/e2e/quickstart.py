@@ -32,6 +32,7 @@ def it_ends_in_a_valid_result_and_leaves_nothing():
         h.check(code == 0, f"{out}{err}")
         fields = h.result_line(out)
         h.check(fields["status"] == "VALID" and re.fullmatch(r"\d+\.\d\d", fields["of_limit"]), fields)
+        h.check(re.search(r"^== result: built in \d+ s, done after \d+ s$", out, re.M), f"it does not say how long it took: {out}")
         h.check(list(w.data.iterdir()) == [], f"left behind: {list(w.data.iterdir())}")
 
 
