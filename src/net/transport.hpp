@@ -43,9 +43,8 @@ struct ArrivedBuffer {
     std::span<const std::byte> records() const { return buffer.data().subspan(kHeaderBytes); }
 };
 
-/// What one rank has exchanged with one other. Bytes are of records, without
-/// headers. Written by the network thread; exact once the
-/// exchange has ended.
+/// What one rank has exchanged with one other. Bytes are of records, without headers. Written by the network thread;
+/// exact once the exchange has ended.
 struct PeerCounters {
     std::uint64_t sent_bytes = 0, sent_records = 0, sent_messages = 0;
     std::uint64_t received_bytes = 0, received_records = 0, received_messages = 0;

@@ -24,7 +24,7 @@ public:
         BufferPool& chunks;
         Coalescer& chains;
     };
-    /// All references outlive this.
+    /// References outlive this, but for `ownership`, which is only read here.
     /// @param rank    this one: whose partitions records must belong to
     /// @param verify  check the checksum of each buffer; run.verify
     LogicalDiskDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,

@@ -41,7 +41,7 @@ public:
         Doorbell* network = nullptr;    ///< rung after each buffer handed to the sender
         SourceSums* sources = nullptr;  ///< gets the sum of each input buffer, by Buffer::source; may be nullptr
     };
-    /// All references outlive this.
+    /// References outlive this, but for `ownership`, which is only read here.
     /// @param rank    this one: its records go into chunks, all others into messages
     /// @param verify  sum what is read and seal what is sent; else only count (run.verify)
     NodeDistributor(Ports ports, RecordFormat format, const Partitioner& partitioner, const Ownership& ownership,

@@ -54,7 +54,8 @@ public:
         bool idle = false;                             ///< hands out nothing
         bool sum = true;                               ///< keep checksums, not only counts
     };
-    /// References outlive this. @param pool  all of its buffers are this source's until its end
+    /// `pool` and `output` outlive this; partitioner and ownership are only read here.
+    /// @param pool  all of its buffers are this source's until its end
     RecordSource(RecordFormat format, const Partitioner& partitioner, const Ownership& ownership, Options options,
                  BufferPool& pool, WorkQueue<Buffer>& output);
     /// Fills every buffer of the pool; all must be there. Before the phase starts. Cost: pool bytes / (0.3 GB/s).
