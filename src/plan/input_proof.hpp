@@ -14,6 +14,7 @@ namespace sluice {
 /// judges what has come to it. Used by the main thread; `job` must outlive it.
 class InputProof {
 public:
+    /// Says and looks at nothing yet.
     explicit InputProof(JobContext& job) : job_(job) {}
 
     /// Ranks of one host name see the same directories under the same names, and one boot of one kernel; otherwise two
