@@ -87,7 +87,8 @@ private:
                        .say = job_.say,
                        .live = job_.live};
         Arena& arena = store_.arena;
-        const SamplePlan sample = plan_sample(config, plan, {bytes}, {arena.capacity_bytes()}, 1);
+        const SamplePlan sample = plan_sample(
+            {.config = config, .plan = plan, .input_bytes = {bytes}, .memory_bytes = {arena.capacity_bytes()}});
         if (list.first_read_ns == 0) list.first_read_ns = job.executor.now_ns();
         const PhaseZeroResult zero =
             run_phase_zero(job, arena, plan, sample, ranges, std::vector<double>(pieces, 1.0 / pieces));

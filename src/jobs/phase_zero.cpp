@@ -1,61 +1,21 @@
 #include "jobs/phase_zero.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <numeric>
+#include <string_view>
+#include <tuple>
 
-#include "net/collectives.hpp"
-#include "plan/cluster.hpp"
 #include "plan/descriptors.hpp"
 #include "record/crc32c.hpp"
 #include "runtime/machine.hpp"
+#include "runtime/packing.hpp"
 #include "runtime/units.hpp"
-#include "sort/sort_partition.hpp"
+#include "sort/parallel_sort.hpp"
 #include "stages/network.hpp"
 #include "stages/sample_reader.hpp"
 
 namespace sluice {
 namespace {
-
-constexpr double kWantedShare = 0.0008;      // of the bytes: under 0.1 % with what strata round up
-constexpr double kLeastSamples = 200;        // a partition; its size is then right within 7 % (one sigma)
-constexpr double kSamplesForTargets = 6400;  // for each rank or disk but one: 5 % are then four sigma
-// Where the records of a span are neighbours it counts as one sample. In sorted data either border of a partition may
-// be a stratum off; runs of neighbours in random order make n spans to a partition right within 1/sqrt(n) (one sigma):
-// 64 keep the largest of 16 partitions below 1.25 of the mean. Twelve at least, more as far as 0.35 % of the bytes go,
-// both as far as 9.8 MB, or 0.098 % of more than 10 GB, go.
-constexpr double kLeastSpans = 12, kWantedSpans = 64, kShareForSpans = 0.0035;
-constexpr double kMostShareForSpans = 0.00098, kSmallForSpans = 10e9;
-constexpr double kMostSamples = 1000;          // more does not pay
-constexpr std::uint64_t kLeastCap = 4 * kMiB;  // a little input may be read twice
-// Of one gathering, outside the budget: a sixteenth of rank 0's memory, but no more.
-constexpr std::uint64_t kMostRoundBytes = 8 * kMiB, kRoundDivisor = 16;
-
-/// Bytes that one span reads and records it brings, on average.
-struct SpanCost {
-    explicit SpanCost(std::uint32_t record_bytes) {
-        if (record_bytes <= kDirectIoAlign / 2) {
-            const std::uint64_t phase = std::gcd<std::uint64_t>(record_bytes, kDirectIoAlign);
-            records = static_cast<double>(kDirectIoAlign - record_bytes + phase) / record_bytes;
-            read_bytes = kDirectIoAlign;
-        } else {
-            read_bytes = round_up(record_bytes, kDirectIoAlign) + kDirectIoAlign;
-        }
-    }
-    double records = 1;
-    std::uint64_t read_bytes = 0;
-};
-
-// Of a rank's memory: its own sample, all samples on rank 0, and the reads under way.
-constexpr double kSampleRoom = 0.375, kGatherRoom = 0.375;
-constexpr std::uint64_t kReadRoomDivisor = 8;
-
-/// Memory for `records` sampled records of a rank: as read, sorted, and the tags between.
-std::uint64_t sample_memory(double records, const RecordFormat& format) {
-    const auto count = static_cast<std::uint64_t>(std::ceil(records)) + 1;
-    return 2 * (count * format.record_bytes + kDirectIoAlign) + sort_scratch_bytes(count, format) + 2 * kDirectIoAlign;
-}
 
 /// What a plan decides about where records go and how they travel: ranks that differ in it must not sort together.
 std::string plan_text(const SortPlan& plan) {
@@ -67,9 +27,45 @@ std::string plan_text(const SortPlan& plan) {
     return text;
 }
 
-std::uint32_t hash_of(const std::string& splitters, const SortPlan& plan) {
-    const std::string plan_words = plan_text(plan);
-    return crc32c(std::as_bytes(std::span(splitters)), crc32c(std::as_bytes(std::span(plan_words))));
+std::uint32_t hash_of(const std::string& text, std::uint32_t begin = 0) {
+    return crc32c(std::as_bytes(std::span(text)), begin);
+}
+
+/// The sampled records of the ranks, and how they are sent, belong to it.
+std::uint32_t hash_of(const SortPlan& plan, const SamplePlan& sample) {
+    return hash_of(plan_text(plan) + " " + std::to_string(sample.records_before.back()) + " " +
+                   std::to_string(sample.gather_records) + " " + std::to_string(sample.round_records));
+}
+
+/// What a rank says in the first round, ahead of its records.
+struct SampleHead {
+    std::uint64_t records = 0;  ///< that it sampled
+    std::uint64_t plan_hash = 0;
+    static constexpr auto fields = std::tuple{&SampleHead::records, &SampleHead::plan_hash};
+    static constexpr std::size_t kBytes = 16;
+};
+
+/// What rank 0 says behind the splitters.
+struct SplittersTail {
+    std::uint64_t samples = 0;  ///< over all ranks
+    std::uint64_t hash = 0;     ///< of splitters and plan
+    static constexpr auto fields = std::tuple{&SplittersTail::samples, &SplittersTail::hash};
+    static constexpr std::size_t kBytes = 16;
+};
+
+/// Calls work(0) to work(count - 1) on workers of their own; the main thread looks after the other ranks meanwhile.
+void on_workers(JobContext& job, std::uint64_t count, const std::function<void(std::uint64_t)>& work) {
+    Pipeline pipeline(job.executor, job.bind);
+    for (std::uint64_t turn = 0; turn < count; ++turn)
+        pipeline.add("sorter", static_cast<unsigned>(turn), [&work, turn] { work(turn); });
+    pipeline.on_change([&job] { job.doorbell.ring(); });
+    pipeline.start();
+    make_network_loop(job, pipeline).wait_for_workers();
+}
+
+ParallelSorter make_sorter(JobContext& job, const SortPlan& plan) {
+    return {plan.format, plan.ranks[job.rank()].two.sorters,
+            [&job](std::uint64_t count, const auto& work) { on_workers(job, count, work); }};
 }
 
 /// One rank's part of the phase: its sample, read by one worker a disk, then sorted.
@@ -77,31 +73,27 @@ class Sampler {
 public:
     Sampler(JobContext& job, Arena& arena, const SortPlan& plan, const SamplePlan& sample,
             const std::vector<std::vector<ReadRange>>& ranges)
-        : job_(job), arena_(arena), format_(plan.format), pipeline_(job.executor, job.bind) {
+        : job_(job), arena_(arena), record_bytes_(plan.format.record_bytes), pipeline_(job.executor, job.bind) {
         Rng rng(job.config.run.seed * 1'000'003 + job.rank());
-        const std::uint32_t record_bytes = format_.record_bytes;
-        std::vector<std::vector<SampleSpan>> spans;
-        for (const auto& of_reader : ranges) {
-            std::uint64_t bytes = 0;
-            for (const ReadRange& range : of_reader) bytes += range.bytes;
-            const std::uint64_t strata = sample.stratum_bytes == 0 ? 0 : ceil_div(bytes, sample.stratum_bytes);
-            spans.push_back(bytes == 0 ? std::vector<SampleSpan>{}
-                                       : plan_sample_spans(of_reader, record_bytes, strata, rng));
-            for (const SampleSpan& span : spans.back()) sample_bytes_ += span.bytes;
-        }
+        // No strata are no reads, but where everything is read.
+        if (sample.stratum_bytes == 0 || sample.strata[job.rank()] > 0)
+            spans_ = plan_sample_spans(ranges, record_bytes_, sample.strata[job.rank()], sample.span_blocks, rng);
+        spans_.resize(ranges.size());
+        for (const auto& of_reader : spans_) sample_bytes_ += bytes_of(of_reader);
+        SLUICE_CHECK(records() <= sample.most_records(job.rank()));
         records_ = arena.take(round_up(sample_bytes_, kDirectIoAlign), kDirectIoAlign, "sample").first(sample_bytes_);
         depth_ = sample_depth(job.config);
+        // Small memories take fewer requests in flight, at least one.
+        const std::uint64_t room =
+            sample_read_room(arena.capacity_bytes(), ranges.size(), sample.span_read_bytes) / ranges.size();
         std::size_t at = 0;
-        for (std::size_t reader = 0; reader < spans.size(); ++reader) {
-            std::size_t bytes = 0;
-            for (const SampleSpan& span : spans[reader]) bytes += span.bytes;
-            const std::uint64_t buffer_bytes = largest_span_read_bytes(spans[reader]);
-            // Small memories take fewer requests in flight, at least one.
-            const std::uint64_t room = arena.capacity_bytes() / kReadRoomDivisor / spans.size();
+        for (std::size_t reader = 0; reader < ranges.size(); ++reader) {
+            const std::size_t bytes = bytes_of(spans_[reader]);
+            const std::uint64_t buffer_bytes = largest_span_read_bytes(spans_[reader]);
             const auto depth = static_cast<unsigned>(std::clamp<std::uint64_t>(
-                std::min<std::uint64_t>(spans[reader].size(), room / buffer_bytes), 1, depth_));
+                std::min<std::uint64_t>(spans_[reader].size(), room / buffer_bytes), 1, depth_));
             readers_.push_back(std::make_unique<SampleReader>(
-                job.io, ranges[reader], std::move(spans[reader]),
+                job.io, ranges[reader], std::move(spans_[reader]),
                 SampleReader::Buffers{arena.take(depth * buffer_bytes, kDirectIoAlign, "sample reads"), buffer_bytes,
                                       depth},
                 records_.subspan(at, bytes)));
@@ -117,25 +109,20 @@ public:
         pipeline_.start();
         make_network_loop(job_, pipeline_).wait_for_workers();
     }
-    std::uint64_t records() const { return sample_bytes_ / format_.record_bytes; }
+    std::uint64_t records() const { return sample_bytes_ / record_bytes_; }
 
-    /// Every `step`th record of the sorted sample.
-    std::span<const std::byte> sorted(std::uint64_t step) {
-        const std::uint64_t bytes = ceil_div(records(), step) * format_.record_bytes;
-        return sort_records(arena_, format_, records_, step,
-                            arena_.take(round_up(bytes, kDirectIoAlign), kDirectIoAlign, "sorted sample").first(bytes));
-    }
-    static std::span<const std::byte> sort_records(Arena& arena, const RecordFormat& format,
-                                                   std::span<const std::byte> records, std::uint64_t step,
-                                                   std::span<std::byte> out) {
-        const std::uint64_t count = records.size() / format.record_bytes;
-        PartitionSorter sorter(format, arena.take(sort_scratch_bytes(count, format), kDirectIoAlign, "sample tags"));
-        sorter.sort(records, {});
-        // The middle of each step stands for it.
-        for (std::uint64_t i = 0; i * format.record_bytes < out.size(); ++i)
-            sorter.gather(std::min(count - 1, i * step + step / 2),
-                          out.subspan(i * format.record_bytes, format.record_bytes));
-        return out;
+    /// So many of the sorted sample, evenly spread over it.
+    std::span<std::byte> sorted(const ParallelSorter& sorter, std::uint64_t wanted) {
+        const std::uint64_t count = records();
+        const auto other = arena_.take(records_.size(), kDirectIoAlign, "sorted sample");
+        const auto scratch = arena_.take(sorter.scratch_bytes(count), kDirectIoAlign, "sample tags");
+        const auto all = sorter.sort(records_, other, scratch);
+        SLUICE_CHECK(wanted <= count);
+        // The middle of each part stands for it, and comes no earlier than where it goes.
+        for (std::uint64_t i = 0; i < wanted && wanted < count; ++i)
+            std::memmove(all.data() + i * record_bytes_,
+                         all.data() + (2 * i + 1) * count / (2 * wanted) * record_bytes_, record_bytes_);
+        return all.first(wanted * record_bytes_);
     }
 
     void report(PhaseReport& report, std::uint64_t begin_ns) const {
@@ -145,9 +132,16 @@ public:
     }
 
 private:
+    static std::uint64_t bytes_of(const std::vector<SampleSpan>& spans) {
+        std::uint64_t bytes = 0;
+        for (const SampleSpan& span : spans) bytes += span.bytes;
+        return bytes;
+    }
+
     JobContext& job_;
     Arena& arena_;
-    RecordFormat format_;
+    std::uint64_t record_bytes_;
+    std::vector<std::vector<SampleSpan>> spans_;  // by reader, until it has them
     std::uint64_t sample_bytes_ = 0;
     std::span<std::byte> records_;
     unsigned depth_ = 1;
@@ -155,74 +149,121 @@ private:
     Pipeline pipeline_;  // last: its destructor joins the workers while everything they use still lives
 };
 
-/// All ranks' records, on rank 0, in its arena; empty elsewhere. In rounds, so that little lies outside the budget.
-std::span<std::byte> gather_sample(JobContext& job, Arena& arena, std::span<const std::byte> mine,
-                                   const std::vector<std::uint64_t>& bytes_of_rank, std::uint32_t record_bytes,
-                                   std::uint64_t round_bytes) {
-    const std::uint64_t total = std::accumulate(bytes_of_rank.begin(), bytes_of_rank.end(), std::uint64_t{0});
-    // Whole records: what follows a part in `all` is another rank's.
-    const std::uint64_t piece =
-        std::max<std::uint64_t>(record_bytes, round_down(round_bytes / job.ranks(), record_bytes));
-    const std::uint64_t largest = *std::max_element(bytes_of_rank.begin(), bytes_of_rank.end());
-    std::span<std::byte> all;
-    if (job.rank() == 0) all = arena.take(round_up(total, kDirectIoAlign), kDirectIoAlign, "all samples").first(total);
-    std::uint64_t filled = 0;
-    for (std::uint64_t from = 0; from < largest; from += piece) {
-        const auto part = mine.subspan(std::min<std::uint64_t>(from, mine.size()));
-        const auto sent = part.first(std::min<std::uint64_t>(piece, part.size()));
-        const auto texts =
-            job.communicator.gather(std::string(reinterpret_cast<const char*>(sent.data()), sent.size()), 0);
-        for (const std::string& text : texts) {
-            if (!text.empty()) std::memcpy(all.data() + filled, text.data(), text.size());
-            filled += text.size();
+/// Brings the ranks' sorted samples to rank 0, in rounds, so that little lies outside the budget. How many records a
+/// rank has is what it says in the first; where their places are, how many rounds there are, and what a round takes
+/// follow from the plan.
+class Gathering {
+public:
+    Gathering(JobContext& job, Arena& arena, const SortPlan& plan, const SamplePlan& sample)
+        : job_(job),
+          arena_(arena),
+          sample_(sample),
+          record_bytes_(plan.format.record_bytes),
+          plan_hash_(hash_of(plan, sample)) {}
+
+    /// @param sampled  records of this rank, of which `mine` are those to send.
+    /// Returns all of them on rank 0, in its arena, a run a rank; nothing elsewhere.
+    SortedRuns gather(std::uint64_t sampled, std::span<std::byte> mine) {
+        if (job_.ranks() == 1) {
+            samples_ = sampled;
+            return {mine, {mine.size() / record_bytes_}};
+        }
+        for (std::uint64_t round = 0; round < sample_.rounds(); ++round) {
+            const auto [first, last] = piece(job_.rank(), mine.size() / record_bytes_, round);
+            std::string text = round == 0 ? pack(SampleHead{sampled, plan_hash_}) : std::string();
+            const auto sent = mine.subspan(first * record_bytes_, (last - first) * record_bytes_);
+            text.append(reinterpret_cast<const char*>(sent.data()), sent.size());
+            std::vector<std::string> texts = job_.communicator.gather(text, 0);
+            if (job_.rank() != 0) continue;
+            if (round == 0) make_room(texts);
+            keep(texts, round);
+        }
+        return runs_;
+    }
+    /// Over all ranks; on rank 0.
+    std::uint64_t samples() const { return samples_; }
+
+private:
+    /// Of `count` records of a rank, those whose places are in this round: first, and behind the last.
+    std::pair<std::uint64_t, std::uint64_t> piece(std::size_t rank, std::uint64_t count, std::uint64_t round) const {
+        const std::uint64_t first_place = sample_.first_place(rank), begin = round * sample_.round_records;
+        const auto in_rank = [&](std::uint64_t place) {
+            return std::min(count, std::max(place, first_place) - first_place);
+        };
+        return {in_rank(begin), in_rank(begin + sample_.round_records)};
+    }
+
+    /// From the heads of the first round, which it takes off.
+    void make_room(std::vector<std::string>& texts) {
+        std::uint64_t end = 0;
+        for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+            const auto head = unpack<SampleHead>(std::string_view(texts[rank]).substr(0, SampleHead::kBytes));
+            texts[rank].erase(0, SampleHead::kBytes);
+            if (head.plan_hash != plan_hash_ || head.records > sample_.most_records(rank)) {
+                throw Error(Errc::integrity,
+                            "rank " + std::to_string(rank) +
+                                " has another plan of this sort than rank 0; check that all ranks run the same build "
+                                "and config");
+            }
+            samples_ += head.records;
+            end += sample_.sent(rank, head.records);
+            runs_.ends.push_back(end);
+        }
+        const std::uint64_t bytes = end * record_bytes_;
+        SLUICE_CHECK(end <= sample_.gather_records);
+        runs_.records = arena_.take(round_up(bytes, kDirectIoAlign), kDirectIoAlign, "all samples").first(bytes);
+    }
+
+    void keep(const std::vector<std::string>& texts, std::uint64_t round) {
+        std::uint64_t begin = 0;
+        for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+            const auto [first, last] = piece(rank, runs_.ends[rank] - begin, round);
+            if (texts[rank].size() != (last - first) * record_bytes_) {
+                throw Error(Errc::integrity, "rank " + std::to_string(rank) + " sent " +
+                                                 std::to_string(texts[rank].size()) + " bytes of sample instead of " +
+                                                 std::to_string((last - first) * record_bytes_) +
+                                                 "; check network and memory");
+            }
+            if (!texts[rank].empty())
+                std::memcpy(runs_.records.data() + (begin + first) * record_bytes_, texts[rank].data(),
+                            texts[rank].size());
+            begin = runs_.ends[rank];
         }
     }
-    SLUICE_CHECK(filled == all.size());
-    return all;
+
+    JobContext& job_;
+    Arena& arena_;
+    const SamplePlan& sample_;
+    std::uint64_t record_bytes_, plan_hash_, samples_ = 0;
+    SortedRuns runs_;
+};
+
+/// On rank 0: the splitters of the samples that are here.
+std::string choose(Arena& arena, const SortPlan& plan, const ParallelSorter& sorter, const SortedRuns& runs,
+                   const std::vector<double>& shares) {
+    std::span<std::byte> sorted = runs.records;
+    if (runs.ends.size() > 1) {
+        const auto spare = arena.take(runs.records.size(), kDirectIoAlign, "sorted samples");
+        const auto scratch = arena.take(sorter.scratch_bytes(runs.ends.back()), kDirectIoAlign, "samples' tags");
+        sorted = sorter.merge(runs, spare, scratch);
+    }
+    return choose_splitters(plan.format, sorted, shares).serialize();
+}
+
+/// Takes the tail off; throws Error(integrity) when the text is not what rank 0 made for this plan.
+SplittersTail take_tail(std::string& text, std::uint32_t plan_hash) {
+    const std::size_t size = text.size() - std::min(text.size(), SplittersTail::kBytes);
+    const auto tail = unpack<SplittersTail>(std::string_view(text).substr(size));
+    text.resize(size);
+    if (tail.hash != hash_of(text, plan_hash)) {
+        throw Error(Errc::integrity,
+                    "splitters and plan from rank 0 do not match their hash on this rank: another plan, or a network "
+                    "or memory that changes bytes; check that all ranks run the same build and config");
+    }
+    return tail;
 }
 
 }  // namespace
-
-SamplePlan plan_sample(const Config& config, const SortPlan& plan, const std::vector<std::uint64_t>& input_bytes,
-                       const std::vector<std::uint64_t>& memory_bytes, std::size_t targets) {
-    const RecordFormat& format = plan.format;
-    const SpanCost cost(format.record_bytes);
-    const auto total = static_cast<double>(plan.input_bytes);
-    const double each = config.keys.samples != 0
-                            ? config.keys.samples
-                            : std::clamp(kWantedShare * static_cast<double>(plan.mean_partition_bytes) /
-                                             static_cast<double>(cost.read_bytes) * cost.records,
-                                         kLeastSamples, kMostSamples);
-    double wanted = each * plan.ownership.partitions();
-    if (config.keys.samples == 0) wanted = std::max(wanted, kSamplesForTargets * static_cast<double>(targets - 1));
-    const double cap_bytes = std::max(total / 100, static_cast<double>(kLeastCap));
-    double spans = wanted / cost.records;
-    if (config.keys.samples == 0) {
-        const double most = kMostShareForSpans * std::max(total, kSmallForSpans) / static_cast<double>(cost.read_bytes);
-        const double partitions = plan.ownership.partitions(), read_bytes = static_cast<double>(cost.read_bytes);
-        const double more = std::min(kWantedSpans * partitions, kShareForSpans * total / read_bytes);
-        spans = std::max(spans, std::min(std::max(kLeastSpans * partitions, more), most));
-    }
-    spans = std::min(spans, cap_bytes / static_cast<double>(cost.read_bytes));
-    SamplePlan sample;
-    sample.samples_wanted = static_cast<std::uint64_t>(wanted);
-    const double per_record = static_cast<double>(sample_memory(1000, format)) / 1000;
-    bool all_fits = true;
-    for (std::size_t rank = 0; rank < input_bytes.size(); ++rank) {
-        const double room = kSampleRoom * static_cast<double>(memory_bytes[rank]);
-        const double own = static_cast<double>(input_bytes[rank]);
-        if (own > 0) spans = std::min(spans, room / per_record / cost.records * total / own);
-        all_fits = all_fits && static_cast<double>(sample_memory(own / format.record_bytes, format)) < room;
-    }
-    const double gathered = kGatherRoom * static_cast<double>(memory_bytes[0]) / per_record;
-    sample.gather_bytes = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(gathered)) * format.record_bytes;
-    sample.round_bytes = std::min(kMostRoundBytes, memory_bytes[0] / kRoundDivisor);
-    const bool everything = spans * static_cast<double>(cost.read_bytes) >= total / 2 && all_fits;
-    if (!everything)
-        sample.stratum_bytes =
-            std::max<std::uint64_t>(cost.read_bytes, static_cast<std::uint64_t>(total / std::max(1.0, spans)));
-    return sample;
-}
 
 PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& plan, const SamplePlan& sample,
                                const std::vector<std::vector<ReadRange>>& ranges_by_reader,
@@ -235,37 +276,18 @@ PhaseZeroResult run_phase_zero(JobContext& job, Arena& arena, const SortPlan& pl
     Sampler sampler(job, arena, plan, sample, ranges_by_reader);
     sampler.read();
 
-    std::vector<std::uint64_t> records = all_gather(job.communicator, std::uint64_t{sampler.records()});
-    result.samples = std::accumulate(records.begin(), records.end(), std::uint64_t{0});
-    const std::uint32_t record_bytes = plan.format.record_bytes;
-    const std::uint64_t most = std::max<std::uint64_t>(1, sample.gather_bytes / record_bytes);
-    // Ranks' remainders add at most one record each.
-    const std::uint64_t step = result.samples <= most ? 1 : ceil_div(result.samples, most) + 1;
-    for (std::uint64_t& count : records) count = ceil_div(count, step) * record_bytes;
-    const auto all = gather_sample(job, arena, sampler.sorted(step), records, record_bytes, sample.round_bytes);
-
+    const ParallelSorter sorter = make_sorter(job, plan);
+    const auto mine = sampler.sorted(sorter, sample.sent(job.rank(), sampler.records()));
+    Gathering gathering(job, arena, plan, sample);
+    const SortedRuns runs = gathering.gather(sampler.records(), mine);
+    const std::uint32_t plan_hash = hash_of(plan, sample);
     std::string message;
     if (job.rank() == 0) {
-        const auto sorted = Sampler::sort_records(
-            arena, plan.format, all, 1,
-            arena.take(round_up(all.size(), kDirectIoAlign), kDirectIoAlign, "sorted samples").first(all.size()));
-        message = choose_splitters(plan.format, sorted, shares).serialize();
-        const std::uint32_t hash = hash_of(message, plan);
-        message.append(reinterpret_cast<const char*>(&hash), sizeof hash);
+        message = choose(arena, plan, sorter, runs, shares);
+        message += pack(SplittersTail{gathering.samples(), hash_of(message, plan_hash)});
     }
     message = job.communicator.broadcast(std::move(message), 0);
-    std::uint32_t hash = 0;
-    SLUICE_CHECK(message.size() >= sizeof hash);
-    std::memcpy(&hash, message.data() + message.size() - sizeof hash, sizeof hash);
-    message.resize(message.size() - sizeof hash);
-    Problems problems;
-    if (hash != hash_of(message, plan)) {
-        problems.push_back(
-            {Errc::integrity,
-             "splitters and plan from rank 0 do not match their hash on this rank: another plan, or "
-             "a network or memory that changes bytes; check that all ranks run the same build and config"});
-    }
-    fail_if_any(job, problems);
+    result.samples = take_tail(message, plan_hash).samples;
     Splitters splitters = Splitters::deserialize(message, plan.format);
     SLUICE_CHECK(splitters.partitions() == plan.ownership.partitions());
     result.partitioner = std::move(splitters).make_partitioner(plan.format);

@@ -126,13 +126,16 @@ void SortRun::begin_attempt(bool sampled) {
 
 std::unique_ptr<Partitioner> SortRun::sample() {
     std::vector<std::uint64_t> input_bytes, memory_bytes;
-    std::size_t disks = 0;
     for (std::size_t rank = 0; rank < plan().ranks.size(); ++rank) {
         input_bytes.push_back(prepared_.resources[rank].input_bytes);
         memory_bytes.push_back(plan().ranks[rank].mapped_bytes());
-        disks += prepared_.resources[rank].output_disks;
     }
-    const SamplePlan sample = plan_sample(job_.config, plan(), input_bytes, memory_bytes, disks);
+    const SamplePlan sample =
+        plan_sample({.config = job_.config,
+                     .plan = plan(),
+                     .input_bytes = input_bytes,
+                     .memory_bytes = memory_bytes,
+                     .smallest_share = smallest_share(plan().ownership, prepared_.resources, attempt_->shares)});
     if (result_.first_read_ns == 0) result_.first_read_ns = job_.executor.now_ns();
     PhaseZeroResult zero =
         run_phase_zero(job_, *attempt_->arena, plan(), sample, attempt_->ranges_by_reader, attempt_->shares);

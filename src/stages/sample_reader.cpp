@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
@@ -13,43 +14,81 @@ namespace {
 
 constexpr std::uint64_t kWholeSpanBytes = 64 * kKiB;  // of spans that follow each other when everything is sampled
 
-/// The whole records of the block around `at`, or the record there when the block holds none of this range's. Records
-/// are counted from where the range begins, which in a log is no multiple of their size.
-SampleSpan span_around(const ReadRange& range, std::uint32_t range_number, std::uint64_t at,
-                       std::uint32_t record_bytes) {
+bool fits_block_twice(std::uint32_t record_bytes) { return record_bytes <= kDirectIoAlign / 2; }
+
+/// The whole records of the blocks from `at` on, or those that begin there when the blocks hold none of this range's.
+/// Records are counted from where the range begins, which in a log is no multiple of their size.
+SampleSpan span_around(const ReadRange& range, std::uint32_t range_number, std::uint64_t at, std::uint32_t record_bytes,
+                       std::uint32_t blocks) {
     const std::uint64_t begin = range.offset, block = round_down(begin + at, kDirectIoAlign);
-    const std::uint64_t first = block > begin ? begin + round_up(block - begin, record_bytes) : begin;
-    const std::uint64_t last = begin + std::min(range.bytes, round_down(block + kDirectIoAlign - begin, record_bytes));
-    if (first < last && record_bytes <= kDirectIoAlign / 2) return {range_number, first, last - first};
-    return {range_number, begin + round_down(at, record_bytes), record_bytes};
+    if (fits_block_twice(record_bytes)) {
+        const std::uint64_t first = block > begin ? begin + round_up(block - begin, record_bytes) : begin;
+        const std::uint64_t in_blocks = round_down(block + blocks * kDirectIoAlign - begin, record_bytes);
+        const std::uint64_t last = begin + std::min(range.bytes, in_blocks);
+        if (first < last) return {range_number, first, last - first};
+    }
+    const std::uint64_t first = round_down(at, record_bytes);
+    const std::uint64_t records = fits_block_twice(record_bytes) ? 1 : SpanSize(record_bytes, blocks).most_records;
+    return {range_number, begin + first, std::min(records * record_bytes, range.bytes - first)};
+}
+
+std::vector<SampleSpan> whole_spans(const std::vector<ReadRange>& ranges, std::uint32_t record_bytes) {
+    std::vector<SampleSpan> spans;
+    const std::uint64_t step = std::max<std::uint64_t>(record_bytes, round_down(kWholeSpanBytes, record_bytes));
+    for (std::uint32_t range = 0; range < ranges.size(); ++range) {
+        for (std::uint64_t at = 0; at < ranges[range].bytes; at += step)
+            spans.push_back({range, ranges[range].offset + at, std::min(step, ranges[range].bytes - at)});
+    }
+    return spans;
 }
 
 }  // namespace
 
-std::vector<SampleSpan> plan_sample_spans(const std::vector<ReadRange>& ranges, std::uint32_t record_bytes,
-                                          std::uint64_t strata, Rng& rng) {
-    std::vector<SampleSpan> spans;
-    if (strata == 0) {
-        const std::uint64_t step = std::max<std::uint64_t>(record_bytes, round_down(kWholeSpanBytes, record_bytes));
-        for (std::uint32_t range = 0; range < ranges.size(); ++range) {
-            for (std::uint64_t at = 0; at < ranges[range].bytes; at += step)
-                spans.push_back({range, ranges[range].offset + at, std::min(step, ranges[range].bytes - at)});
-        }
-        return spans;
+SpanSize::SpanSize(std::uint32_t record_bytes, std::uint32_t blocks) {
+    const std::uint64_t bytes = blocks * kDirectIoAlign;
+    most_records = std::max<std::uint64_t>(1, bytes / record_bytes);
+    mean_records = static_cast<double>(most_records);
+    if (fits_block_twice(record_bytes)) {
+        const std::uint64_t phase = std::gcd<std::uint64_t>(record_bytes, kDirectIoAlign);
+        mean_records = static_cast<double>(bytes - record_bytes + phase) / record_bytes;
+        read_bytes = bytes;
+    } else {
+        read_bytes = round_up(most_records * record_bytes, kDirectIoAlign) + kDirectIoAlign;
     }
+}
+
+std::uint64_t whole_span_read_bytes(std::uint32_t record_bytes) {
+    return round_up(std::max<std::uint64_t>(kWholeSpanBytes, record_bytes), kDirectIoAlign) + kDirectIoAlign;
+}
+
+std::vector<std::vector<SampleSpan>> plan_sample_spans(const std::vector<std::vector<ReadRange>>& ranges_by_reader,
+                                                       std::uint32_t record_bytes, std::uint64_t strata,
+                                                       std::uint32_t blocks, Rng& rng) {
+    std::vector<std::vector<SampleSpan>> spans(ranges_by_reader.size());
     std::uint64_t total_bytes = 0;
-    for (const ReadRange& range : ranges) total_bytes += range.bytes;
-    if (total_bytes == 0) return spans;
-    spans.reserve(strata);
-    std::uint32_t range = 0;
+    for (std::size_t reader = 0; reader < ranges_by_reader.size(); ++reader) {
+        if (strata == 0) spans[reader] = whole_spans(ranges_by_reader[reader], record_bytes);
+        for (const ReadRange& range : ranges_by_reader[reader]) total_bytes += range.bytes;
+    }
+    if (strata == 0 || total_bytes == 0) return spans;
+    std::size_t reader = 0, range = 0;
     std::uint64_t before = 0;  // bytes of the ranges before this one
     const double stratum_bytes = static_cast<double>(total_bytes) / static_cast<double>(strata);
+    const auto half = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(stratum_bytes / 2));
+    const std::uint64_t together = rng.below(half);
     for (std::uint64_t stratum = 0; stratum < strata; ++stratum) {
         const auto low = static_cast<std::uint64_t>(static_cast<double>(stratum) * stratum_bytes);
-        const auto high = static_cast<std::uint64_t>(static_cast<double>(stratum + 1) * stratum_bytes);
-        const std::uint64_t at = std::min(total_bytes - 1, low + rng.below(std::max<std::uint64_t>(1, high - low)));
-        while (at >= before + ranges[range].bytes) before += ranges[range++].bytes;
-        spans.push_back(span_around(ranges[range], range, at - before, record_bytes));
+        const std::uint64_t at = std::min(total_bytes - 1, low + together + rng.below(half));
+        while (range == ranges_by_reader[reader].size() || at >= before + ranges_by_reader[reader][range].bytes) {
+            if (range == ranges_by_reader[reader].size()) {
+                ++reader;
+                range = 0;
+            } else {
+                before += ranges_by_reader[reader][range++].bytes;
+            }
+        }
+        spans[reader].push_back(span_around(ranges_by_reader[reader][range], static_cast<std::uint32_t>(range),
+                                            at - before, record_bytes, blocks));
     }
     return spans;
 }

@@ -21,11 +21,26 @@ struct SampleSpan {
     std::uint64_t bytes = 0;
 };
 
-/// One span from a random place of each equal stratum of `ranges`, never just their heads: the whole records of one
-/// block (kDirectIoAlign) or, for records of more than half a block, one record.
+/// What one span reads and brings: the whole records of some neighbouring blocks (kDirectIoAlign) or, for records of
+/// more than half a block, as many records as are that long, at least one.
+struct SpanSize {
+    /// @param blocks  of each span, at least one; longer records are as many as fit in so many bytes
+    SpanSize(std::uint32_t record_bytes, std::uint32_t blocks);
+    double mean_records = 1;         ///< over all places where it may lie
+    std::uint64_t most_records = 1;  ///< at any
+    std::uint64_t read_bytes = 0;    ///< at most, aligned
+};
+/// Of the largest read where everything is sampled.
+std::uint64_t whole_span_read_bytes(std::uint32_t record_bytes);
+
+/// A rank's spans, by reader: one from a random place of each equal stratum of what it reads, never just the heads of
+/// files. The places of all strata are drawn together within a half of each, and one by one within the other half: two
+/// neighbours are at most one and a half strata apart.
 /// @param strata  how many; 0 samples everything, in spans of about 64 KiB.
-std::vector<SampleSpan> plan_sample_spans(const std::vector<ReadRange>& ranges, std::uint32_t record_bytes,
-                                          std::uint64_t strata, Rng& rng);
+/// @param blocks  of a span: SpanSize(record_bytes, blocks).
+std::vector<std::vector<SampleSpan>> plan_sample_spans(const std::vector<std::vector<ReadRange>>& ranges_by_reader,
+                                                       std::uint32_t record_bytes, std::uint64_t strata,
+                                                       std::uint32_t blocks, Rng& rng);
 /// Bytes of one aligned read that holds any of the spans.
 std::uint64_t largest_span_read_bytes(const std::vector<SampleSpan>& spans);
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "jobs/simulated_cluster.hpp"
+#include "runtime/units.hpp"
 
 namespace sluice::testing {
 namespace {
@@ -74,51 +75,281 @@ TEST(PhaseZero, ReadErrorWhileSamplingEndsTheSort) {
     EXPECT_EQ(outcome.codes[0], static_cast<int>(Errc::device)) << outcome.errors[0];
 }
 
-SortPlan plan_of(std::uint64_t input_bytes, std::uint64_t partition_bytes, std::uint32_t record_bytes = 100) {
-    SortPlan plan;
-    plan.format.record_bytes = record_bytes;
-    plan.input_bytes = input_bytes;
-    plan.ownership.first_partition = {0, static_cast<std::uint32_t>(input_bytes / partition_bytes)};
-    plan.mean_partition_bytes = partition_bytes;
-    return plan;
+/// Passes on, and counts what goes to all ranks or to one.
+class CountingCommunicator final : public Communicator {
+    template <typename Call>
+    auto count(Call&& call) {
+        ++calls;
+        return call();
+    }
+
+public:
+    explicit CountingCommunicator(Communicator& real) : real_(real) {}
+    std::uint32_t rank() const override { return real_.rank(); }
+    std::uint32_t size() const override { return real_.size(); }
+    void barrier() override {
+        count([&] { real_.barrier(); });
+    }
+    std::string broadcast(std::string text, std::uint32_t root) override {
+        return count([&] {
+            std::string got = real_.broadcast(std::move(text), root);
+            if (damage && got.size() > 8) got[8] = static_cast<char>(got[8] ^ 1);
+            return got;
+        });
+    }
+    std::vector<std::string> all_gather(const std::string& text) override {
+        return count([&] { return real_.all_gather(text); });
+    }
+    std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
+        largest_text = std::max(largest_text, text.size());
+        return count([&] { return real_.gather(text, root); });
+    }
+    std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override {
+        return count([&] { return real_.exchange(to_rank); });
+    }
+    std::vector<Uint128> sum(std::vector<Uint128> mine) override {
+        return count([&] { return real_.sum(std::move(mine)); });
+    }
+    double maximum(double mine) override {
+        return count([&] { return real_.maximum(mine); });
+    }
+    void announce_failure(const Failure& failure) override { real_.announce_failure(failure); }
+    std::optional<Failure> poll_failure() override { return real_.poll_failure(); }
+    void barrier_or_failure() override {
+        count([&] { real_.barrier_or_failure(); });
+    }
+
+    std::uint64_t calls = 0;
+    std::size_t largest_text = 0;
+    bool damage = false;  ///< what is broadcast
+
+private:
+    Communicator& real_;
+};
+
+/// Phase zero alone, of ranks that read one file a reader of a common disk.
+struct SamplingShape {
+    std::uint64_t seed = 1, schedule = 1;
+    std::uint32_t ranks = 3, readers = 2, partitions = 16, sorters = 1, record_bytes = 100;
+    std::uint64_t records_a_reader = 40'000;
+    std::uint64_t gather_records = 0, round_records = 0;  ///< 0: as planned
+    std::uint32_t samples = 2000;                         ///< a partition
+    int other_plan_on = -1;                               ///< rank
+    int damaged_on = -1;
+};
+
+struct Sampling {
+    std::vector<std::string> errors;
+    std::vector<int> codes;
+    std::vector<std::uint64_t> calls, samples;             ///< by rank
+    std::vector<std::vector<std::uint32_t>> partition_of;  ///< by rank: of all records, what it makes of them
+    std::size_t largest_text = 0;
+    std::uint64_t rounds = 0;
+};
+
+class SamplingCluster {
+public:
+    explicit SamplingCluster(const SamplingShape& shape)
+        : shape_(shape), executor_(shape.schedule), cluster_(executor_, shape.ranks), disk_(executor_) {
+        config_.run.seed = shape.seed;
+        config_.keys.samples = shape.samples;
+        make_files();
+        result_.calls.resize(shape.ranks);
+        result_.samples.resize(shape.ranks);
+        result_.partition_of.resize(shape.ranks);
+    }
+
+    Sampling run() {
+        std::vector<std::unique_ptr<Task>> tasks;
+        for (std::uint32_t rank = 0; rank < shape_.ranks; ++rank)
+            tasks.push_back(executor_.spawn("rank-" + std::to_string(rank), [this, rank] { run_rank(rank); }));
+        for (auto& task : tasks) task->join();
+        return std::move(result_);
+    }
+
+private:
+    void make_files() {
+        Rng rng(99);
+        ranges_.resize(shape_.ranks);
+        for (std::uint32_t file = 0; file < shape_.ranks * shape_.readers; ++file) {
+            auto content = std::make_shared<MemoryDisk::Content>();
+            content->bytes.resize(file_bytes());
+            for (std::byte& byte : content->bytes) byte = static_cast<std::byte>(rng.next() >> 40);
+            all_.insert(all_.end(), content->bytes.begin(), content->bytes.end());
+            const std::string path = "/d/" + std::to_string(file);
+            disk_.files[path] = std::move(content);
+            ranges_[file / shape_.readers].push_back({{path, 0, file_bytes()}});
+        }
+    }
+    std::uint64_t file_bytes() const { return shape_.records_a_reader * shape_.record_bytes; }
+
+    SortPlan plan_on(std::uint32_t rank) const {
+        SortPlan plan;
+        plan.format = {shape_.record_bytes, 0, 10};
+        plan.input_bytes = all_.size();
+        for (std::uint32_t owner = 0; owner <= shape_.ranks; ++owner)
+            plan.ownership.first_partition.push_back(shape_.partitions * owner / shape_.ranks);
+        plan.mean_partition_bytes = all_.size() / shape_.partitions;
+        plan.ranks.resize(shape_.ranks);
+        for (RankPlan& each : plan.ranks) {
+            each.one.readers = shape_.readers;
+            each.two.sorters = shape_.sorters;
+        }
+        if (shape_.other_plan_on == static_cast<int>(rank)) plan.ranks[0].one.message_bytes += 4096;
+        return plan;
+    }
+    SamplePlan sample_of(const SortPlan& plan) const {
+        SamplePlan sample =
+            plan_sample({.config = config_,
+                         .plan = plan,
+                         .input_bytes = std::vector<std::uint64_t>(shape_.ranks, shape_.readers * file_bytes()),
+                         .memory_bytes = std::vector<std::uint64_t>(shape_.ranks, kMemoryBytes)});
+        if (shape_.gather_records != 0) sample.gather_records = shape_.gather_records;
+        if (shape_.round_records != 0) sample.round_records = shape_.round_records;
+        return sample;
+    }
+
+    void run_rank(std::uint32_t rank) {
+        CountingCommunicator communicator(cluster_.communicator(rank));
+        communicator.damage = shape_.damaged_on == static_cast<int>(rank);
+        try {
+            sample_on(rank, communicator);
+        } catch (const Error& error) {
+            result_.errors.push_back(error.what());
+            result_.codes.push_back(error.exit_code());
+            communicator.announce_failure({rank, error.exit_code(), error.what()});
+        }
+        result_.calls[rank] = communicator.calls;
+        result_.largest_text = std::max(result_.largest_text, communicator.largest_text);
+    }
+
+    void sample_on(std::uint32_t rank, Communicator& communicator) {
+        const auto io = make_memory_backend(executor_, disk_, shape_.schedule + rank);
+        const auto files = make_memory_file_system(disk_);
+        FakeProcesses processes("host", rank + 1);
+        JobContext job{.executor = executor_,
+                       .communicator = communicator,
+                       .doorbell = cluster_.doorbell(rank),
+                       .io = *io,
+                       .files = *files,
+                       .processes = processes,
+                       .config = config_,
+                       .place = {},
+                       .make_transport = {},
+                       .make_arena = {},
+                       .bind = {},
+                       .backoff = IdleBackoff(Polling::adaptive),
+                       .say = {}};
+        const SortPlan plan = plan_on(rank);
+        const SamplePlan sample = sample_of(plan);
+        Arena arena(kMemoryBytes, ArenaOptions{HugePages::off, nullptr, -1, 1});
+        const PhaseZeroResult zero = run_phase_zero(job, arena, plan, sample, ranges_[rank],
+                                                    std::vector<double>(shape_.partitions, 1.0 / shape_.partitions));
+        result_.rounds = sample.rounds();
+        result_.samples[rank] = zero.samples;
+        result_.partition_of[rank].resize(all_.size() / shape_.record_bytes);
+        zero.partitioner->classify(all_.data(), result_.partition_of[rank]);
+    }
+
+    static constexpr std::uint64_t kMemoryBytes = 64 * kMiB;
+    SamplingShape shape_;
+    SeededExecutor executor_;
+    InProcessCluster cluster_;
+    MemoryDisk disk_;
+    Config config_;
+    std::vector<std::byte> all_;                               // records, file after file
+    std::vector<std::vector<std::vector<ReadRange>>> ranges_;  // by rank and reader
+    Sampling result_;
+};
+
+Sampling sample_once(const SamplingShape& shape) { return SamplingCluster(shape).run(); }
+
+double largest_of_mean(const std::vector<std::uint32_t>& partition_of, std::uint32_t partitions) {
+    std::vector<double> counts(partitions);
+    for (const std::uint32_t partition : partition_of) ++counts[partition];
+    return *std::max_element(counts.begin(), counts.end()) * partitions / static_cast<double>(partition_of.size());
 }
 
-TEST(SamplePlan, LargeInputIsSampledUnderAThousandthWithMoreThanTwoHundredRecordsAPartition) {
-    const std::uint64_t input = 10'000'000'000;
-    const SamplePlan sample = plan_sample(Config{}, plan_of(input, 64'000'000), {input}, {std::uint64_t{1} << 30}, 1);
-    const double spans = static_cast<double>(input) / static_cast<double>(sample.stratum_bytes);
-    EXPECT_LT(spans * 4096, 0.001 * static_cast<double>(input));
-    EXPECT_GT(spans * 40 / (10'000'000'000 / 64'000'000), 400) << "40 records a block";
+TEST(PhaseZero, TakesOneGatherAndOneBroadcastAndAllRanksGetTheSameSplitters) {
+    const SamplingShape shape;
+    const Sampling sampling = sample_once(shape);
+    ASSERT_TRUE(sampling.errors.empty()) << sampling.errors.front();
+    EXPECT_EQ(sampling.rounds, 1u);
+    EXPECT_EQ(sampling.calls, std::vector<std::uint64_t>(3, 2));
+    for (std::uint32_t rank = 0; rank < 3; ++rank) {
+        EXPECT_TRUE(sampling.partition_of[rank] == sampling.partition_of[0]) << rank;
+        EXPECT_EQ(sampling.samples[rank], 32'000u) << "800 blocks of 40";
+    }
+    EXPECT_LE(largest_of_mean(sampling.partition_of[0], shape.partitions), 1.1);
 }
 
-TEST(SamplePlan, PartitionsGetTwelveToSixtyFourStrataEachWhileThatReadsLittle) {
-    const auto strata_of = [](std::uint64_t input, std::uint64_t partition_bytes) {
-        const SamplePlan sample =
-            plan_sample(Config{}, plan_of(input, partition_bytes), {input}, {std::uint64_t{1} << 30}, 1);
-        return static_cast<double>(input) / static_cast<double>(sample.stratum_bytes);
-    };
-    EXPECT_NEAR(strata_of(2'000'000'000, 128'000'000), 64 * 15, 20);
-    EXPECT_NEAR(strata_of(1'000'000'000, 64'000'000), 0.0035 * 1e9 / 4096, 20) << "57 each";
-    EXPECT_NEAR(strata_of(1'000'000'000, 8'000'000), 12 * 125, 20);
-    EXPECT_NEAR(strata_of(10'000'000'000, 32'000'000), 9'800'000 / 4096, 20) << "312 partitions would need more";
-    EXPECT_LT(strata_of(20'000'000'000, 32'000'000) * 4096, 0.001 * 20e9);
+TEST(PhaseZero, ASampleOfManyRoundsGivesTheSameSplittersInTextsNoLongerThanARound) {
+    SamplingShape shape;
+    const Sampling at_once = sample_once(shape);
+    shape.round_records = 1000;
+    const Sampling rounds = sample_once(shape);
+    ASSERT_TRUE(rounds.errors.empty()) << rounds.errors.front();
+    EXPECT_EQ(rounds.rounds, 32u);
+    EXPECT_EQ(rounds.calls, std::vector<std::uint64_t>(3, 33));
+    EXPECT_LE(rounds.largest_text, 1000 * shape.record_bytes + 16u);
+    EXPECT_TRUE(rounds.partition_of[2] == at_once.partition_of[2]);
 }
 
-TEST(SamplePlan, ManyRanksWithFewPartitionsGetEnoughForFivePercent) {
-    const std::uint64_t input = 1'000'000'000;
-    const std::vector<std::uint64_t> each(8, input / 8), memory(8, std::uint64_t{64} << 20);
-    const SamplePlan sample = plan_sample(Config{}, plan_of(input, 60'000'000), each, memory, 8);
-    EXPECT_GT(sample.samples_wanted, 8'000u * 5);
-    EXPECT_LT(static_cast<double>(input) / static_cast<double>(sample.stratum_bytes) * 4096, 0.01 * 1e9);
+TEST(PhaseZero, ASampleThatRankZeroCannotHoldIsThinnedAndStillBalances) {
+    SamplingShape shape;
+    shape.gather_records = 3000;
+    const Sampling sampling = sample_once(shape);
+    ASSERT_TRUE(sampling.errors.empty()) << sampling.errors.front();
+    EXPECT_EQ(sampling.samples[0], 32'000u) << "what was read";
+    EXPECT_LE(largest_of_mean(sampling.partition_of[0], shape.partitions), 1.1);
 }
 
-TEST(SamplePlan, NeverTakesMoreMemoryThanTheRankHas) {
-    const std::uint64_t input = std::uint64_t{1} << 44, memory = std::uint64_t{16} << 20;
-    const SamplePlan sample =
-        plan_sample(Config{}, plan_of(input, 64 << 20), {input / 2, input / 2}, {memory, memory}, 2);
-    EXPECT_LT(static_cast<double>(input) / 2 / static_cast<double>(sample.stratum_bytes) * 40 * 200,
-              static_cast<double>(memory) / 2);
-    EXPECT_LE(sample.gather_bytes, memory / 2);
+TEST(PhaseZero, SplittersFollowFromTheSeedAndNotFromSchedulesOrSorters) {
+    std::set<std::vector<std::uint32_t>> by_seed;
+    for (const std::uint64_t seed : {1u, 2u}) {
+        SamplingShape shape;
+        shape.seed = seed;
+        const Sampling first = sample_once(shape);
+        ASSERT_TRUE(first.errors.empty()) << first.errors.front();
+        by_seed.insert(first.partition_of[0]);
+        for (const std::uint32_t sorters : {2u, 7u}) {
+            shape.sorters = sorters;
+            shape.schedule = 100 * seed + sorters;
+            const Sampling again = sample_once(shape);
+            ASSERT_TRUE(again.errors.empty()) << again.errors.front();
+            EXPECT_TRUE(again.partition_of[0] == first.partition_of[0]) << sorters << " sorters";
+        }
+    }
+    EXPECT_EQ(by_seed.size(), 2u) << "another seed reads other places";
+}
+
+TEST(PhaseZero, OneRankHasNobodyToTell) {
+    SamplingShape shape;
+    shape.ranks = 1;
+    shape.sorters = 3;
+    const Sampling sampling = sample_once(shape);
+    ASSERT_TRUE(sampling.errors.empty()) << sampling.errors.front();
+    EXPECT_LE(largest_of_mean(sampling.partition_of[0], shape.partitions), 1.1);
+}
+
+TEST(PhaseZero, ARankWithAnotherPlanEndsTheSortBeforeItsRecordsAreTaken) {
+    SamplingShape shape;
+    shape.other_plan_on = 2;
+    const Sampling sampling = sample_once(shape);
+    ASSERT_EQ(sampling.errors.size(), 3u) << "all ranks hear of it";
+    EXPECT_EQ(sampling.codes, std::vector<int>(3, static_cast<int>(Errc::integrity)));
+    for (const std::string& error : sampling.errors)
+        EXPECT_NE(error.find("rank 2 has another plan"), std::string::npos) << error;
+}
+
+TEST(PhaseZero, SplittersThatWereDamagedOnTheirWayEndThatRankWithoutAnotherCollective) {
+    SamplingShape shape;
+    shape.damaged_on = 1;
+    const Sampling sampling = sample_once(shape);
+    ASSERT_EQ(sampling.errors.size(), 1u) << "the others go on, and hear of it by the news of a failure";
+    EXPECT_EQ(sampling.codes.front(), static_cast<int>(Errc::integrity));
+    EXPECT_NE(sampling.errors.front().find("do not match their hash"), std::string::npos);
+    EXPECT_EQ(sampling.calls, std::vector<std::uint64_t>(3, 2));
 }
 
 TEST(PartitionShares, FollowTheRanksWeights) {

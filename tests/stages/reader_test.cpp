@@ -156,7 +156,7 @@ TEST(SampleReader, HasNoMoreFilesOpenThanReadsInFlight) {
     CountingBackend backend;
     const auto ranges = many_files(1000);
     Rng rng(1);
-    auto spans = plan_sample_spans(ranges, 128, 0, rng);
+    auto spans = plan_sample_spans({ranges}, 128, 0, 1, rng).front();
     std::uint64_t total = 0;
     for (const SampleSpan& span : spans) total += span.bytes;
     const std::uint64_t buffer_bytes = largest_span_read_bytes(spans);
