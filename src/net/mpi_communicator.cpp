@@ -12,13 +12,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kFailureTag = 7, kExchangeTag = 9;  // 8: heartbeats
-
-struct FailureMessage {
-    std::uint32_t rank = 0;
-    std::int32_t exit_code = 1;
-    char text[1000] = {};
-};
+constexpr int kExchangeTag = 9;  // 7: news of failures, 8: heartbeats
 
 /// Waits for one request without burning a core: a few hard looks, then short sleeps.
 class Patience {
@@ -77,7 +71,7 @@ Sum128::Sum128() {
 }
 
 MpiCommunicator::MpiCommunicator(MPI_Comm comm, Watchdog* watchdog, std::uint64_t most_bytes)
-    : comm_(comm), watchdog_(watchdog), most_bytes_(most_bytes) {
+    : comm_(comm), watchdog_(watchdog), most_bytes_(most_bytes), news_(comm) {
     if (watchdog != nullptr) heartbeat_.emplace(comm, *watchdog);
     int rank = 0, size = 1;
     check_mpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
@@ -122,7 +116,8 @@ std::vector<std::string> MpiCommunicator::gather(const std::string& text, std::u
     wait(request);
     std::vector<std::string> texts(size_);
     if (rank_ != root) {
-        send_rest(text, slot, root);
+        std::string nothing;
+        swap_texts(text, root, nothing, root, slot - kLengthBytes);
         return texts;
     }
     for (std::uint32_t rank = 0; rank < size_; ++rank) {  // one after the other: nobody gets from all at once
@@ -130,7 +125,7 @@ std::vector<std::string> MpiCommunicator::gather(const std::string& text, std::u
         if (rank == rank_) {
             texts[rank] = text;
         } else {
-            receive_rest(texts[rank], slot, rank);
+            swap_texts("", rank, texts[rank], rank, slot - kLengthBytes);
         }
     }
     return texts;
@@ -175,7 +170,7 @@ std::vector<std::string> MpiCommunicator::exchange(const std::vector<std::string
         if (shift == 0) {
             from_rank[rank_] = to_rank[rank_];
         } else {
-            swap_texts(to_rank[to], to, from_rank[from], from);
+            swap_texts(to_rank[to], to, from_rank[from], from, kPairSlot - kLengthBytes);
         }
     }
     return from_rank;
@@ -200,23 +195,7 @@ double MpiCommunicator::maximum(double mine) {
     return largest_;
 }
 
-void MpiCommunicator::announce_failure(const Failure& failure) {
-    FailureMessage message;
-    message.rank = failure.rank;
-    message.exit_code = failure.exit_code;
-    std::strncpy(message.text, failure.message.c_str(), sizeof message.text - 1);
-    std::vector<MPI_Request> requests;
-    for (std::uint32_t to = 0; to < size_; ++to) {
-        if (to == rank_) continue;
-        requests.push_back(MPI_REQUEST_NULL);
-        MPI_Isend(&message, sizeof message, MPI_BYTE, mpi_int(to), kFailureTag, comm_, &requests.back());
-    }
-    // The peers may be gone as well: give the news a moment, then leave.
-    for (int turn = 0, done = 0; turn < 200 && done == 0; ++turn) {
-        if (MPI_Testall(mpi_int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
-        if (done == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-}
+void MpiCommunicator::announce_failure(const Failure& failure) { news_.announce(failure); }
 
 std::optional<Communicator::Failure> MpiCommunicator::poll_failure() {
     // Every wait of the main thread comes by here, so this is where it shows that it is alive.
@@ -225,16 +204,11 @@ std::optional<Communicator::Failure> MpiCommunicator::poll_failure() {
         watchdog_->stay_until_the_end();
     }
     if (heartbeat_) heartbeat_->step();
-    int there = 0;
-    MPI_Status status;
-    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kFailureTag, comm_, &there, &status), "MPI_Iprobe");
-    if (there == 0) return std::nullopt;
-    FailureMessage message;
-    check_mpi(MPI_Recv(&message, sizeof message, MPI_BYTE, status.MPI_SOURCE, kFailureTag, comm_, MPI_STATUS_IGNORE),
-              "MPI_Recv");
-    message.text[sizeof message.text - 1] = '\0';
-    if (watchdog_ != nullptr) watchdog_->told(message.exit_code);
-    return Failure{message.rank, message.exit_code, message.text};
+    const auto failure = news_.hear();
+    if (!failure) return std::nullopt;
+    if (watchdog_ != nullptr) watchdog_->told(failure->exit_code);
+    news_.tell_on();
+    return failure;
 }
 
 void MpiCommunicator::stop_heartbeat() {
@@ -245,26 +219,6 @@ void MpiCommunicator::stop_heartbeat() {
 std::size_t MpiCommunicator::gather_slot() const {
     constexpr std::size_t kMostOfAll = 4 << 20, kMost = 1024, kLeast = 16;
     return std::clamp(kMostOfAll / size_, kLeast, kMost);
-}
-
-void MpiCommunicator::send_rest(const std::string& text, std::size_t slot, std::uint32_t to) {
-    for (std::size_t at = slot - kLengthBytes; at < text.size(); at += most_bytes_) {
-        MPI_Request request;
-        check_mpi(MPI_Isend(text.data() + at, mpi_int(std::min<std::uint64_t>(text.size() - at, most_bytes_)), MPI_BYTE,
-                            mpi_int(to), kExchangeTag, comm_, &request),
-                  "MPI_Isend");
-        wait(request);
-    }
-}
-
-void MpiCommunicator::receive_rest(std::string& text, std::size_t slot, std::uint32_t from) {
-    for (std::size_t at = slot - kLengthBytes; at < text.size(); at += most_bytes_) {
-        MPI_Request request;
-        check_mpi(MPI_Irecv(text.data() + at, mpi_int(std::min<std::uint64_t>(text.size() - at, most_bytes_)), MPI_BYTE,
-                            mpi_int(from), kExchangeTag, comm_, &request),
-                  "MPI_Irecv");
-        wait(request);
-    }
 }
 
 /// What is behind the slots, for all: in as many calls as MPI's int asks for.
@@ -301,10 +255,12 @@ void MpiCommunicator::gather_rests(const std::string& text, std::size_t come, st
     }
 }
 
-/// Both lengths are known on both sides, and the slots have come.
-void MpiCommunicator::swap_texts(const std::string& out, std::uint32_t to, std::string& in, std::uint32_t from) {
+/// What is behind the slots, for a pair: both lengths are known on both sides. An empty text moves nothing.
+/// @param come  bytes of each text that have come already
+void MpiCommunicator::swap_texts(const std::string& out, std::uint32_t to, std::string& in, std::uint32_t from,
+                                 std::size_t come) {
     const auto piece = [this](std::size_t size, std::size_t at) { return mpi_int(std::min(size - at, most_bytes_)); };
-    for (std::size_t at = kPairSlot - kLengthBytes; at < std::max(out.size(), in.size()); at += most_bytes_) {
+    for (std::size_t at = come; at < std::max(out.size(), in.size()); at += most_bytes_) {
         MPI_Request received = MPI_REQUEST_NULL, sent = MPI_REQUEST_NULL;
         if (at < in.size()) {
             check_mpi(MPI_Irecv(in.data() + at, piece(in.size(), at), MPI_BYTE, mpi_int(from), kExchangeTag, comm_,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "net/communicator.hpp"
+#include "net/failure_news.hpp"
 #include "net/heartbeat.hpp"
 
 namespace sluice {
@@ -50,10 +51,8 @@ public:
 
 private:
     std::size_t gather_slot() const;
-    void send_rest(const std::string& text, std::size_t slot, std::uint32_t to);
-    void receive_rest(std::string& text, std::size_t slot, std::uint32_t from);
     void gather_rests(const std::string& text, std::size_t come, std::vector<std::string>& texts);
-    void swap_texts(const std::string& out, std::uint32_t to, std::string& in, std::uint32_t from);
+    void swap_texts(const std::string& out, std::uint32_t to, std::string& in, std::uint32_t from, std::size_t come);
     void wait(MPI_Request& request);
 
     MPI_Comm comm_;
@@ -65,6 +64,7 @@ private:
     Watchdog* watchdog_;
     std::uint64_t most_bytes_;
     std::optional<MpiHeartbeat> heartbeat_;
+    FailureNews news_;
     std::uint32_t rank_ = 0, size_ = 1;
 };
 

@@ -54,6 +54,7 @@ MUTANTS = [
     ("net/message_ledger.cpp", "header.run_id != run_id_", "false", "net_tests Ledgers*"),
     ("net/message_ledger.cpp", "header.source != source || header.destination != rank_", "header.source != source", "net_tests Ledgers*"),
     ("net/message_ledger.cpp", "header.sequence != next_received_[source]", "false", "net_tests Ledgers*"),
+    ("net/news_tree.hpp", "std::min<std::uint64_t>(first + fan_out, ranks)", "std::min<std::uint64_t>(first + fan_out - 1, ranks)", "net_tests NewsTree*"),
     ("stages/coalescer.cpp", "pool_.free_buffers() < options_.low_water_chunks || pool_.under_pressure()", "pool_.under_pressure()", "stages_tests Coalescer*"),
     ("stages/node_distributor.cpp", "if (verify_) header.payload_crc32c = crc32c(records);", "", "stages_tests NodeDistributor*"),
     ("stages/node_distributor.cpp", "input_sum_.count - before.count", "input_sum_.count", "stages_tests NodeDistributor*"),
