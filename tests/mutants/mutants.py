@@ -75,6 +75,8 @@ MUTANTS = [
     ("plan/input_proof.cpp", "!fresh && !job.config.run.allow_duplicate_input", "false", "plan_tests InputOfRanks*:InputPaths*"),
     ("plan/input_proof.cpp", "!other_boot && first.device == other.device && first.inode == other.inode", "!other_boot", "plan_tests InputOfRanks*:InputPaths*"),
     ("plan/input_proof.cpp", "by_host.size() > 1 && !all_shared", "false", "plan_tests InputOfRanks*:InputPaths*"),
+    ("plan/directory_tree.cpp", "std::pair(info->device, info->inode)", "std::pair<std::uint64_t, std::uint64_t>(count_, 0)", "plan_tests Paths*"),
+    ("plan/preflight_paths.cpp", "!entry || entry->kind == EntryInfo::Kind::link", "!entry", "plan_tests Paths*"),
     ("plan/disk_space.cpp", "same->bytes += part.bytes;", "", "plan_tests DiskSpace*"),
     ("plan/run_directory.cpp", "lock->info().links > 1", "false", "plan_tests MarkRemoving*"),
     ("jobs/output_set.cpp", "    place.parent->sync();\n    directory.renamed(name);", "    directory.renamed(name);", "jobs_tests *PowerLoss*"),
