@@ -131,10 +131,17 @@ private:
             folder_ = folder;
             open_folder_ = open_disk(job_, folder);
         }
-        // Its own entry tells whether it is one, in one call; a real path takes as many as it has parts.
-        const auto entry = open_folder_ ? open_folder_->look(name) : std::nullopt;
-        const bool is_link = !entry || entry->kind == EntryInfo::Kind::link;
-        return tree_.place_of(is_link ? path : folder);
+        return tree_.place_of(may_be_link(name) ? path : folder);
+    }
+
+    /// The entry tells in one call; a real path takes as many as it has parts.
+    bool may_be_link(const std::string& name) const {
+        try {
+            const auto entry = open_folder_ ? open_folder_->look(name) : std::nullopt;
+            return !entry || entry->kind == EntryInfo::Kind::link;
+        } catch (const Error&) {
+            return true;
+        }
     }
 
     JobContext& job_;
