@@ -60,6 +60,7 @@ DirectIoCheck check_direct_io(const JobContext& job, const DirectIoProof& proof)
 /// The configured disks of this host by their paths, links not followed. For people.
 class DisksByPath {
 public:
+    /// @param job  read here only
     explicit DisksByPath(const JobContext& job);
     /// The disk that `path` lies below, the innermost of several; `path` itself below none. Cost: a look-up a part.
     std::string disk_of(const std::string& path) const;

@@ -49,6 +49,8 @@ TEST(NewsTree, ReachesEachRankOnceFromEveryRank) {
 }
 
 TEST(NewsTree, FourStepsAndSixteenSendsReachTenThousandRanks) {
+    EXPECT_EQ(Spread({.ranks = 52}).steps, 2u);
+    EXPECT_EQ(Spread({.ranks = 1'000}).steps, 3u);
     for (const std::uint32_t origin : {0u, 1u, 5'000u, 9'999u}) {
         expect_each_once({.origin = origin, .ranks = 10'000});
         EXPECT_EQ(Spread({.origin = origin, .ranks = 10'000}).steps, 4u);

@@ -40,7 +40,8 @@ struct Paths : ::testing::Test {
     Texts problems() {
         JobContext job = here.job();
         Problems found;
-        check_paths(job, input, found);
+        std::vector<std::string> notes;
+        check_paths(job, input, found, notes);
         return texts_of(found);
     }
     std::string output(const std::string& disk) const { return "[2] output '" + here.path(disk) + "/sorted': "; }
