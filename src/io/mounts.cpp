@@ -66,6 +66,9 @@ MountInfo parse_mountinfo(const std::string& text, std::uint64_t mount_id, std::
         mount_id != 0 ? std::to_string(mount_id) : std::to_string(major(device)) + ":" + std::to_string(minor(device));
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
+        const bool may_be = mount_id != 0 ? line.compare(0, wanted.size() + 1, wanted + " ") == 0
+                                          : line.find(" " + wanted + " ") != std::string::npos;
+        if (!may_be) continue;  // hosts have hundreds of mounts: only one is taken apart
         // id parent major:minor root mount-point options [optional fields] - type source super-options
         std::istringstream words(line);
         const std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};

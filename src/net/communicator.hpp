@@ -42,9 +42,10 @@ public:
         int exit_code = 1;
         std::string message;
     };
-    /// Tells all other ranks, without waiting for them. Main thread only.
+    /// Tells all other ranks, without waiting for them; `failure` is this rank's. Main thread only.
     virtual void announce_failure(const Failure& failure) = 0;
-    /// A failure somebody announced, if one has arrived; never waits. Main thread only.
+    /// A failure somebody announced, if one has arrived; waits for nothing but for the news to be told on, 100 ms at
+    /// most. Main thread only.
     virtual std::optional<Failure> poll_failure() = 0;
     /// As barrier(), but throws AbortedError when a rank announces a failure instead of coming. Waits without burning a
     /// core.

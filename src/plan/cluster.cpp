@@ -144,21 +144,27 @@ DirectIoCheck check_direct_io(const JobContext& job, const DirectIoProof& proof)
     return check;
 }
 
-std::string disk_of_path(const JobContext& job, const std::string& path) {
-    std::string innermost;
+DisksByPath::DisksByPath(const JobContext& job) {
     for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
-        for (const std::string& disk : disk_paths(job, role)) {
-            const bool below = path.compare(0, disk.size() + 1, disk + "/") == 0;
-            if (below && disk.size() > innermost.size()) innermost = disk;
-        }
+        for (std::string& disk : disk_paths(job, role)) paths_.insert(std::move(disk));
     }
-    return innermost.empty() ? path : innermost;
+}
+
+std::string DisksByPath::disk_of(const std::string& path) const {
+    for (std::size_t end = path.rfind('/'); end != std::string::npos; end = path.rfind('/', end - 1)) {
+        const auto disk = paths_.find(path.substr(0, end));
+        if (disk != paths_.end()) return *disk;
+        if (end == 0) break;
+    }
+    return path;
 }
 
 std::vector<std::string> cached_places(const JobContext& job, std::vector<std::string> found) {
+    const DisksByPath disks(job);
+    std::set<std::string> listed(found.begin(), found.end());
     for (const std::string& directory : job.io.cached_directories()) {
-        const std::string place = disk_of_path(job, directory);
-        if (std::find(found.begin(), found.end(), place) == found.end()) found.push_back(place);
+        const std::string place = disks.disk_of(directory);
+        if (listed.insert(place).second) found.push_back(place);
     }
     return found;
 }

@@ -3,6 +3,7 @@
 /// found.
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,8 +57,17 @@ struct DirectIoCheck {
 };
 DirectIoCheck check_direct_io(const JobContext& job, const DirectIoProof& proof);
 
-/// The configured disk that `path` lies below, the innermost of several; `path` itself below none. For people.
-std::string disk_of_path(const JobContext& job, const std::string& path);
+/// The configured disks of this host by their paths, links not followed. For people.
+class DisksByPath {
+public:
+    /// @param job  read here only
+    explicit DisksByPath(const JobContext& job);
+    /// The disk that `path` lies below, the innermost of several; `path` itself below none. Cost: a look-up a part.
+    std::string disk_of(const std::string& path) const;
+
+private:
+    std::set<std::string> paths_;
+};
 
 /// Disks of this host, and directories below none, that do not by-pass the page cache: those that preflight found, and
 /// those of files that were opened since.

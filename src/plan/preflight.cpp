@@ -16,6 +16,7 @@
 #include "plan/input_search.hpp"
 #include "plan/old_data_set.hpp"
 #include "plan/preflight.hpp"
+#include "plan/preflight_disks.hpp"
 #include "plan/preflight_paths.hpp"
 #include "plan/role_disks.hpp"
 #include "plan/run_traces.hpp"
@@ -30,80 +31,6 @@
 namespace sluice {
 
 namespace {
-
-constexpr unsigned kMostCopiersOfADisk = 4;
-
-void note_direct_io(JobContext& job, const DirectIoProof& proof, const std::string& path, const std::string& where,
-                    Problems& problems, std::vector<std::string>& cached_disks) {
-    const DirectIoCheck check = check_direct_io(job, proof);
-    if (!check.problem.empty()) problems.push_back({Errc::environment, where + check.problem});
-    const std::string disk = disk_of_path(job, path);
-    if (check.is_cached && std::count(cached_disks.begin(), cached_disks.end(), disk) == 0)
-        cached_disks.push_back(disk);
-}
-
-/// One keeps a disk's queue full. Through the page cache, which tmpfs is, a request is a copy by whoever submits it,
-/// and one core's copies are less than the memory can.
-unsigned workers_of_a_disk(const JobContext& job, const std::vector<std::string>& cached_disks, unsigned cores) {
-    if (job.config.io.workers != 0) return job.config.io.workers;
-    for (const DiskRole role : {DiskRole::input, DiskRole::intermediate, DiskRole::output}) {
-        for (const std::string& path : disk_paths(job, role)) {
-            if (std::count(cached_disks.begin(), cached_disks.end(), path) == 0) return 1;
-        }
-    }
-    return std::min(cores, kMostCopiersOfADisk);
-}
-
-/// Each disk must be a directory that we may write to (inputs: read), on a file system with direct I/O.
-/// @param cached_disks  gets those that will go through the page cache, as io.direct allows
-void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& cached_disks) {
-    for (const auto& [role, name] :
-         {std::pair(DiskRole::input, "input"), std::pair(DiskRole::intermediate, "intermediate"),
-          std::pair(DiskRole::output, "output")}) {
-        if (role == DiskRole::intermediate && job.config.passes == Passes::one) continue;  // never touched
-        const auto paths = disk_paths(job, role);
-        if (role == DiskRole::intermediate && paths.empty() && job.config.passes == Passes::automatic) continue;
-        if (paths.empty() && !(role == DiskRole::input && !job.config.input.paths.empty())) {
-            problems.push_back(
-                {Errc::config, "disks: none has role = \"" + std::string(name) + "\"; add a [[disks]] table with it"});
-        }
-        for (const std::string& path : paths) {
-            const std::string where = std::string(name) + " disk '" + path + "' on host " + job.place.host + ": ";
-            const auto info = job.files.info(path);
-            if (!info || !info->is_directory) {
-                problems.push_back({Errc::environment, where + (info ? "is no directory" : "is not there") +
-                                                           "; mount it or make the directory"});
-            } else if (role != DiskRole::input && !job.files.is_writable(path)) {
-                problems.push_back({Errc::environment, where + "is not writable by this user"});
-            } else if (role != DiskRole::input) {  // of input its files are asked
-                note_direct_io(job, job.files.direct_io_in(path), path, where, problems, cached_disks);
-            }
-        }
-    }
-}
-
-/// One file of each directory of the input, and all where the file system tells by the file: btrfs by an attribute,
-/// an overlay by the layer.
-void check_input_directories(JobContext& job, const InputSet& input, Problems& problems,
-                             std::vector<std::string>& cached_disks) {
-    std::map<std::string, bool> go_on;  // by directory: its other files may differ
-    for (const InputFile& file : input.files) {
-        tick_step();
-        const std::string directory = file.path.substr(0, file.path.rfind('/'));
-        const auto known = go_on.find(directory);
-        if (directory.empty() || (known != go_on.end() && !known->second)) continue;
-        const auto info = look(job, file.path);
-        if (!info || !info->is_regular) continue;  // said already
-        const DirectIoProof proof = job.files.direct_io_of(file.path);
-        if (known == go_on.end()) {  // the mounts are read once a directory
-            const std::string type = job.files.mount_of(file.path, *info).type;
-            go_on[directory] = type == "btrfs" || type == "overlay";
-        }
-        if (proof.alignment == 0) go_on[directory] = false;  // one is enough to say
-        note_direct_io(job, proof, directory, "input '" + directory + "' on host " + job.place.host + ": ", problems,
-                       cached_disks);
-    }
-}
 
 /// What this rank will write, logs and parts.
 void need_of_plan(JobContext& job, const SortPlan& plan, DiskSpace& space, Problems& problems) {

@@ -19,6 +19,10 @@ bool looks_after(const JobContext& job, SeenBy seen_by) {
     return seen_by == SeenBy::one_rank || job.place.local_rank == 0;
 }
 
+bool speaks_of(const JobContext& job, SeenBy seen_by) {
+    return seen_by == SeenBy::one_rank || job.place.local_rank == 0;
+}
+
 std::vector<std::uint32_t> RoleDisks::used() const {
     std::vector<std::uint32_t> indices;
     for (std::uint32_t index = 0; index < disks.size(); ++index) {
@@ -57,35 +61,44 @@ const char* name_of(DiskRole role) {
     return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
 }
 
-PathScopes::PathScopes(JobContext& job) : job_(job) {
-    for (const DiskConfig& disk : job.config.disks) {
-        const SeenBy seen = seen_by(disk);
+void PathScopes::resolve_disks() {
+    for (const DiskConfig& disk : job_.config.disks) {
         // Who names a file below one rank's disk by a path without {rank} names it for the whole host.
-        disks_.emplace_back(job.files.real_path(expand_path(disk.path, job.place.host, job.rank())),
-                            seen == SeenBy::all_hosts ? seen : SeenBy::one_host);
+        const SeenBy seen = seen_by(disk) == SeenBy::all_hosts ? SeenBy::all_hosts : SeenBy::one_host;
+        const auto [known, fresh] =
+            disks_.emplace(job_.files.real_path(expand_path(disk.path, job_.place.host, job_.rank())), seen);
+        // One directory may have several roles; shared in one of them is shared.
+        if (!fresh && seen == SeenBy::all_hosts) known->second = seen;
     }
 }
 
 SeenBy PathScopes::of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
-    const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash);
-    if (folder != last_folder_ || last_real_.empty()) {  // lists go folder by folder
+    if (slash == std::string::npos) {
+        const std::string real = job_.files.real_path(path);
+        return of_real_folder(real.substr(0, std::min(real.rfind('/'), real.size())));
+    }
+    const std::string folder = path.substr(0, slash);
+    if (!last_ || folder != last_folder_) {  // lists go folder by folder
         last_folder_ = folder;
-        last_real_ = slash == std::string::npos ? job_.files.real_path(path) : job_.files.real_path(folder + "/");
-        while (last_real_.size() > 1 && last_real_.back() == '/') last_real_.pop_back();
+        last_ = of_real_folder(job_.files.real_path(folder + "/"));
     }
-    const std::string real =
-        slash == std::string::npos ? last_real_ : (last_real_ == "/" ? "" : last_real_) + path.substr(slash);
-    SeenBy found = SeenBy::one_host;
-    std::size_t longest = 0;
-    for (const auto& [directory, seen] : disks_) {
-        const bool below = real.rfind(directory == "/" ? directory : directory + "/", 0) == 0;
-        if (!below || directory.size() < longest) continue;
-        // One directory may have several roles; shared in one of them is shared.
-        found = directory.size() == longest && found == SeenBy::all_hosts ? found : seen;
-        longest = directory.size();
+    return *last_;
+}
+
+/// Of what lies directly in it.
+SeenBy PathScopes::of_real_folder(std::string folder) {
+    if (disks_.empty()) resolve_disks();
+    while (!folder.empty()) {
+        if (folder.size() > 1 && folder.back() == '/') {
+            folder.pop_back();
+            continue;
+        }
+        if (const auto disk = disks_.find(folder); disk != disks_.end()) return disk->second;
+        if (folder == "/") break;
+        folder.resize(folder.rfind('/') + 1);
     }
-    return found;
+    return SeenBy::one_host;
 }
 
 }  // namespace sluice

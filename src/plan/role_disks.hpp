@@ -2,6 +2,8 @@
 /// The configured directories of one role as this rank sees them, and which disk of a data set each becomes.
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,10 @@ struct RoleDisks {
 /// This rank is the one that speaks of, makes and removes what is seen by so many.
 bool looks_after(const JobContext& job, SeenBy seen_by);
 
+/// This rank is the one of its host that checks what is seen by so many: what all its ranks see alike is looked at
+/// once.
+bool speaks_of(const JobContext& job, SeenBy seen_by);
+
 /// Local: it follows from the config and from where this rank stands.
 RoleDisks role_disks(const JobContext& job, DiskRole role);
 
@@ -44,14 +50,20 @@ const char* name_of(DiskRole role);  ///< "input", "intermediate", "output"
 /// disk that a file lies below tells, links and spelling aside; elsewhere it is the host. Used by one thread.
 class PathScopes {
 public:
-    /// Resolves the configured disks once, by the file system. @param job  must outlive this
-    explicit PathScopes(JobContext& job);
+    /// Looks at nothing until it is asked. @param job  must outlive this
+    explicit PathScopes(JobContext& job) : job_(job) {}
+    /// Cost: a real path for each disk, once; a real path and a look-up a part for each folder of a list, and a
+    /// comparison for each other file.
     SeenBy of(const std::string& path);
 
 private:
+    void resolve_disks();
+    SeenBy of_real_folder(std::string folder);
+
     JobContext& job_;
-    std::vector<std::pair<std::string, SeenBy>> disks_;  // by real path
-    std::string last_folder_, last_real_;
+    std::map<std::string, SeenBy> disks_;  // by real path; empty until the first question
+    std::string last_folder_;
+    std::optional<SeenBy> last_;
 };
 
 }  // namespace sluice

@@ -1,8 +1,11 @@
 #pragma once
-/// The real file system as another host may see it: other device numbers, mounts and directories.
+/// The real file system as another host may see it: other device numbers, mounts and directories. One rank's, which
+/// counts what it is asked.
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "io/file_system.hpp"
 
@@ -12,10 +15,18 @@ class FileView final : public FileSystem {
 public:
     std::function<MountInfo(const std::string& path)> mount;                        ///< empty: as it is
     std::function<void(const std::string& path, FileInfo& info)> change = nullptr;  ///< of what info() says
+    /// What was asked, by path; info() and real_path() count as looks.
+    std::map<std::string, std::uint64_t> looks, proofs;
+    std::uint64_t looks_in_all() const {
+        std::uint64_t all = 0;
+        for (const auto& [path, count] : looks) all += count;
+        return all;
+    }
 
     std::unique_ptr<Directory> open_directory(const std::string& path) override { return real_->open_directory(path); }
     void make_directories(const std::string& path) override { real_->make_directories(path); }
     std::optional<FileInfo> info(const std::string& path) override {
+        ++looks[path];
         auto found = real_->info(path);
         if (found && change) change(path, *found);
         return found;
@@ -37,7 +48,10 @@ public:
     }
     std::uint64_t free_bytes(const std::string& directory) override { return real_->free_bytes(directory); }
     bool is_writable(const std::string& directory) override { return real_->is_writable(directory); }
-    std::string real_path(const std::string& path) override { return real_->real_path(path); }
+    std::string real_path(const std::string& path) override {
+        ++looks[path];
+        return real_->real_path(path);
+    }
     DiskRoom room(const std::string& directory) override { return real_->room(directory); }
     std::string problem_of_hidden_quota(const std::string& directory, std::uint64_t bytes) override {
         return real_->problem_of_hidden_quota(directory, bytes);
@@ -45,8 +59,14 @@ public:
     std::string problem_of_size(const std::string& directory, std::uint64_t bytes) override {
         return real_->problem_of_size(directory, bytes);
     }
-    DirectIoProof direct_io_in(const std::string& directory) override { return real_->direct_io_in(directory); }
-    DirectIoProof direct_io_of(const std::string& file) override { return real_->direct_io_of(file); }
+    DirectIoProof direct_io_in(const std::string& directory) override {
+        ++proofs[directory];
+        return real_->direct_io_in(directory);
+    }
+    DirectIoProof direct_io_of(const std::string& file) override {
+        ++proofs[file];
+        return real_->direct_io_of(file);
+    }
 
 private:
     std::unique_ptr<FileSystem> real_ = make_real_file_system();
