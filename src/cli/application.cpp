@@ -306,7 +306,7 @@ void Application::place_workers() {
     if (const double allowed = read_machine_limits().cgroup_cores; allowed != 0)
         placement_.explanation += fmt::format("; its cgroup allows the time of {:.4g} cores", allowed);
     job_->place.cores = placement_.rank_cores;
-    topology_->bind_this_thread(placement_.cores_of("network", 0));
+    topology_->bind_this_thread(placement_.cores_of(StageKind::network, 0));
     job_->bind = [this](const Worker& worker) {
         watchdog_.watch_this_thread(worker);
         if (topology_) topology_->bind_this_thread(placement_.cores_of(worker.stage, worker.index));

@@ -11,7 +11,7 @@ namespace {
 /// Every figure of a stage another number.
 StageReport filled_stage() {
     StageReport stage;
-    stage.stage = "logical-disk distributor";
+    stage.stage = StageKind::logical_disk_distributor;
     stage.workers = 1;
     stage.input_bytes = 2;
     stage.output_bytes = 3;
@@ -58,7 +58,7 @@ RankReport filled_rank() {
     rank.one = phase_of("phase one", 1'500'000'000);
     rank.one.stages = {filled_stage()};
     rank.one.io = filled_counters(40);
-    rank.one.disks = {{"/d/0", "writes", 51, 52}};
+    rank.one.disks = {{"/d/0", DiskUse::writes, 51, 52}};
     rank.one.planned_depth = 53;
     rank.one.kernel_read_bytes = 54;
     rank.one.kernel_written_bytes = 55;
