@@ -71,11 +71,6 @@ constexpr const char* kSameOnAllHosts[] = {"net.transport",   "passes",     "rec
                                            "run.overwrite",   "run.locks",  "run.limit",   "keys.distribution",
                                            "keys.samples"};
 
-/// Verbs that are a job on disks: they leave word of how far they came.
-bool has_status(const std::string& verb) {
-    return verb != "config" && verb != "clean" && verb != "compare" && verb != "report";
-}
-
 /// srun without PMIx starts tasks that do not know of one another: each would sort everything alone.
 void refuse_tasks_without_mpi() {
     const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
@@ -279,7 +274,7 @@ void Application::read_config() {
 }
 
 void Application::open_status() {
-    if (!has_status(line_.verb)) return;
+    if (!has_status(line_.command)) return;
     const char* copy = std::getenv("SLUICE_LAUNCH_STATUS");
     watchdog_.status().open(values_.results.dir, copy != nullptr ? copy : "",
                             {job_name(), host_, line_.verb, rank_, communicator_->size()});
@@ -300,7 +295,7 @@ void Application::place_workers() {
     }
     warn_of_host_sections(all);
     host_share_ =
-        std::make_unique<HostShare>(*communicator_, job_->place, *processes_, line_.verb, has_status(line_.verb));
+        std::make_unique<HostShare>(*communicator_, job_->place, *processes_, line_.verb, has_status(line_.command));
     host_share_->choose_cores(*topology_, request);
     placement_ = plan_placement(*topology_, request);
     if (const double allowed = read_machine_limits().cgroup_cores; allowed != 0)
@@ -332,8 +327,7 @@ std::vector<Application::RankProcess> Application::meet_processes() {
 
 void Application::warn_of_host_sections(const std::vector<RankProcess>& all) const {
     // `config show` and plans for described machines are not about the hosts they run on.
-    const bool is_described = line_.input_bytes != 0 || line_.hosts != 0;
-    if (rank_ != 0 || (line_.verb == "config" && (line_.subverb != "check" || is_described))) return;
+    if (rank_ != 0 || line_.command == Command::config_show || line_.is_described()) return;
     std::vector<std::string> host_by_rank;
     for (const RankProcess& process : all) host_by_rank.push_back(process.host);
     for (const std::string& text : unmatched_host_sections(loaded_->host_names(), host_by_rank))

@@ -22,15 +22,15 @@ void print_option_list(std::ostream& out, bool markdown) {
                "globs that names existing data.\n\n| key | type | range | default | meaning |\n| --- | --- | --- | --- "
                "| --- |\n";
         for (const Option& o : option_table()) {
-            std::string type = o.type;
+            std::string type = o.type();
             std::replace(type.begin(), type.end(), '|', ' ');
             out << fmt::format("| `{}` | {} | {} | {} | {} |\n", o.key, type, o.range, o.fallback, o.help);
         }
         return;
     }
     for (const Option& o : option_table())
-        out << fmt::format("{:<40} {:<22} default {:<12} {}\n", o.key, o.type, o.fallback.empty() ? "\"\"" : o.fallback,
-                           o.help);
+        out << fmt::format("{:<40} {:<22} default {:<12} {}\n", o.key, o.type(),
+                           o.fallback.empty() ? "\"\"" : o.fallback, o.help);
 }
 
 void print_config_origins(std::ostream& out, const LoadedConfig& loaded, const std::string& host) {
@@ -38,10 +38,7 @@ void print_config_origins(std::ostream& out, const LoadedConfig& loaded, const s
     for (const Option& o : option_table())
         out << fmt::format("{:<40} {:<16} {}\n", o.key, o.print(config), loaded.origin_of(o.key, host));
     for (const DiskConfig& disk : config.disks) {
-        out << fmt::format("{:<40} {:<16} {}\n", "disks",
-                           disk.path + (disk.role == DiskRole::input    ? " (input)"
-                                        : disk.role == DiskRole::output ? " (output)"
-                                                                        : " (intermediate)"),
+        out << fmt::format("{:<40} {:<16} {}\n", "disks", disk.path + " (" + word_of(disk.role) + ")",
                            loaded.origin_of("disks"));
     }
     for (const std::string& path : config.input.paths)

@@ -52,8 +52,8 @@ public:
         const RoleDisks disks = role_disks(job, role);
         Problems problems;
         if (disks.disks.empty()) {
-            problems.push_back({Errc::config, "disks: none has role = \"" + std::string(name_of(role)) +
-                                                  "\", which such a copy writes to"});
+            problems.push_back(
+                {Errc::config, "disks: none has role = \"" + word_of(role) + "\", which such a copy writes to"});
         }
         refuse_if_any(job, problems);
         const RoleDisk& disk = disks.disks[disks.used().front()];

@@ -53,10 +53,6 @@ RoleDisks role_disks(const JobContext& job, DiskRole role) {
     return found;
 }
 
-const char* name_of(DiskRole role) {
-    return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
-}
-
 PathScopes::PathScopes(JobContext& job) : job_(job) {
     for (const DiskConfig& disk : job.config.disks) {
         const SeenBy seen = seen_by(disk);

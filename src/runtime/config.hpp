@@ -10,9 +10,6 @@
 
 namespace sluice {
 
-enum class DiskRole { input, intermediate, output };
-enum class DiskScope { host, shared };
-
 struct DiskConfig {
     std::string path;  ///< absolute; {host} and {rank} expand
     DiskRole role = DiskRole::input;

@@ -74,6 +74,25 @@ TEST(StageReport, QueuesOfADiskAreOneDiskAndItsBusyTimeIsTheLongest) {
     EXPECT_EQ(total.io.written_bytes, 100u);
 }
 
+TEST(StageReport, TheTotalOfStagesBeginsWithTheFirstThatHasWorkers) {
+    StageReport reader, nobody, writer;
+    reader.stage = StageKind::reader;
+    writer.stage = StageKind::writer;
+    reader.workers = writer.workers = 2;
+    reader.first_done_ns = 30;
+    reader.last_done_ns = 40;
+    writer.first_done_ns = 35;
+    writer.last_done_ns = 60;
+    const StageReport total = total_of({nobody, reader, writer});
+    EXPECT_EQ(total.workers, 4u);
+    EXPECT_EQ(total.first_done_ns, 30u) << "not 0, which nobody says";
+    EXPECT_EQ(total.last_done_ns, 60u);
+    std::vector<StageReport> stages;
+    for (const StageReport& part : {reader, writer, reader}) add_stage(stages, part);
+    ASSERT_EQ(stages.size(), 2u);
+    EXPECT_EQ(stages[0].workers, 4u);
+}
+
 TEST(StageReport, ALivePhaseIsSeenWhileItLives) {
     ThreadExecutor executor;
     Pipeline pipeline(executor, {});
