@@ -66,7 +66,5 @@ void wait_until_touched(JobContext& job, Arena& arena);
 
 /// 128 random bits from rank 0, as 32 hex digits, the same on all ranks. Collective.
 std::string make_run_id(JobContext& job);
-std::string hex_of(const std::vector<std::byte>& bytes);
-std::vector<std::byte> bytes_of_hex(const std::string& hex);
 
 }  // namespace sluice
