@@ -69,13 +69,6 @@ constexpr const char* kSameOnAllHosts[] = {"net.transport",   "passes",     "rec
                                            "run.overwrite",   "run.locks",  "run.limit",   "keys.distribution",
                                            "keys.samples"};
 
-bool uses_every_transport(const CommandLine& line) { return line.verb == "bench" && line.subverb == "net"; }
-
-/// Verbs that are a job on disks: they leave word of how far they came.
-bool has_status(const std::string& verb) {
-    return verb != "config" && verb != "clean" && verb != "compare" && verb != "report";
-}
-
 /// srun without PMIx starts tasks that do not know of one another: each would sort everything alone.
 void refuse_tasks_without_mpi() {
     const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
@@ -137,7 +130,7 @@ Application::Application(int argc, char** argv, CommandLine line)
     compare_hosts();
     open_status();
     job_ = make_job();
-    topology_.bind_this_thread(placement_.cores_of("network", 0));
+    topology_.bind_this_thread(placement_.cores_of(StageKind::network, 0));
 }
 
 void Application::start_mpi(int argc, char** argv) {
@@ -263,7 +256,7 @@ void Application::compare_hosts() {
     values_.results.dir = absolute_results_dir(values_.results.dir);
     refuse_results_in_a_set(values_, host_, rank_);
     processes_ = make_process_table(host_);
-    host_share_ = std::make_unique<HostShare>(place_, *processes_, line_.verb, has_status(line_.verb));
+    host_share_ = std::make_unique<HostShare>(place_, *processes_, line_.verb, has_status(line_.command));
     PlacementRequest request = placement_request();
     HostFact mine;
     mine.finds_bells = mpi_ && mpi_->find_bells(bell_by_rank_, place_.ranks_here);
@@ -279,7 +272,7 @@ void Application::compare_hosts() {
     values_.net.transport = chosen_transport(values_.net.transport, communicator_->size(), mpi_ && !one_host,
                                              all.front().has_room_for_windows);
     // Made while nobody watches the time.
-    if (mpi_ && (values_.net.transport == TransportKind::alltoallv || uses_every_transport(line_))) mpi_->rounds();
+    if (mpi_ && (values_.net.transport == TransportKind::alltoallv || line_.command == Command::bench_net)) mpi_->rounds();
     if (place_.local_rank != 0) host_share_->leave_cores(all[place_.ranks_here.front()].taken_cores, request);
     placement_ = plan_placement(topology_, request);
     if (cgroup_cores_ != 0)
@@ -313,8 +306,7 @@ PlacementRequest Application::placement_request() const {
 
 void Application::warn_of_host_sections() const {
     // `config show` and plans for described machines are not about the hosts they run on.
-    const bool is_described = line_.input_bytes != 0 || line_.hosts != 0;
-    if (rank_ != 0 || (line_.verb == "config" && (line_.subverb != "check" || is_described))) return;
+    if (rank_ != 0 || line_.command == Command::config_show || line_.is_described()) return;
     for (const std::string& text : unmatched_host_sections(loaded_->host_names(), place_.host_by_rank))
         std::fprintf(stderr, "%s\n", text.c_str());
 }
@@ -322,7 +314,7 @@ void Application::warn_of_host_sections() const {
 void Application::open_status() {
     watchdog_.set_limit(loaded_->for_host("").run.watchdog_ns);
     watchdog_.set_seed(values_.run.seed);
-    if (!has_status(line_.verb)) return;
+    if (!has_status(line_.command)) return;
     const char* copy = std::getenv("SLUICE_LAUNCH_STATUS");
     watchdog_.status().open(values_.results.dir, copy != nullptr ? copy : "",
                             {job_name(), host_, line_.verb, rank_, communicator_->size()});

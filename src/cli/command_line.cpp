@@ -8,6 +8,7 @@
 
 #include "net/traffic.hpp"
 #include "record/uint128_text.hpp"
+#include "runtime/choices.hpp"
 #include "runtime/error.hpp"
 #include "runtime/option_table.hpp"
 #include "runtime/units.hpp"
@@ -18,21 +19,22 @@ namespace {
 namespace po = boost::program_options;
 
 struct VerbHelp {
-    const char *verb, *what, *examples;
+    Verb verb;
+    const char *what, *examples;
 };
 constexpr VerbHelp kVerbs[] = {
-    {"gen", "writes gensort data, or other keys and record shapes, over the configured input disks",
+    {Verb::gen, "writes gensort data, or other keys and record shapes, over the configured input disks",
      "  sluice gen configs/laptop.toml --records 1000000\n  mpirun -n 4 sluice gen rack.toml --records 10000000000 "
      "--keys zipf:0.99\n"},
-    {"sort", "sorts the input and publishes the result, or says why not",
+    {Verb::sort, "sorts the input and publishes the result, or says why not",
      "  sluice sort configs/laptop.toml\n  mpirun -n 2 sluice sort rack.toml --set memory.budget=8GiB --set "
      "run.limit=two-pass-copy\n"},
-    {"validate", "checks order, count and checksum of the sorted data against the input's manifest",
+    {Verb::validate, "checks order, count and checksum of the sorted data against the input's manifest",
      "  sluice validate configs/laptop.toml\n  mpirun -n 4 sluice validate rack.toml\n"},
-    {"shuffle", "sends records between all ranks as a sort does, without disks, and checks each pair of ranks",
+    {Verb::shuffle, "sends records between all ranks as a sort does, without disks, and checks each pair of ranks",
      "  mpirun -n 4 sluice shuffle rack.toml --seconds 10 --limit\n  mpirun -n 8 sluice shuffle rack.toml --records "
      "100000000 --pattern all-to-one\n"},
-    {"bench",
+    {Verb::bench,
      "measures limits: bench disk --two-pass-copy copies the input twice, as a sort reads and writes it, "
      "--one-pass-copy once, as a sort in memory does; bench net "
      "moves "
@@ -41,17 +43,49 @@ constexpr VerbHelp kVerbs[] = {
      "64KiB,1MiB "
      "--pattern all-to-all,all-to-one --seconds 2\n  mpirun -n 2 sluice bench disk --two-pass-copy "
      "rack.toml\n"},
-    {"config",
+    {Verb::config,
      "config list: all options; config check: the plan, without running it; config show: each value and where it came "
      "from",
      "  sluice config check configs/rack-nvme.toml --hosts 16 --cores 32 --memory 256GiB --input 1TB\n  sluice config "
      "show rack.toml --set io.depth=8\n"},
-    {"clean",
+    {Verb::clean,
      "removes the sorted data set (with --input also the input) and what dead runs left, after it has listed them and "
      "you, or --yes, agreed; with --run at once only what that run, or all dead runs, left",
      "  sluice clean configs/laptop.toml --yes\n  mpirun -n 16 sluice clean rack.toml --run all\n"},
-    {"sysinfo", "describes this host", "  sluice sysinfo\n  sluice sysinfo > system.json\n"},
+    {Verb::sysinfo, "describes this host", "  sluice sysinfo\n  sluice sysinfo > system.json\n"},
 };
+
+struct CommandRow {
+    Command command;
+    Verb verb;
+    const char* second;  ///< word of the call
+    bool has_status;
+};
+constexpr CommandRow kCommands[] = {
+    {Command::gen, Verb::gen, "", true},
+    {Command::sort, Verb::sort, "", true},
+    {Command::validate, Verb::validate, "", true},
+    {Command::shuffle, Verb::shuffle, "", true},
+    {Command::bench_copy, Verb::bench, "disk", true},
+    {Command::bench_net, Verb::bench, "net", true},
+    {Command::config_list, Verb::config, "list", false},
+    {Command::config_check, Verb::config, "check", false},
+    {Command::config_check, Verb::config, "", false},
+    {Command::config_show, Verb::config, "show", false},
+    {Command::clean, Verb::clean, "", false},
+    {Command::sysinfo, Verb::sysinfo, "", false},
+};
+
+Command find_command(Verb verb, const std::string& second) {
+    const auto row = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                  [&](const CommandRow& r) { return r.verb == verb && r.second == second; });
+    return row == std::end(kCommands) ? Command::none : row->command;
+}
+
+bool takes_second_word(Verb verb) {
+    return std::any_of(std::begin(kCommands), std::end(kCommands),
+                       [&](const CommandRow& r) { return r.verb == verb && *r.second != '\0'; });
+}
 
 std::string key_kinds() {
     std::string all;
@@ -62,7 +96,7 @@ std::string key_kinds() {
 /// The verb is the first word that is no option: `clean` has an --input of its own, which takes no value.
 bool is_clean(int argc, char** argv) {
     const auto word = std::find_if(argv + std::min(argc, 1), argv + argc, [](const char* arg) { return *arg != '-'; });
-    return word != argv + argc && std::string(*word) == "clean";
+    return word != argv + argc && parse_word<Verb>(*word) == Verb::clean;
 }
 
 po::options_description make_options(bool for_clean = false) {
@@ -146,23 +180,22 @@ void take_words(CommandLine& line, const std::vector<std::string>& words) {
     if (rest.empty()) return;
     line.verb = rest.front();
     rest.erase(rest.begin());
-    std::vector<std::string> verbs;
-    for (const VerbHelp& verb : kVerbs) verbs.push_back(verb.verb);
-    if (std::find(verbs.begin(), verbs.end(), line.verb) == verbs.end()) {
-        const auto near = nearest(line.verb, verbs);
+    const auto verb = parse_word<Verb>(line.verb);
+    if (!verb) {
+        const auto near = nearest(line.verb, word_list<Verb>());
         throw Error(Errc::config, "'" + line.verb + "' is no verb of sluice" +
                                       (near ? "; did you mean '" + *near + "'?" : "; `sluice --help` lists them"));
     }
-    if ((line.verb == "config" || line.verb == "bench") && !rest.empty()) {
-        line.subverb = rest.front();
+    std::string second;
+    if (takes_second_word(*verb) && !rest.empty()) {
+        second = rest.front();
         rest.erase(rest.begin());
-        const std::vector<std::string> known = line.verb == "config" ? std::vector<std::string>{"list", "check", "show"}
-                                                                     : std::vector<std::string>{"disk", "net"};
-        if (std::find(known.begin(), known.end(), line.subverb) == known.end()) {
-            throw Error(Errc::config, "'" + line.verb + " " + line.subverb + "': unknown; `sluice " + line.verb +
+        if (second.empty() || find_command(*verb, second) == Command::none) {
+            throw Error(Errc::config, "'" + line.verb + " " + second + "': unknown; `sluice " + line.verb +
                                           " --help` says what there is");
         }
     }
+    line.command = find_command(*verb, second);
     if (!rest.empty()) {
         line.config_path = rest.front();
         rest.erase(rest.begin());
@@ -185,6 +218,18 @@ void check_shuffle(const CommandLine& line, bool has_records) {
     }
 }
 
+/// Whether the options say what the command needs to know.
+void check_command(const CommandLine& line, bool has_records) {
+    if (line.command == Command::gen && !has_records) throw Error(Errc::config, "gen: say how many with --records N");
+    if (line.command == Command::shuffle) check_shuffle(line, has_records);
+    const bool is_incomplete = line.command == Command::none && !line.verb.empty();  // only a bare bench is no command
+    if (is_incomplete || (line.command == Command::bench_copy && line.two_pass_copy == line.one_pass_copy)) {
+        throw Error(Errc::config,
+                    "bench: `sluice bench disk --two-pass-copy CONFIG`, `sluice bench disk --one-pass-copy CONFIG` "
+                    "and `sluice bench net` are what there is");
+    }
+}
+
 /// What Boost says; its what() never ends where a word holds one of its own placeholders ("%value%"), which it replaces
 /// by that word.
 std::string text_of(const po::error& error, int argc, char** argv) {
@@ -197,6 +242,11 @@ std::string text_of(const po::error& error, int argc, char** argv) {
 }
 
 }  // namespace
+
+bool has_status(Command command) noexcept {
+    return std::any_of(std::begin(kCommands), std::end(kCommands),
+                       [&](const CommandRow& row) { return row.command == command && row.has_status; });
+}
 
 CommandLine parse_command_line(int argc, char** argv) {
     CommandLine line;
@@ -229,7 +279,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         if (map.count("pattern") != 0) line.pattern = map["pattern"].as<std::string>();
         if (map.count("stride") != 0) {
             line.stride = map["stride"].as<std::uint32_t>();
-            if (line.pattern.empty() && line.verb != "bench") line.pattern = "stride";
+            if (line.pattern.empty() && line.command != Command::bench_net) line.pattern = "stride";
         }
         line.start = number_of(map, "start", ~Uint128{0});
         if (!for_clean) line.input_bytes = size_of(map, "input");
@@ -248,15 +298,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         if (map.count("hosts") != 0) line.hosts = map["hosts"].as<unsigned>();
         if (map.count("ranks-per-host") != 0) line.ranks_per_host = map["ranks-per-host"].as<unsigned>();
         if (map.count("cores") != 0) line.cores = map["cores"].as<unsigned>();
-        if (line.verb == "gen" && !line.help && !line.version && map.count("records") == 0)
-            throw Error(Errc::config, "gen: say how many with --records N");
-        if (line.verb == "shuffle" && !line.help && !line.version) check_shuffle(line, map.count("records") != 0);
-        if (line.verb == "bench" && !line.help && !line.version && line.subverb != "net" &&
-            (line.subverb != "disk" || line.two_pass_copy == line.one_pass_copy)) {
-            throw Error(Errc::config,
-                        "bench: `sluice bench disk --two-pass-copy CONFIG`, `sluice bench disk --one-pass-copy CONFIG` "
-                        "and `sluice bench net` are what there is");
-        }
+        if (!line.help && !line.version) check_command(line, map.count("records") != 0);
     } catch (const po::error& error) {
         throw Error(Errc::config, text_of(error, argc, argv) + "; `sluice --help` lists verbs and options");
     }
@@ -265,14 +307,15 @@ CommandLine parse_command_line(int argc, char** argv) {
 
 std::string help_text(const std::string& verb) {
     std::ostringstream text;
+    const auto asked = parse_word<Verb>(verb);
     for (const VerbHelp& one : kVerbs) {
-        if (one.verb != verb) continue;
-        text << "sluice " << one.verb << ": " << one.what << "\n\nexamples:\n" << one.examples;
+        if (one.verb != asked) continue;
+        text << "sluice " << verb << ": " << one.what << "\n\nexamples:\n" << one.examples;
         return text.str();
     }
     text << "sluice: cluster sort and shuffle benchmark\n\nsluice VERB [CONFIG] [options]\n";
     for (const VerbHelp& one : kVerbs)
-        text << "  " << one.verb << std::string(10 - std::string(one.verb).size(), ' ') << one.what << "\n";
+        text << "  " << word_of(one.verb) << std::string(10 - word_of(one.verb).size(), ' ') << one.what << "\n";
     text << "\n" << make_options();
     return text.str();
 }

@@ -22,15 +22,15 @@ void print_option_list(std::ostream& out, bool markdown) {
                "globs that names existing data.\n\n| key | type | range | default | meaning |\n| --- | --- | --- | --- "
                "| --- |\n";
         for (const Option& o : option_table()) {
-            std::string type = o.type;
+            std::string type = o.type();
             std::replace(type.begin(), type.end(), '|', ' ');
             out << fmt::format("| `{}` | {} | {} | {} | {} |\n", o.key, type, o.range, o.fallback, o.help);
         }
         return;
     }
     for (const Option& o : option_table())
-        out << fmt::format("{:<40} {:<22} default {:<12} {}\n", o.key, o.type, o.fallback.empty() ? "\"\"" : o.fallback,
-                           o.help);
+        out << fmt::format("{:<40} {:<22} default {:<12} {}\n", o.key, o.type(),
+                           o.fallback.empty() ? "\"\"" : o.fallback, o.help);
 }
 
 void print_config_origins(std::ostream& out, const LoadedConfig& loaded, const std::string& host) {
@@ -38,10 +38,7 @@ void print_config_origins(std::ostream& out, const LoadedConfig& loaded, const s
     for (const Option& o : option_table())
         out << fmt::format("{:<40} {:<16} {}\n", o.key, o.print(config), loaded.origin_of(o.key, host));
     for (const DiskConfig& disk : config.disks) {
-        out << fmt::format("{:<40} {:<16} {}\n", "disks",
-                           disk.path + (disk.role == DiskRole::input    ? " (input)"
-                                        : disk.role == DiskRole::output ? " (output)"
-                                                                        : " (intermediate)"),
+        out << fmt::format("{:<40} {:<16} {}\n", "disks", disk.path + " (" + word_of(disk.role) + ")",
                            loaded.origin_of("disks"));
     }
     for (const std::string& path : config.input.paths)
@@ -50,22 +47,22 @@ void print_config_origins(std::ostream& out, const LoadedConfig& loaded, const s
 
 std::string threads_and_cores(const Placement& placement, const RankPlan& plan) {
     std::string text;
-    const auto stage = [&](const char* name, unsigned threads) {
+    const auto stage = [&](StageKind kind, unsigned threads) {
         std::string places, last;
         for (unsigned i = 0; i < threads; ++i) {
-            const auto cores = placement.cores_of(name, i);
+            const auto cores = placement.cores_of(kind, i);
             const std::string list = cores.empty() ? "any" : format_core_list(cores);
             if (list != last) places += (places.empty() ? "" : " | ") + list;
             last = list;
         }
-        if (threads > 0) text += fmt::format("\n  {:<26} {} thread(s) on core(s) {}", name, threads, places);
+        if (threads > 0) text += fmt::format("\n  {:<26} {} thread(s) on core(s) {}", word_of(kind), threads, places);
     };
-    stage("network", 1);
-    stage("reader", plan.one.readers);
-    stage("node distributor", plan.one.distributors);
-    stage("logical-disk distributor", plan.one.logical_disk_distributors);
-    stage("writer", plan.one.writers);
-    stage("sorter", plan.two.sorters);
+    stage(StageKind::network, 1);
+    stage(StageKind::reader, plan.one.readers);
+    stage(StageKind::node_distributor, plan.one.distributors);
+    stage(StageKind::logical_disk_distributor, plan.one.logical_disk_distributors);
+    stage(StageKind::writer, plan.one.writers);
+    stage(StageKind::sorter, plan.two.sorters);
     return text;
 }
 

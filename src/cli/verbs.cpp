@@ -3,7 +3,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
@@ -18,7 +17,6 @@
 #include "net/collectives.hpp"
 #include "plan/plan.hpp"
 #include "record/uint128_text.hpp"
-#include "runtime/bounded_text.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/units.hpp"
 
@@ -64,14 +62,13 @@ int validate(Application& app) {
 
 int config(Application& app) {
     const CommandLine& line = app.line();
-    if (line.subverb == "show") {
+    if (line.command == Command::config_show) {
         std::ostringstream text;
         print_config_origins(text, app.config(), app.host());
         if (app.rank() == 0) print(text.str());
         return 0;
     }
-    const bool described = line.input_bytes != 0 || line.hosts != 0;
-    if (described) {
+    if (line.is_described()) {
         std::ostringstream text;
         if (app.rank() == 0) print_described_plan(text, line, app.config());
         if (app.rank() == 0) print(text.str());
@@ -101,11 +98,11 @@ int run_simple_verb(const CommandLine& line) {
         print(help_text(line.verb));
         return line.help ? 0 : 2;
     }
-    if (line.verb == "sysinfo") {
-        print(parse_bounded_json(describe_system_json()).dump(1) + "\n");
+    if (line.command == Command::sysinfo) {
+        print(describe_system_json("", 1) + "\n");
         return 0;
     }
-    if (line.verb == "config" && line.subverb == "list") {
+    if (line.command == Command::config_list) {
         std::ostringstream text;
         print_option_list(text, line.markdown);
         print(text.str());
@@ -115,15 +112,30 @@ int run_simple_verb(const CommandLine& line) {
 }
 
 int run_verb(Application& app) {
-    const std::string& verb = app.line().verb;
-    if (verb == "gen") return generate(app);
-    if (verb == "sort") return sort_command(app);
-    if (verb == "validate") return validate(app);
-    if (verb == "shuffle") return shuffle_command(app);
-    if (verb == "bench" && app.line().subverb == "net") return bench_net_command(app);
-    if (verb == "bench") return bench_copy_command(app);
-    if (verb == "config") return config(app);
-    return clean_command(app);
+    switch (app.line().command) {
+        case Command::gen:
+            return generate(app);
+        case Command::sort:
+            return sort_command(app);
+        case Command::validate:
+            return validate(app);
+        case Command::shuffle:
+            return shuffle_command(app);
+        case Command::bench_copy:
+            return bench_copy_command(app);
+        case Command::bench_net:
+            return bench_net_command(app);
+        case Command::config_check:
+        case Command::config_show:
+            return config(app);
+        case Command::clean:
+            return clean_command(app);
+        case Command::none:
+        case Command::config_list:
+        case Command::sysinfo:
+            break;  // run_simple_verb() did it
+    }
+    throw Error(Errc::internal, "no work for '" + app.line().verb + "'; please report this");
 }
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 #include "io/file_identity.hpp"
 #include "runtime/choices.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/fields.hpp"
 
 namespace sluice {
 
@@ -51,6 +52,14 @@ struct IoCounters {
     std::uint64_t short_transfers = 0;  ///< continued by the queue
     unsigned max_in_flight = 0;
     std::uint64_t busy_ns = 0;  ///< with at least one request under way: bytes over it are the disk's own rate
+    static constexpr auto fields = std::tuple{field("read_bytes", &IoCounters::read_bytes, Total::sum).in_csv(),
+                                              field("written_bytes", &IoCounters::written_bytes, Total::sum).in_csv(),
+                                              field("read_requests", &IoCounters::read_requests, Total::sum),
+                                              field("write_requests", &IoCounters::write_requests, Total::sum),
+                                              field("submit_ns", &IoCounters::submit_ns, Total::sum),
+                                              field("short_transfers", &IoCounters::short_transfers, Total::sum),
+                                              field("max_in_flight", &IoCounters::max_in_flight, Total::most),
+                                              field("busy_ns", &IoCounters::busy_ns, Total::sum)};
 };
 
 /// What a stage keeps in flight on its disks: short requests are many, long ones no more than the disks have use for.

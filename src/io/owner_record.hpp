@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/directory.hpp"
+#include "runtime/choices.hpp"
 #include "runtime/process_table.hpp"
 
 namespace sluice {
@@ -47,7 +48,8 @@ const char* to_string(OwnerState state);
 /// What OWNER.json says: whose the directory is, and how far its run has come. Plain data; to_block() and parse_owner()
 /// are its form on disk.
 struct OwnerRecord {
-    std::string run_id, verb;
+    std::string run_id;
+    std::string verb;    ///< that wrote it; a later version may have others
     std::string target;  ///< name that the data set is to get or has; "" for scratch
     ProcessIdentity process;
     std::uint32_t disk = 0, disks = 1;  ///< this is disk `disk` of the `disks` that the data set spans
@@ -58,6 +60,7 @@ struct OwnerRecord {
     OwnerState state = OwnerState::writing;
     std::uint64_t counter = 0;
 
+    bool is_generated_input() const { return parse_word<Verb>(verb) == Verb::gen; }
     bool matches(const std::string& file_name) const;  ///< one of `patterns`, or a name of the record's own
 };
 

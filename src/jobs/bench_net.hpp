@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "net/traffic.hpp"
 #include "plan/job_context.hpp"
+#include "runtime/fields.hpp"
 
 namespace sluice {
 
@@ -35,6 +37,8 @@ struct BenchNetOptions {
 /// Lowest, middle and highest of some figures.
 struct Spread {
     double min = 0, median = 0, max = 0;
+    static constexpr auto fields =
+        std::tuple{field("min", &Spread::min), field("median", &Spread::median), field("max", &Spread::max)};
 };
 Spread spread_of(std::vector<double> figures);
 
@@ -50,6 +54,18 @@ struct BenchNetRow {
     double wire_mb_per_s = 0;               ///< of the busiest host; 0 when all ranks share one
     Spread latency_us;                      ///< ping-pong only, over round trips
     std::uint64_t verified = 0, wrong = 0;  ///< messages whose every byte was compared
+    static constexpr auto fields = std::tuple{field("transport", &BenchNetRow::transport).in_csv(),
+                                              field("pattern", &BenchNetRow::pattern).in_csv(),
+                                              field("message_bytes", &BenchNetRow::message_bytes).in_csv(),
+                                              field("pairs", &BenchNetRow::pairs).in_csv(),
+                                              field("messages", &BenchNetRow::messages).in_csv(),
+                                              field("elapsed_s", &BenchNetRow::elapsed_s).in_csv(),
+                                              field("rank_mb_per_s", &BenchNetRow::rank_mb_per_s).in_csv(),
+                                              field("algorithm_mb_per_s", &BenchNetRow::algorithm_mb_per_s).in_csv(),
+                                              field("wire_mb_per_s", &BenchNetRow::wire_mb_per_s).in_csv(),
+                                              field("latency_us", &BenchNetRow::latency_us).in_csv(),
+                                              field("verified", &BenchNetRow::verified).in_csv(),
+                                              field("wrong", &BenchNetRow::wrong).in_csv()};
 };
 
 /// What it measured. The same on all ranks.

@@ -64,10 +64,9 @@ void check_presence(JobContext& job, DiskRole role, Problems& problems) {
         } catch (const ExhaustedError&) {
             throw;
         } catch (const Error& error) {
-            problems.push_back(
-                {Errc::environment, std::string(name_of(role)) + " disk '" + disk.path + "' on host " + job.place.host +
-                                        ": " + error.what() +
-                                        "; nothing was removed: mount it, or take it out of the config"});
+            problems.push_back({Errc::environment,
+                                word_of(role) + " disk '" + disk.path + "' on host " + job.place.host + ": " +
+                                    error.what() + "; nothing was removed: mount it, or take it out of the config"});
         }
     }
 }

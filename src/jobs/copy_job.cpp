@@ -30,8 +30,8 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
     Reader reader(job.io, std::move(ranges), depth, pool, queue, 1);
     CopyWriter writer(job.io, *file, depth, queue);
     Pipeline pipeline(job.executor, job.bind);
-    pipeline.add("reader", 0, [&] { reader.run(); });
-    pipeline.add("writer", 0, [&] { writer.run(); });
+    pipeline.add(StageKind::reader, 0, [&] { reader.run(); });
+    pipeline.add(StageKind::writer, 0, [&] { writer.run(); });
     pipeline.guard(pool);
     pipeline.guard(queue);
     pipeline.on_change([&job] { job.doorbell.ring(); });
@@ -52,8 +52,8 @@ public:
         const RoleDisks disks = role_disks(job, role);
         Problems problems;
         if (disks.disks.empty()) {
-            problems.push_back({Errc::config, "disks: none has role = \"" + std::string(name_of(role)) +
-                                                  "\", which such a copy writes to"});
+            problems.push_back(
+                {Errc::config, "disks: none has role = \"" + word_of(role) + "\", which such a copy writes to"});
         }
         refuse_if_any(job, problems);
         const RoleDisk& disk = disks.disks[disks.used().front()];

@@ -91,10 +91,10 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
 void Exchange::add_workers(Pipeline& pipeline) {
     unsigned index = 0;
     for (auto& distributor : distributors_)
-        pipeline.add("node distributor", index++, [&distributor] { distributor->run(); });
+        pipeline.add(StageKind::node_distributor, index++, [&distributor] { distributor->run(); });
     index = 0;
     for (auto& distributor : logical_distributors_)
-        pipeline.add("logical-disk distributor", index++, [&distributor] { distributor->run(); });
+        pipeline.add(StageKind::logical_disk_distributor, index++, [&distributor] { distributor->run(); });
     pipeline.guard(input_);
     pipeline.guard(outgoing_);
     pipeline.guard(arrived_);
@@ -149,10 +149,10 @@ void Exchange::add_reports(PhaseReport& report) const {
     if (!transport_) return;
     // Where the data passes them: behind the node distributor.
     auto at = std::find_if(report.stages.begin(), report.stages.end(),
-                           [](const StageReport& stage) { return stage.stage == "node distributor"; });
+                           [](const StageReport& stage) { return stage.stage == StageKind::node_distributor; });
     if (at != report.stages.end()) ++at;
-    at = report.stages.insert(at, report_metrics("sender", sender_->metrics(), begin_ns_));
-    report.stages.insert(at + 1, report_metrics("receiver", receiver_->metrics(), begin_ns_));
+    at = report.stages.insert(at, report_metrics(StageKind::sender, sender_->metrics(), begin_ns_));
+    report.stages.insert(at + 1, report_metrics(StageKind::receiver, receiver_->metrics(), begin_ns_));
 }
 
 }  // namespace sluice

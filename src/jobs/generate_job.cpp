@@ -99,9 +99,9 @@ void write_files(JobContext& job, const DataGenerator& data, RecordFormat format
                                                  block_bytes, buffers);
         lane.queue = std::make_unique<WorkQueue<Buffer>>(job.executor, buffers, 1);
         lane.writer = std::make_unique<CopyWriter>(job.io, *lane.file, kDepth, *lane.queue);
-        pipeline.add("generator", static_cast<unsigned>(i),
+        pipeline.add(StageKind::generator, static_cast<unsigned>(i),
                      [&plan, &lane, &data, format] { make_records(data, format, plan, *lane.pool, *lane.queue); });
-        pipeline.add("writer", static_cast<unsigned>(i), [file_bytes, &lane, &job] {
+        pipeline.add(StageKind::writer, static_cast<unsigned>(i), [file_bytes, &lane, &job] {
             lane.writer->run();
             lane.file->truncate(file_bytes);
             if (job.config.io.fsync) lane.file->sync_data();

@@ -27,7 +27,7 @@ public:
     }
     void add_workers(Pipeline& pipeline) override {
         unsigned index = 0;
-        for (auto& writer : writers_) pipeline.add("writer", index++, [&writer] { writer->run(); });
+        for (auto& writer : writers_) pipeline.add(StageKind::writer, index++, [&writer] { writer->run(); });
     }
     void add_disks(PhaseReport& report) const override {
         for (std::size_t writer = 0; writer < writers_.size(); ++writer)
@@ -58,7 +58,7 @@ public:
     WorkQueue<LoadedPartition>& loaded() override { return loaded_; }
     void add_workers(Pipeline& pipeline) override {
         unsigned index = 0;
-        for (auto& reader : readers_) pipeline.add("reader", index++, [&reader] { reader->run(); });
+        for (auto& reader : readers_) pipeline.add(StageKind::reader, index++, [&reader] { reader->run(); });
         pipeline.guard(loaded_);
         pipeline.guard(slots_);
     }
@@ -67,7 +67,7 @@ public:
             if (logs_.size() == 1) {
                 add_disk(report, disk_of(*logs_.front()), reader->counters());
             } else {  // a queue reads all logs: its time is none of theirs
-                add_counters(report.io, reader->counters());
+                add_up(report.io, reader->counters());
             }
         }
     }

@@ -14,7 +14,7 @@ class KeepingSink final : public ChainSink {
 public:
     KeepingSink(Coalescer& chains, KeptPartitions& kept, std::size_t max_chunks) : keeper_(chains, kept, max_chunks) {}
     void add_workers(Pipeline& pipeline) override {
-        pipeline.add("keeper", 0, [this] { keeper_.run(); });
+        pipeline.add(StageKind::keeper, 0, [this] { keeper_.run(); });
     }
     void add_disks(PhaseReport&) const override {}
 

@@ -106,8 +106,8 @@ private:
                                              "; the intermediate logs were damaged, sort again");
         }
         list.report.phase = "overflow";
-        add_phase(list.report, zero.report);
-        add_phase(list.report, pass.report);
+        add_up(list.report, zero.report);
+        add_up(list.report, pass.report);
         ++list.passes;
         std::vector<Piece> parts;
         for (std::uint32_t p = 0; p < pieces; ++p) {

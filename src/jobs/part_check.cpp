@@ -99,7 +99,7 @@ void check_written_files(JobContext& job, const RecordFormat& format, const std:
     SLUICE_CHECK(memory.size() >= kLeastCheckBytes);
     PartCheck check(job, format, files, memory.first(std::min<std::size_t>(memory.size(), kAmpleCheckBytes)));
     Pipeline pipeline(job.executor, job.bind);
-    pipeline.add("last look", 0, [&check] { check.run(); });
+    pipeline.add(StageKind::part_check, 0, [&check] { check.run(); });
     pipeline.on_change([&job] { job.doorbell.ring(); });
     pipeline.start();
     make_network_loop(job, pipeline).wait_for_workers();

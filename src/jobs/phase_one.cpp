@@ -30,7 +30,7 @@ public:
                                                         exchange_.input(), input.sort.format.record_bytes));
         }
         unsigned index = 0;
-        for (auto& reader : readers_) pipeline_.add("reader", index++, [&reader] { reader->run(); });
+        for (auto& reader : readers_) pipeline_.add(StageKind::reader, index++, [&reader] { reader->run(); });
         exchange_.add_workers(pipeline_);
         sink_->add_workers(pipeline_);
     }
@@ -47,7 +47,7 @@ private:
     std::uint64_t input_bytes_read() const {
         std::uint64_t bytes = 0;
         for (const Worker& worker : pipeline_.workers())
-            bytes += worker.stage == "reader" ? worker.metrics->input_bytes.get() : 0;
+            bytes += worker.stage == StageKind::reader ? worker.metrics->input_bytes.get() : 0;
         return bytes;
     }
     std::uint64_t goal_bytes() const {
@@ -66,7 +66,7 @@ private:
         result.report.elapsed_ns = job_.executor.now_ns() - begin_ns;
         result.report.stages = report_stages(pipeline_, begin_ns);
         for (const StageReport& stage : result.report.stages) {
-            if (stage.stage == "writer") result.last_write_ns = begin_ns + stage.last_done_ns;
+            if (stage.stage == StageKind::writer) result.last_write_ns = begin_ns + stage.last_done_ns;
         }
         exchange_.add_reports(result.report);
         if (exchange_.anything_arrived() && goal_bytes() > 0) {

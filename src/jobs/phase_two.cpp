@@ -93,11 +93,11 @@ private:
     void connect() {
         unsigned index = 0;
         source_->add_workers(pipeline_);
-        for (auto& sorter : sorters_) pipeline_.add("sorter", index++, [&sorter] { sorter->run(); });
+        for (auto& sorter : sorters_) pipeline_.add(StageKind::sorter, index++, [&sorter] { sorter->run(); });
         index = 0;
-        for (auto& writer : writers_) pipeline_.add("writer", index++, [&writer] { writer->run(); });
+        for (auto& writer : writers_) pipeline_.add(StageKind::writer, index++, [&writer] { writer->run(); });
         index = 0;
-        for (auto& finisher : finishers_) pipeline_.add("finisher", index++, [&finisher] { finisher->run(); });
+        for (auto& finisher : finishers_) pipeline_.add(StageKind::finisher, index++, [&finisher] { finisher->run(); });
         for (auto& queue : written_) pipeline_.guard(*queue);
         for (auto& queue : sorted_) pipeline_.guard(*queue);
         pipeline_.guard(write_);

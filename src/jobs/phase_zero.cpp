@@ -100,7 +100,7 @@ public:
             at += bytes;
         }
         unsigned index = 0;
-        for (auto& reader : readers_) pipeline_.add("reader", index++, [&reader] { reader->run(); });
+        for (auto& reader : readers_) pipeline_.add(StageKind::reader, index++, [&reader] { reader->run(); });
         pipeline_.on_change([this] { job_.doorbell.ring(); });
     }
 
@@ -127,7 +127,7 @@ public:
 
     void report(PhaseReport& report, std::uint64_t begin_ns) const {
         report.stages = report_stages(pipeline_, begin_ns);
-        for (const auto& reader : readers_) add_counters(report.io, reader->counters());
+        for (const auto& reader : readers_) add_up(report.io, reader->counters());
         report.planned_depth = depth_;
     }
 

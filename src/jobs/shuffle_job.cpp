@@ -80,11 +80,11 @@ public:
                                                           prepared.plan.ownership.first(job.rank()), plan_.max_chunks,
                                                           job.config.run.verify));
         }
-        pipeline_.add("source", 0, [this] { source_.run(); });
+        pipeline_.add(StageKind::source, 0, [this] { source_.run(); });
         exchange_.add_workers(pipeline_);
         unsigned index = 0;
         for (auto& sink : sinks_) {
-            pipeline_.add("sink", index++, [&sink] {
+            pipeline_.add(StageKind::sink, index++, [&sink] {
                 // A chunk is a few microseconds' work: one at a time, each would cost the distributors their caches.
                 wake_without_preempting();
                 sink->run();

@@ -110,7 +110,7 @@ StepCost Steps::run(unsigned workers, const std::function<void(unsigned)>& one_r
     std::uint64_t begin_ns = 0;
     Pipeline pipeline(job_.executor, job_.bind);
     for (unsigned i = 0; i < workers; ++i) {
-        pipeline.add("node distributor", i, [&, i] {
+        pipeline.add(StageKind::node_distributor, i, [&, i] {
             for (; job_.executor.now_ns() - begin_ns < step_ns_; ++rounds[i]) one_round(i);
         });
     }

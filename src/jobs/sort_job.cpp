@@ -167,8 +167,8 @@ void SortRun::give_up_attempt(bool sampled, const std::string& excess) {
     wait_until_touched(job_, *attempt_->arena);
     ++result_.exceeded_attempts;
     result_.exceeded.phase = "exceeded";
-    add_phase(result_.exceeded, result_.zero);
-    add_phase(result_.exceeded, attempt_->one.report);
+    add_up(result_.exceeded, result_.zero);
+    add_up(result_.exceeded, attempt_->one.report);
     attempt_.reset();  // before the plan it was made for goes
     plan_again(job_, prepared_, sampled, excess);
     if (plan().passes == 2) {

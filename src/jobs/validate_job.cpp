@@ -318,7 +318,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     Pipeline pipeline(job.executor, job.bind);
     for (unsigned worker = 0; worker < workers; ++worker) {
         const auto memory = arena->take(lane_bytes, kDirectIoAlign, "validate");
-        pipeline.add("validator", worker, [&, memory] {
+        pipeline.add(StageKind::validator, worker, [&, memory] {
             PartChecker checker(job, set.format, memory);
             while (auto piece = todo.pop()) {
                 const DataFile& part = set.files[(*piece)->part];

@@ -12,6 +12,7 @@
 
 #include "net/wire.hpp"
 #include "runtime/buffer_pool.hpp"
+#include "runtime/fields.hpp"
 
 namespace sluice {
 
@@ -49,6 +50,13 @@ struct PeerCounters {
     std::uint64_t sent_bytes = 0, sent_records = 0, sent_messages = 0;
     std::uint64_t received_bytes = 0, received_records = 0, received_messages = 0;
     std::uint64_t send_busy_ns = 0;  ///< with at least one message to it under way; 0: this transport cannot tell
+    static constexpr auto fields = std::tuple{field("sent_bytes", &PeerCounters::sent_bytes),
+                                              field("sent_records", &PeerCounters::sent_records),
+                                              field("sent_messages", &PeerCounters::sent_messages),
+                                              field("received_bytes", &PeerCounters::received_bytes),
+                                              field("received_records", &PeerCounters::received_records),
+                                              field("received_messages", &PeerCounters::received_messages),
+                                              field("send_busy_ns", &PeerCounters::send_busy_ns)};
 };
 
 /// One rank's end of the data plane. All methods are called by the rank's network thread only; none of them waits.

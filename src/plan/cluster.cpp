@@ -196,22 +196,4 @@ std::string random_run_id() {
 
 std::string make_run_id(JobContext& job) { return job.communicator.broadcast(random_run_id(), 0); }
 
-std::string hex_of(const std::vector<std::byte>& bytes) {
-    std::string text;
-    text.reserve(2 * bytes.size());
-    for (const std::byte b : bytes) {
-        text += "0123456789abcdef"[static_cast<unsigned>(b) >> 4];
-        text += "0123456789abcdef"[static_cast<unsigned>(b) & 15];
-    }
-    return text;
-}
-
-std::vector<std::byte> bytes_of_hex(const std::string& hex) {
-    const auto digit = [](char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10); };
-    std::vector<std::byte> bytes(hex.size() / 2);
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-        bytes[i] = static_cast<std::byte>(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
-    return bytes;
-}
-
 }  // namespace sluice

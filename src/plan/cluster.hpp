@@ -85,7 +85,5 @@ void wait_until_touched(JobContext& job, Arena& arena);
 std::string random_run_id();
 /// Rank 0's, the same on all ranks. Collective.
 std::string make_run_id(JobContext& job);
-std::string hex_of(const std::vector<std::byte>& bytes);
-std::vector<std::byte> bytes_of_hex(const std::string& hex);
 
 }  // namespace sluice

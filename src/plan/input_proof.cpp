@@ -297,10 +297,10 @@ void InputProof::say_disks(JointExchange& call, const std::vector<DiskRole>& rol
             if (!info) continue;
             const MountInfo mount = job.files.mount_of(disk.path, *info);
             const std::string identity =
-                std::string(name_of(role)) + identity_of(self, job.place.host, mount, *info,
-                                                         mount.is_server ? pack(info->inode) + mount.source : "");
+                word_of(role) + identity_of(self, job.place.host, mount, *info,
+                                            mount.is_server ? pack(info->inode) + mount.source : "");
             claims.push_back({key_of(identity), job.rank(), info->device, job.place.host,
-                              std::string(name_of(role)) + " disk '" + disk.path + "'", self.boot});
+                              word_of(role) + " disk '" + disk.path + "'", self.boot});
         }
     }
     const auto heard = send_by_key(job, claims, call);

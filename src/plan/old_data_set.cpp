@@ -68,7 +68,7 @@ void OldDataSet::look_at(Part& part) {
     part.not_ours = part.trace ? part.trace->not_ours : why_not_ours(*part.parent, name_);
     // What one verb made is not another's to remove: a wrong name in the config must not cost the input.
     const bool is_other_kind =
-        part.trace && part.trace->record && (part.trace->record->verb == "gen") != (role_ == DiskRole::input);
+        part.trace && part.trace->record && part.trace->record->is_generated_input() != (role_ == DiskRole::input);
     if (is_other_kind && part.not_ours.empty())
         part.not_ours =
             role_ == DiskRole::input ? "is sorted output, no input" : "is input that was generated, no output";
@@ -266,7 +266,7 @@ std::vector<std::string> OldDataSet::strangers() const {
     std::vector<std::string> lines;
     for (const Part& part : parts_) {
         if (part.entry && !part.is_ours() && !part.holder)
-            lines.push_back("note: stays: " + std::string(name_of(role_)) + " " + where(part) + ": " +
+            lines.push_back("note: stays: " + word_of(role_) + " " + where(part) + ": " +
                             (part.not_ours.empty() ? "has no owner record of sluice's" : part.not_ours));
     }
     return lines;
@@ -284,8 +284,8 @@ std::vector<std::string> OldDataSet::lines() const {
     std::vector<std::string> lines;
     for (const Part& part : parts_) {
         if (!part.entry || !part.is_ours()) continue;
-        lines.push_back(std::string(name_of(role_)) + " " + where(part) + ": " + std::to_string(part.files) +
-                        " files, " + human_bytes(static_cast<double>(part.bytes)) +
+        lines.push_back(word_of(role_) + " " + where(part) + ": " + std::to_string(part.files) + " files, " +
+                        human_bytes(static_cast<double>(part.bytes)) +
                         (part.trace ? ", of run " + part.trace->run_id : ", of an older version") +
                         (part.strangers.empty() ? ""
                                                 : "; '" + printable(part.strangers.front()) + "'" +

@@ -59,7 +59,7 @@ void check_disks(JobContext& job, Problems& problems, std::vector<std::string>& 
         if (role == DiskRole::intermediate && job.config.passes == Passes::one) continue;  // never touched
         const auto disks = role_disks(job, role).disks;
         if (role == DiskRole::intermediate && disks.empty() && job.config.passes == Passes::automatic) continue;
-        const std::string name = name_of(role);
+        const std::string name = std::string(word_of(role));
         if (disks.empty() && !(role == DiskRole::input && !job.config.input.paths.empty())) {
             problems.push_back(
                 {Errc::config, "disks: none has role = \"" + name + "\"; add a [[disks]] table with it"});

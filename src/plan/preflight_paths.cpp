@@ -169,13 +169,13 @@ void check_same_directory(JobContext& job, DiskRole role, Problems& problems, st
         if (!fresh) {
             problems.push_back({Errc::config, "disks: '" + path + "' and '" + first->second + "' on host " +
                                                   job.place.host + " are the same directory with role \"" +
-                                                  name_of(role) + "\"; remove one of the two"});
+                                                  word_of(role) + "\"; remove one of the two"});
             continue;
         }
         const auto [other, alone] = devices.emplace(info->device, path);
         if (!alone) {
-            notes.push_back("note: " + std::string(name_of(role)) + " disks '" + other->second + "' and '" + path +
-                            "' on host " + job.place.host + " are on one device and share its speed");
+            notes.push_back("note: " + word_of(role) + " disks '" + other->second + "' and '" + path + "' on host " +
+                            job.place.host + " are on one device and share its speed");
         }
     }
 }
@@ -198,7 +198,7 @@ void check_permissions(JobContext& job, DiskRole role, Problems& problems, std::
         const std::string& path = disk.path;
         const auto info = look(job, path);
         if (!info || !info->is_directory || (info->mode & kSticky) != 0) continue;
-        const std::string where = std::string(name_of(role)) + " disk '" + path + "' on host " + job.place.host + ": ";
+        const std::string where = word_of(role) + " disk '" + path + "' on host " + job.place.host + ": ";
         const char* open_to_all = "any user may rename and remove what lies in it (mode o+w without the sticky bit); ";
         if ((info->mode & kOthersWrite) != 0 && info->can_change_mode) {
             problems.push_back({Errc::environment, where + open_to_all + "`chmod o-w` it, or `chmod +t`"});

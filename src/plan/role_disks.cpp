@@ -57,10 +57,6 @@ RoleDisks role_disks(const JobContext& job, DiskRole role) {
     return found;
 }
 
-const char* name_of(DiskRole role) {
-    return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
-}
-
 void PathScopes::resolve_disks() {
     for (const DiskConfig& disk : job_.config.disks) {
         // Who names a file below one rank's disk by a path without {rank} names it for the whole host.

@@ -44,8 +44,6 @@ bool speaks_of(const JobContext& job, SeenBy seen_by);
 /// Local: it follows from the config and from where this rank stands.
 RoleDisks role_disks(const JobContext& job, DiskRole role);
 
-const char* name_of(DiskRole role);  ///< "input", "intermediate", "output"
-
 /// Who sees the files below which directory, for files that the config names by their paths: the longest configured
 /// disk that a file lies below tells, links and spelling aside; elsewhere it is the host. Used by one thread.
 class PathScopes {

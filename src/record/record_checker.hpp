@@ -43,10 +43,8 @@ int compare_keys(const RecordFormat& format, KeyOrder order, const std::byte* le
 enum class Ties { any_order, whole_records };
 
 /// Of first and last record keeps the keys alone: records may have 1 MiB, and borders are judged by keys. Afterwards it
-/// is the summary of records of key_format().
+/// is the summary of records that are their keys and nothing else.
 void keep_keys(SortSummary& summary, const RecordFormat& format);
-/// Records that are their keys and nothing else.
-constexpr RecordFormat key_format(const RecordFormat& format) { return {format.key_bytes, 0, format.key_bytes}; }
 /// The same, and of each record its first bytes behind the key, by which ties are settled; afterwards it is the summary
 /// of records of border_format().
 void keep_borders(SortSummary& summary, const RecordFormat& format);

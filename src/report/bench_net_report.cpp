@@ -4,17 +4,22 @@
 #include <nlohmann/json.hpp>
 
 #include "jobs/bench_net.hpp"
+#include "report/named_fields.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
-namespace {
 
-nlohmann::json json_of(const Spread& spread) {
-    return {{"min", spread.min}, {"median", spread.median}, {"max", spread.max}};
+/// Three columns, with the figure's unit last: elapsed_min_s, elapsed_median_s, elapsed_max_s.
+void add_cells(CsvRow& row, const std::string& name, const Spread& spread) {
+    std::size_t unit = name.size();
+    for (const std::string_view known : {"_s", "_us", "_mb_per_s"}) {
+        if (name.ends_with(known)) unit = name.size() - known.size();
+    }
+    for_each_field<Spread>([&](const auto& entry) {
+        add_cells(row, name.substr(0, unit) + "_" + entry.name + name.substr(unit), spread.*entry.member);
+    });
 }
-
-}  // namespace
 
 std::string bench_net_table(const BenchNetResult& result) {
     std::string text = fmt::format("{:<26}{:<16}{:>9}{:>10}{:>9}{:>9}{:>9}{:>10}{:>10}{:>10}{:>10}{:>7}\n", "transport",
@@ -37,17 +42,13 @@ std::string bench_net_table(const BenchNetResult& result) {
 }
 
 std::string bench_net_csv(const BenchNetResult& result) {
-    std::string text =
-        "transport,pattern,message_bytes,pairs,messages,elapsed_min_s,elapsed_median_s,elapsed_max_s,rank_min_mb_per_s,"
-        "rank_median_mb_per_s,rank_max_mb_per_s,algorithm_min_mb_per_s,algorithm_median_mb_per_s,"
-        "algorithm_max_mb_per_s,wire_mb_per_s,latency_min_us,latency_median_us,latency_max_us,verified,wrong\n";
-    for (const BenchNetRow& r : result.rows) {
-        text += fmt::format("{},{},{},{},{}", r.transport, r.pattern, r.message_bytes, r.pairs, r.messages);
-        for (const Spread& s : {r.elapsed_s, r.rank_mb_per_s, r.algorithm_mb_per_s})
-            text += fmt::format(",{:.6g},{:.6g},{:.6g}", s.min, s.median, s.max);
-        text += fmt::format(",{:.6g},{:.6g},{:.6g},{:.6g},{},{}\n", r.wire_mb_per_s, r.latency_us.min,
-                            r.latency_us.median, r.latency_us.max, r.verified, r.wrong);
-    }
+    const auto row_of = [](const BenchNetRow& figures) {
+        CsvRow row;
+        add_cells(row, "", figures);
+        return row;
+    };
+    std::string text = csv_header(row_of({}));
+    for (const BenchNetRow& figures : result.rows) text += csv_line(row_of(figures));
     return text;
 }
 
@@ -59,21 +60,7 @@ std::string bench_net_json(const BenchNetResult& result, const std::string& extr
     document["ranks"] = result.hosts.size();
     document["hosts_by_rank"] = result.hosts;
     document["wrong"] = result.wrong();
-    document["rows"] = nlohmann::json::array();
-    for (const BenchNetRow& r : result.rows) {
-        document["rows"].push_back({{"transport", r.transport},
-                                    {"pattern", r.pattern},
-                                    {"message_bytes", r.message_bytes},
-                                    {"pairs", r.pairs},
-                                    {"messages", r.messages},
-                                    {"elapsed_s", json_of(r.elapsed_s)},
-                                    {"rank_mb_per_s", json_of(r.rank_mb_per_s)},
-                                    {"algorithm_mb_per_s", json_of(r.algorithm_mb_per_s)},
-                                    {"wire_mb_per_s", r.wire_mb_per_s},
-                                    {"latency_us", json_of(r.latency_us)},
-                                    {"verified", r.verified},
-                                    {"wrong", r.wrong}});
-    }
+    document["rows"] = result.rows;
     return document.dump(1) + "\n";
 }
 

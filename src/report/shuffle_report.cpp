@@ -7,6 +7,7 @@
 
 #include "net/collectives.hpp"
 #include "record/uint128_text.hpp"
+#include "report/named_fields.hpp"
 #include "report/stage_table.hpp"
 #include "report/straggler_report.hpp"
 #include "runtime/bounded_text.hpp"
@@ -14,38 +15,21 @@
 
 namespace sluice {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PeerCounters, sent_bytes, sent_records, sent_messages, received_bytes,
-                                   received_records, received_messages, send_busy_ns)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NetworkBytes, received, sent, known)
-
 namespace {
 
 double seconds(std::uint64_t ns) { return static_cast<double>(ns) * 1e-9; }
 double megabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 std::string human(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
 
-nlohmann::json rank_json(const ShuffleRankReport& r) {
-    return {{"host", r.host},
-            {"placement", r.placement},
-            {"memory_pages", r.memory_pages},
-            {"phase", parse_bounded_json(to_json(r.phase))},
-            {"peers", r.peers},
-            {"interfaces", r.interfaces},
-            {"cpu_user_s", r.cpu_user_s},
-            {"cpu_system_s", r.cpu_system_s},
-            {"peak_resident_bytes", r.peak_resident_bytes},
-            {"budget_bytes", r.budget_bytes}};
-}
-
 /// When the workers of a stage ended, in seconds since the start; a rank has none of some stages.
-std::string done_at(const PhaseReport& phase, const char* stage) {
+std::string done_at(const PhaseReport& phase, StageKind stage) {
     for (const StageReport& report : phase.stages) {
         if (report.stage == stage) {
-            return fmt::format("{} {:.2f}..{:.2f} s", stage, seconds(report.first_done_ns),
+            return fmt::format("{} {:.2f}..{:.2f} s", word_of(stage), seconds(report.first_done_ns),
                                seconds(report.last_done_ns));
         }
     }
-    return fmt::format("{} -", stage);
+    return word_of(stage) + " -";
 }
 
 std::string host_lines(const ShuffleReport& report) {
@@ -173,10 +157,11 @@ std::string tables(const ShuffleReport& report) {
     std::string text = stage_table(title.c_str(), phases, report.bytes());
     for (std::size_t rank = 0; rank < report.ranks.size(); ++rank) {
         const ShuffleRankReport& r = report.ranks[rank];
-        text += fmt::format(
-            "rank {} on {}: done, first to last: {}, {}, {}; peak memory {} of {} budget; CPU {:.2f} s\n", rank, r.host,
-            done_at(r.phase, "source"), done_at(r.phase, "receiver"), done_at(r.phase, "sink"),
-            human(r.peak_resident_bytes), human(r.budget_bytes), r.cpu_user_s + r.cpu_system_s);
+        text +=
+            fmt::format("rank {} on {}: done, first to last: {}, {}, {}; peak memory {} of {} budget; CPU {:.2f} s\n",
+                        rank, r.host, done_at(r.phase, StageKind::source), done_at(r.phase, StageKind::receiver),
+                        done_at(r.phase, StageKind::sink), human(r.peak_resident_bytes), human(r.budget_bytes),
+                        r.cpu_user_s + r.cpu_system_s);
     }
     text += host_lines(report) + stragglers_text(find_stragglers(report.ranks)) + pair_lines(report);
     const RecordSum total = report.records();
@@ -195,14 +180,6 @@ std::string shuffle_line(const ShuffleReport& report) {
 }
 
 std::string result_json(const ShuffleReport& report) {
-    nlohmann::json ranks = nlohmann::json::array(), hosts = nlohmann::json::array();
-    for (const ShuffleRankReport& rank : report.ranks) ranks.push_back(rank_json(rank));
-    for (const HostTraffic& host : report.hosts()) {
-        hosts.push_back({{"host", host.host},
-                         {"sent_bytes", host.sent_bytes},
-                         {"received_bytes", host.received_bytes},
-                         {"interfaces", host.interfaces}});
-    }
     const PhaseOnePlan& plan = report.prepared->plan.ranks.front().one;
     nlohmann::json document = {{"schema_version", 1},
                                {"kind", "shuffle"},
@@ -221,10 +198,10 @@ std::string result_json(const ShuffleReport& report) {
                                {"receive_buffers", plan.receive_buffers},
                                {"partitions", report.prepared->plan.ownership.partitions()},
                                {"mpi_library", report.mpi_library},
-                               {"hosts", hosts},
+                               {"hosts", report.hosts()},
                                {"stragglers", parse_bounded_json(stragglers_json(find_stragglers(report.ranks)))},
                                {"pairs", pairs_json(report)},
-                               {"ranks", ranks}};
+                               {"ranks", report.ranks}};
     if (report.limit) {
         document["limit"] = {{"kind", "1 / sum(1/rate)"},
                              {"distribute_mb_per_s", report.limit->rate_mb_per_s(&ShuffleStepTimes::distribute_s)},

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "jobs/shuffle_job.hpp"
 #include "jobs/shuffle_limit.hpp"
+#include "runtime/fields.hpp"
 
 namespace sluice {
 
@@ -19,11 +21,16 @@ struct ShuffleRankReport {
     NetworkBytes interfaces;          ///< of the whole host
     double cpu_user_s = 0, cpu_system_s = 0;
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0;
-    static constexpr auto fields = std::tuple{
-        &ShuffleRankReport::host,        &ShuffleRankReport::placement,    &ShuffleRankReport::memory_pages,
-        &ShuffleRankReport::phase,       &ShuffleRankReport::peers,        &ShuffleRankReport::interfaces,
-        &ShuffleRankReport::cpu_user_s,  &ShuffleRankReport::cpu_system_s, &ShuffleRankReport::peak_resident_bytes,
-        &ShuffleRankReport::budget_bytes};
+    static constexpr auto fields = std::tuple{field("host", &ShuffleRankReport::host),
+                                              field("placement", &ShuffleRankReport::placement),
+                                              field("memory_pages", &ShuffleRankReport::memory_pages),
+                                              field("phase", &ShuffleRankReport::phase),
+                                              field("peers", &ShuffleRankReport::peers),
+                                              field("interfaces", &ShuffleRankReport::interfaces),
+                                              field("cpu_user_s", &ShuffleRankReport::cpu_user_s),
+                                              field("cpu_system_s", &ShuffleRankReport::cpu_system_s),
+                                              field("peak_resident_bytes", &ShuffleRankReport::peak_resident_bytes),
+                                              field("budget_bytes", &ShuffleRankReport::budget_bytes)};
 };
 /// By rank, on rank 0; empty elsewhere. Collective.
 std::vector<ShuffleRankReport> gather_shuffle_reports(Communicator& communicator, const ShuffleRankReport& mine);
@@ -33,6 +40,9 @@ struct HostTraffic {
     std::string host;
     std::uint64_t sent_bytes = 0, received_bytes = 0;  ///< messages with their headers, by our count
     NetworkBytes interfaces;                           ///< by the kernel's
+    static constexpr auto fields = std::tuple{
+        field("host", &HostTraffic::host), field("sent_bytes", &HostTraffic::sent_bytes),
+        field("received_bytes", &HostTraffic::received_bytes), field("interfaces", &HostTraffic::interfaces)};
 };
 
 /// The whole run, over all ranks.

@@ -9,12 +9,17 @@
 #include "net/collectives.hpp"
 #include "net/transport_kind.hpp"
 #include "record/uint128_text.hpp"
+#include "report/named_fields.hpp"
 #include "report/stage_table.hpp"
 #include "report/straggler_report.hpp"
 #include "runtime/bounded_text.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
+
+/// Two numbers, since there are as many as pairs of ranks.
+void to_json(nlohmann::json& json, const LinkReport& link) { json = {link.sent_bytes, link.busy_ns}; }
+
 namespace {
 
 double seconds(std::uint64_t ns) { return static_cast<double>(ns) * 1e-9; }
@@ -38,41 +43,6 @@ std::string transport_line(const RunReport& report) {
     });
     if (!several_hosts || !report.prepared->plan.ranks.front().one.receive_in_window) return "";
     return "transport: " + transport_label(TransportKind::rma, several_hosts) + "\n";
-}
-
-nlohmann::json phase_json(const PhaseReport& report) { return parse_bounded_json(to_json(report)); }
-
-nlohmann::json links_json(const std::vector<LinkReport>& links) {
-    nlohmann::json json = nlohmann::json::array();
-    for (const LinkReport& link : links) json.push_back({link.sent_bytes, link.busy_ns});
-    return json;
-}
-
-nlohmann::json rank_json(const RankReport& r) {
-    return {{"host", r.host},
-            {"placement", r.placement},
-            {"memory_pages", r.memory_pages},
-            {"phase_zero", phase_json(r.zero)},
-            {"phase_one", phase_json(r.one)},
-            {"overflow", phase_json(r.overflow)},
-            {"exceeded", phase_json(r.exceeded)},
-            {"split_partitions", r.split_partitions},
-            {"phase_two", phase_json(r.two)},
-            {"cpu_user_s", r.cpu_user_s},
-            {"cpu_system_s", r.cpu_system_s},
-            {"elapsed_s", r.elapsed_s},
-            {"peak_resident_bytes", r.peak_resident_bytes},
-            {"budget_bytes", r.budget_bytes},
-            {"context_switches", r.switches},
-            {"padding_bytes", r.padding_bytes},
-            {"extents", r.extents},
-            {"sent_bytes", r.sent_bytes},
-            {"received_bytes", r.received_bytes},
-            {"links_sent_bytes_busy_ns", links_json(r.links)},
-            {"cached_disks", r.cached_disks},
-            {"first_arrival_input_fraction", r.first_arrival_input_fraction},
-            {"startup_s", r.startup_s},
-            {"phase_boundary_s", r.boundary_s}};
 }
 
 }  // namespace
@@ -261,8 +231,6 @@ std::string result_line(const RunReport& report) {
 }
 
 std::string result_json(const RunReport& report) {
-    nlohmann::json ranks = nlohmann::json::array();
-    for (const RankReport& rank : report.ranks) ranks.push_back(rank_json(rank));
     nlohmann::json document = {
         {"schema_version", 1},
         {"status", report.status()},
@@ -291,7 +259,7 @@ std::string result_json(const RunReport& report) {
         {"balance", parse_bounded_json(report.result->balance.to_json())},
         {"mpi_library", report.mpi_library},
         {"stragglers", parse_bounded_json(stragglers_json(find_stragglers(report.ranks)))},
-        {"ranks", ranks}};
+        {"ranks", report.ranks}};
     if (report.copy) {
         document["limit"] = {{"kind", report.copy->passes == 1 ? "one-pass-copy" : "two-pass-copy"},
                              {"pass_one_s", report.copy->pass_one_s},

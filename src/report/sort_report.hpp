@@ -3,10 +3,12 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "jobs/data_jobs.hpp"
 #include "jobs/sort_job.hpp"
+#include "runtime/fields.hpp"
 #include "runtime/machine.hpp"
 
 namespace sluice {
@@ -30,30 +32,31 @@ struct RankReport {
     double boundary_s = 0;                  ///< from the last write of phase one to the first read of phase two
     std::vector<LinkReport> links;          ///< by destination; empty with one rank
     std::vector<std::string> cached_disks;  ///< read and written through the page cache; see PreparedSort
-    static constexpr auto fields = std::tuple{&RankReport::host,
-                                              &RankReport::placement,
-                                              &RankReport::memory_pages,
-                                              &RankReport::zero,
-                                              &RankReport::one,
-                                              &RankReport::overflow,
-                                              &RankReport::two,
-                                              &RankReport::exceeded,
-                                              &RankReport::split_partitions,
-                                              &RankReport::cpu_user_s,
-                                              &RankReport::cpu_system_s,
-                                              &RankReport::elapsed_s,
-                                              &RankReport::peak_resident_bytes,
-                                              &RankReport::budget_bytes,
-                                              &RankReport::switches,
-                                              &RankReport::padding_bytes,
-                                              &RankReport::extents,
-                                              &RankReport::sent_bytes,
-                                              &RankReport::received_bytes,
-                                              &RankReport::first_arrival_input_fraction,
-                                              &RankReport::startup_s,
-                                              &RankReport::boundary_s,
-                                              &RankReport::links,
-                                              &RankReport::cached_disks};
+    static constexpr auto fields =
+        std::tuple{field("host", &RankReport::host).in_csv(),
+                   field("placement", &RankReport::placement),
+                   field("memory_pages", &RankReport::memory_pages),
+                   field("phase_zero", &RankReport::zero),
+                   field("phase_one", &RankReport::one),
+                   field("overflow", &RankReport::overflow),
+                   field("phase_two", &RankReport::two),
+                   field("exceeded", &RankReport::exceeded),
+                   field("split_partitions", &RankReport::split_partitions),
+                   field("cpu_user_s", &RankReport::cpu_user_s),
+                   field("cpu_system_s", &RankReport::cpu_system_s),
+                   field("elapsed_s", &RankReport::elapsed_s),
+                   field("peak_resident_bytes", &RankReport::peak_resident_bytes),
+                   field("budget_bytes", &RankReport::budget_bytes),
+                   field("context_switches", &RankReport::switches),
+                   field("padding_bytes", &RankReport::padding_bytes),
+                   field("extents", &RankReport::extents),
+                   field("sent_bytes", &RankReport::sent_bytes),
+                   field("received_bytes", &RankReport::received_bytes),
+                   field("first_arrival_input_fraction", &RankReport::first_arrival_input_fraction),
+                   field("startup_s", &RankReport::startup_s),
+                   field("phase_boundary_s", &RankReport::boundary_s),
+                   field("links_sent_bytes_busy_ns", &RankReport::links),
+                   field("cached_disks", &RankReport::cached_disks)};
 };
 /// By rank, on rank 0; empty elsewhere. Collective.
 std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine);

@@ -9,9 +9,6 @@
 
 namespace sluice {
 
-/// Sums each stage of a phase over the ranks, in the order of the first rank that has it.
-std::vector<StageReport> over_ranks(const std::vector<const PhaseReport*>& ranks);
-
 /// One line a stage: what went through, how busy its workers were and what they waited for; `>` marks the one that
 /// waited least for others.
 /// @param bytes  that the phase moved in all, for the rate in the title line.

@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "report/named_fields.hpp"
+
 namespace sluice {
 namespace {
 
@@ -20,20 +22,6 @@ double median(std::vector<double> values) {
 
 double mb_per_s(std::uint64_t bytes, std::uint64_t ns) {
     return ns == 0 ? 0 : static_cast<double>(bytes) / 1e6 / seconds(ns);
-}
-
-/// When the first and the last worker of a phase ended, over its stages.
-struct DoneTimes {
-    std::uint64_t first_ns = 0, last_ns = 0;
-};
-DoneTimes done_times(const PhaseReport& phase) {
-    DoneTimes times;
-    for (const StageReport& stage : phase.stages) {
-        if (stage.workers == 0) continue;
-        times.first_ns = times.last_ns == 0 ? stage.first_done_ns : std::min(times.first_ns, stage.first_done_ns);
-        times.last_ns = std::max(times.last_ns, stage.last_done_ns);
-    }
-    return times;
 }
 
 struct Measured {
@@ -59,7 +47,7 @@ struct HostEnd {
 using HostEnds = std::map<std::string, HostEnd>;
 void add(HostEnds& hosts, const std::string& name, const PhaseReport& phase, std::uint64_t bytes) {
     HostEnd& host = hosts[name];
-    host.last_ns = std::max(host.last_ns, done_times(phase).last_ns);
+    host.last_ns = std::max(host.last_ns, total_of(phase.stages).last_done_ns);
     host.bytes += bytes;
 }
 
@@ -105,7 +93,7 @@ std::optional<Straggler> slowest_disk(const std::vector<RankReport>& ranks) {
         std::map<std::pair<std::string, std::string>, Disk> disks;  // ranks of a host may share one
         for (const RankReport& rank : ranks) {
             for (const DiskReport& part : (rank.*phase).disks) {
-                const std::string use = part.use + " of " + (rank.*phase).phase;
+                const std::string use = word_of(part.use) + " of " + (rank.*phase).phase;
                 Disk& disk = disks[{use, part.path + " on " + rank.host}];
                 disk.bytes += part.bytes;
                 disk.busy_ns = std::max(disk.busy_ns, part.busy_ns);
@@ -202,21 +190,23 @@ std::string stragglers_json(const Stragglers& found) {
 }
 
 std::string done_text(const RankReport& rank) {
-    const DoneTimes one = done_times(rank.one), two = done_times(rank.two);
-    return fmt::format("phase one done {:.2f}-{:.2f} s, phase two {:.2f}-{:.2f} s", seconds(one.first_ns),
-                       seconds(one.last_ns), seconds(two.first_ns), seconds(two.last_ns));
+    const StageReport one = total_of(rank.one.stages), two = total_of(rank.two.stages);
+    return fmt::format("phase one done {:.2f}-{:.2f} s, phase two {:.2f}-{:.2f} s", seconds(one.first_done_ns),
+                       seconds(one.last_done_ns), seconds(two.first_done_ns), seconds(two.last_done_ns));
 }
 
 std::string ranks_csv(const std::vector<RankReport>& ranks) {
-    std::string text = "rank,host,phase,first_done_s,last_done_s,elapsed_s,read_bytes,written_bytes\n";
+    const auto row_of = [](std::size_t rank, const RankReport& report, const PhaseReport& phase) {
+        CsvRow row;
+        add_cells(row, "rank", rank);
+        add_cells(row, "", report);
+        add_cells(row, "", phase);
+        return row;
+    };
+    std::string text = csv_header(row_of(0, {}, {}));
     for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-        for (const auto phase : {&RankReport::one, &RankReport::two}) {
-            const PhaseReport& report = ranks[rank].*phase;
-            const DoneTimes times = done_times(report);
-            text += fmt::format("{},{},{},{:.6f},{:.6f},{:.6f},{},{}\n", rank, ranks[rank].host, report.phase,
-                                seconds(times.first_ns), seconds(times.last_ns), seconds(report.elapsed_ns),
-                                report.io.read_bytes, report.io.written_bytes);
-        }
+        for (const auto phase : {&RankReport::one, &RankReport::two})
+            text += csv_line(row_of(rank, ranks[rank], ranks[rank].*phase));
     }
     return text;
 }

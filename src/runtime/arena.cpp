@@ -130,6 +130,7 @@ void Arena::map(HugePages huge_pages) {
     }
     const bool asked = huge_pages == HugePages::automatic && ::madvise(memory_, capacity_, MADV_HUGEPAGE) == 0;
     if (!asked) ::madvise(memory_, capacity_, MADV_NOHUGEPAGE);
+    hopes_for_huge_ = asked;
     page_kind_ = asked ? "2 MiB pages (madvise)" : "4 KiB pages";
 }
 
@@ -169,7 +170,7 @@ void Arena::fail_if_short() const {
 }
 
 void Arena::name_pages_got() {
-    if (page_kind_ != "2 MiB pages (madvise)") return;
+    if (!hopes_for_huge_) return;
     const std::uint64_t huge = huge_bytes_at(memory_);
     if (huge == 0) {
         page_kind_ = "4 KiB pages (the kernel gave no 2 MiB pages)";

@@ -72,6 +72,7 @@ private:
     std::uint64_t capacity_ = 0, used_ = 0, end_ = 0;  // end_: where take_from_end() begins
     std::uint64_t untouched_ = 0;                      // from here on, until touch_rest()
     std::string page_kind_;
+    bool hopes_for_huge_ = false;  // asked by madvise: what was given is known once they are touched
     std::atomic<int> touch_error_{0};
     std::atomic<bool> stop_{false}, touching_{false};
     bool survives_failure_;

@@ -1,6 +1,7 @@
 #include "runtime/bounded_text.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace sluice {
 namespace {
@@ -91,6 +92,28 @@ nlohmann::json parse_bounded_json(std::string_view text, std::size_t most_values
         }
     }
     return nlohmann::json::parse(text);
+}
+
+namespace {
+
+Error no_number(std::string_view name) { return {Errc::integrity, std::string(name) + " is no number it can be"}; }
+
+}  // namespace
+
+std::int64_t exact_signed(const nlohmann::json& json, std::string_view name, std::int64_t least, std::int64_t most) {
+    if (json.is_number_unsigned())
+        return static_cast<std::int64_t>(exact_unsigned(json, name, static_cast<std::uint64_t>(most)));
+    if (!json.is_number_integer()) throw no_number(name);
+    const auto value = json.get<std::int64_t>();
+    if (value < least || value > most) throw no_number(name);
+    return value;
+}
+
+std::uint64_t exact_unsigned(const nlohmann::json& json, std::string_view name, std::uint64_t most) {
+    if (!json.is_number_unsigned()) throw no_number(name);
+    const auto value = json.get<std::uint64_t>();
+    if (value > most) throw no_number(name);
+    return value;
 }
 
 }  // namespace sluice

@@ -5,7 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -24,20 +24,19 @@ void check_toml_bounds(std::string_view text, const std::string& name);
 /// kMostNesting or has more than `most_values` values: each takes some 20 to 200 bytes of memory, and two of text.
 nlohmann::json parse_bounded_json(std::string_view text, std::size_t most_values = SIZE_MAX);
 
+/// As exact_integer(), within limits.
+std::int64_t exact_signed(const nlohmann::json& json, std::string_view name, std::int64_t least, std::int64_t most);
+std::uint64_t exact_unsigned(const nlohmann::json& json, std::string_view name, std::uint64_t most);
 /// The integer that `json` holds. Throws Error(integrity) when it is none or does not fit: nlohmann's own conversion
 /// would make another number of it.
 template <std::integral Integer>
 Integer exact_integer(const nlohmann::json& json, std::string_view name) {
-    const auto refuse = [&] { return Error(Errc::integrity, std::string(name) + " is no number it can be"); };
-    if (json.is_number_unsigned()) {
-        const auto value = json.get<std::uint64_t>();
-        if (value > static_cast<std::uint64_t>(std::numeric_limits<Integer>::max())) throw refuse();
-        return static_cast<Integer>(value);
+    using Limits = std::numeric_limits<Integer>;
+    if constexpr (std::signed_integral<Integer>) {
+        return static_cast<Integer>(exact_signed(json, name, Limits::min(), Limits::max()));
+    } else {
+        return static_cast<Integer>(exact_unsigned(json, name, Limits::max()));
     }
-    if (!json.is_number_integer() || !std::signed_integral<Integer>) throw refuse();
-    const auto value = json.get<std::int64_t>();
-    if (value < static_cast<std::int64_t>(std::numeric_limits<Integer>::min())) throw refuse();
-    return static_cast<Integer>(value);
 }
 
 }  // namespace sluice

@@ -3,6 +3,12 @@
 namespace sluice {
 namespace {
 
+constexpr Word<Verb> kVerbs[] = {{"gen", Verb::gen},         {"sort", Verb::sort},      {"validate", Verb::validate},
+                                 {"shuffle", Verb::shuffle}, {"bench", Verb::bench},    {"config", Verb::config},
+                                 {"clean", Verb::clean},     {"sysinfo", Verb::sysinfo}};
+constexpr Word<DiskRole> kRoles[] = {
+    {"input", DiskRole::input}, {"intermediate", DiskRole::intermediate}, {"output", DiskRole::output}};
+constexpr Word<DiskScope> kScopes[] = {{"host", DiskScope::host}, {"shared", DiskScope::shared}};
 constexpr Word<TransportKind> kTransports[] = {{"auto", TransportKind::automatic},
                                                {"p2p", TransportKind::p2p},
                                                {"alltoallv", TransportKind::alltoallv},
@@ -28,6 +34,9 @@ constexpr Word<Locks> kLocks[] = {{"flock", Locks::flock}, {"record", Locks::rec
 
 }  // namespace
 
+std::span<const Word<Verb>> words_of(Verb) noexcept { return kVerbs; }
+std::span<const Word<DiskRole>> words_of(DiskRole) noexcept { return kRoles; }
+std::span<const Word<DiskScope>> words_of(DiskScope) noexcept { return kScopes; }
 std::span<const Word<TransportKind>> words_of(TransportKind) noexcept { return kTransports; }
 std::span<const Word<Passes>> words_of(Passes) noexcept { return kPasses; }
 std::span<const Word<DirectIo>> words_of(DirectIo) noexcept { return kDirectIo; }

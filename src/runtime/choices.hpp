@@ -1,14 +1,20 @@
 #pragma once
-/// The choices of the config, and the one table of words for each.
+/// The choices of config and command line, and the one table of words for each.
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice {
 
+/// The first word of a call.
+enum class Verb : std::uint8_t { gen, sort, validate, shuffle, bench, config, clean, sysinfo };
+
+enum class DiskRole : std::uint8_t { input, intermediate, output };
+enum class DiskScope : std::uint8_t { host, shared };
 enum class TransportKind : std::uint8_t { automatic, p2p, alltoallv, rma };
 enum class Passes : std::uint8_t { two, one, automatic };
 /// How the page cache is by-passed; `on` refuses file systems that cannot.
@@ -42,6 +48,9 @@ struct Word {
 };
 
 // The words of a choice, in the order in which `config list` shows them. The argument only says which one.
+std::span<const Word<Verb>> words_of(Verb) noexcept;
+std::span<const Word<DiskRole>> words_of(DiskRole) noexcept;
+std::span<const Word<DiskScope>> words_of(DiskScope) noexcept;
 std::span<const Word<TransportKind>> words_of(TransportKind) noexcept;
 std::span<const Word<Passes>> words_of(Passes) noexcept;
 std::span<const Word<DirectIo>> words_of(DirectIo) noexcept;
@@ -70,6 +79,20 @@ std::optional<Enum> parse_word(std::string_view text) noexcept {
         if (word.text == text) return word.value;
     }
     return std::nullopt;
+}
+
+/// All words, joined by |.
+template <typename Enum>
+std::string joined_words() {
+    std::string joined;
+    for (const Word<Enum>& word : words_of(Enum{})) joined += (joined.empty() ? "" : "|") + std::string(word.text);
+    return joined;
+}
+template <typename Enum>
+std::vector<std::string> word_list() {
+    std::vector<std::string> words;
+    for (const Word<Enum>& word : words_of(Enum{})) words.emplace_back(word.text);
+    return words;
 }
 
 }  // namespace sluice

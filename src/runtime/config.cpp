@@ -1,6 +1,6 @@
 #include "runtime/config.hpp"
 
-#include <nlohmann/json.hpp>
+#include <cstdio>
 #include <sstream>
 
 #include "runtime/config_reader.hpp"
@@ -12,11 +12,22 @@
 namespace sluice {
 namespace {
 
-const char* role_name(DiskRole role) {
-    return role == DiskRole::input ? "input" : role == DiskRole::intermediate ? "intermediate" : "output";
+/// A basic string of TOML.
+std::string quoted(const std::string& text) {
+    std::string toml = "\"";
+    for (const char c : is_utf8(text) ? text : escape_bytes(text)) {
+        const auto code = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') toml += '\\';
+        if (code >= 0x20 && code != 0x7f) {
+            toml += c;
+            continue;
+        }
+        char escaped[12];
+        std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(code));
+        toml += escaped;
+    }
+    return toml + "\"";
 }
-
-std::string quoted(const std::string& text) { return nlohmann::json(is_utf8(text) ? text : escape_bytes(text)).dump(); }
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
     for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
@@ -25,7 +36,7 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
 
 /// Numbers and booleans stand bare in TOML, everything else in quotes.
 std::string toml_value(const Option& option, const std::string& value) {
-    return option.type == "integer" || option.type == "boolean" || option.type == "number" ? value : quoted(value);
+    return stands_bare(option.kind) ? value : quoted(value);
 }
 
 }  // namespace
@@ -134,8 +145,8 @@ std::string LoadedConfig::effective_toml(const std::string& host) const {
         out << option.key.substr(dot + 1) << " = " << toml_value(option, option.print(config)) << "\n";
     }
     for (const DiskConfig& disk : config.disks) {
-        out << "\n[[disks]]\npath = " << quoted(disk.path) << "\nrole = \"" << role_name(disk.role) << "\"\n";
-        if (disk.scope == DiskScope::shared) out << "scope = \"shared\"\n";
+        out << "\n[[disks]]\npath = " << quoted(disk.path) << "\nrole = \"" << word_of(disk.role) << "\"\n";
+        if (disk.scope == DiskScope::shared) out << "scope = \"" << word_of(disk.scope) << "\"\n";
     }
     return out.str();
 }

@@ -12,9 +12,6 @@
 
 namespace sluice {
 
-enum class DiskRole { input, intermediate, output };
-enum class DiskScope { host, shared };
-
 /// One [[disks]] table: a directory on a device, and what it is for.
 struct DiskConfig {
     std::string path;  ///< absolute; {host} and {rank} expand

@@ -16,6 +16,10 @@ namespace {
 constexpr std::size_t kMostProblems = 50, kMostProblemBytes = 2000, kMostDisks = 4096;
 constexpr std::size_t kSlipDistance = 2;  // letters between a variable and the option that was meant
 
+enum class DiskKey : std::uint8_t { path, role, scope };
+constexpr Word<DiskKey> kDiskKeys[] = {{"path", DiskKey::path}, {"role", DiskKey::role}, {"scope", DiskKey::scope}};
+std::span<const Word<DiskKey>> words_of(DiskKey) noexcept { return kDiskKeys; }
+
 /// Variables that start with SLUICE_ and are no options: set by our scripts and tests.
 bool is_reserved_variable(const std::string& name) {
     return name == "SLUICE_LAUNCH_STAMP" || name == "SLUICE_LAUNCH_STATUS" || name == "SLUICE_FULL_TESTS" ||
@@ -118,8 +122,10 @@ void ConfigReader::read_table(const toml::table& table, const std::string& prefi
 
 void ConfigReader::read_value(const std::string& key, const toml::node& node, Values& values) {
     // TOML has types, and a value of another type is a mistake even where its text could be read.
-    const std::string& type = find_option(key)->type;
-    const bool bare = type == "integer" || type == "boolean" || type == "number";
+    const Option& option = *find_option(key);
+    const ValueKind kind = option.kind;
+    const std::string type = option.type();
+    const bool bare = stands_bare(kind);
     std::string text;
     bool fits = false;
     if (const auto* s = node.as_string()) {
@@ -131,25 +137,26 @@ void ConfigReader::read_value(const std::string& key, const toml::node& node, Va
         fits = true;
     } else if (const auto* i = node.as_integer()) {
         text = std::to_string(i->get());
-        if (type == "duration") {
+        if (kind == ValueKind::duration) {
             problem(place(node),
                     key + " = " + text + ": a duration needs a unit; write \"" + text + "s\" or \"500ms\"");
             return;
         }
-        if (type == "size") {
+        if (kind == ValueKind::size) {
             problem(place(node), key + " = " + text + ": a size needs a unit; write \"" + text +
                                      "B\", \"4MiB\" (2^22) or \"4MB\" (4000000)");
             return;
         }
-        fits = type == "integer" || type == "number";
+        fits = kind == ValueKind::integer || kind == ValueKind::number;
     } else if (const auto* f = node.as_floating_point()) {
         char buffer[40];
         std::snprintf(buffer, sizeof buffer, "%.17g", f->get());
         text = buffer;
-        fits = type == "number";
+        fits = kind == ValueKind::number;
     } else if (const auto* b = node.as_boolean()) {
         text = b->get() ? "true" : "false";
-        fits = type == "boolean" || ("|" + type + "|").find("|" + text + "|") != std::string::npos;
+        fits = kind == ValueKind::boolean ||
+               std::find(option.words.begin(), option.words.end(), text) != option.words.end();
     }
     if (fits) {
         set(key, text, place(node), values);
@@ -206,37 +213,48 @@ void ConfigReader::read_disks(const toml::node& node) {
     for (const auto& element : *list) read_disk(*element.as_table());
 }
 
+template <typename Enum>
+void ConfigReader::read_choice(const std::string& key, const toml::node& node, Enum& value) {
+    const std::string text = node.as_string()->get();
+    if (const auto word = parse_word<Enum>(text)) {
+        value = *word;
+        return;
+    }
+    const auto near = nearest(text, word_list<Enum>());
+    problem(place(node), "disks." + key + " = \"" + text + "\": none of " + joined_words<Enum>() +
+                             (near ? "; did you mean \"" + *near + "\"?" : ""));
+}
+
 void ConfigReader::read_disk(const toml::table& table) {
     DiskConfig disk;
     bool has_path = false, has_role = false;
     for (const auto& [name, node] : table) {
         const std::string key(name.str());
         const auto* text = node.as_string();
-        if (key != "path" && key != "role" && key != "scope") {
-            const auto near = nearest(key, {"path", "role", "scope"});
+        const auto known = parse_word<DiskKey>(key);
+        if (!known) {
+            const auto near = nearest(key, word_list<DiskKey>());
             problem(place(node),
                     "disks." + key + ": unknown key" + (near ? "; did you mean disks." + *near + "?" : ""));
-        } else if (text == nullptr) {
+            continue;
+        }
+        if (text == nullptr) {
             problem(place(node), "disks." + key + ": takes a text in quotes");
-        } else if (key == "path") {
-            disk.path = text->get();
-            has_path = true;
-            check_disk_path(disk.path, place(node));
-        } else if (key == "role") {
-            has_role = true;
-            const std::string role = text->get();
-            const auto near = nearest(role, {"input", "intermediate", "output"});
-            if (role != "input" && role != "intermediate" && role != "output") {
-                problem(place(node), "disks.role = \"" + role + "\": none of input|intermediate|output" +
-                                         (near ? "; did you mean \"" + *near + "\"?" : ""));
-            }
-            disk.role = role == "input"          ? DiskRole::input
-                        : role == "intermediate" ? DiskRole::intermediate
-                                                 : DiskRole::output;
-        } else if (text->get() != "host" && text->get() != "shared") {
-            problem(place(node), "disks.scope = \"" + text->get() + "\": none of host|shared");
-        } else {
-            disk.scope = text->get() == "shared" ? DiskScope::shared : DiskScope::host;
+            continue;
+        }
+        switch (*known) {
+            case DiskKey::path:
+                disk.path = text->get();
+                has_path = true;
+                check_disk_path(disk.path, place(node));
+                break;
+            case DiskKey::role:
+                has_role = true;
+                read_choice(key, node, disk.role);
+                break;
+            case DiskKey::scope:
+                read_choice(key, node, disk.scope);
+                break;
         }
     }
     if (!has_path) problem(place(table), "disks: path is missing");

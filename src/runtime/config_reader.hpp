@@ -24,6 +24,9 @@ private:
     void read_value(const std::string& key, const toml::node& node, Values& values);
     void read_disks(const toml::node& node);
     void read_disk(const toml::table& table);
+    /// Of a [[disks]] table; `node` is a text.
+    template <typename Enum>
+    void read_choice(const std::string& key, const toml::node& node, Enum& value);
     void read_hosts(const toml::node& node);
     void read_input_paths(const toml::node& node);
     void read_environment();

@@ -131,7 +131,7 @@ ProcessCpu read_process_cpu() {
 
 std::uint64_t resident_peak_bytes() { return kib_field_in_bytes("/proc/self/status", "VmHWM:"); }
 
-std::string describe_system_json(const std::string& root) {
+std::string describe_system_json(const std::string& root, int indent) {
     const MachineLimits limits = read_machine_limits(root);
     const std::string huge = root + "/sys/kernel/mm/";
     nlohmann::json document{
@@ -160,7 +160,7 @@ std::string describe_system_json(const std::string& root) {
     } catch (const Error& error) {
         document["topology_error"] = error.what();
     }
-    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace sluice

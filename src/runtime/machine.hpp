@@ -48,6 +48,7 @@ std::uint64_t resident_peak_bytes();
 /// limits and the compiler this program was built with. Loads the topology: not for the timed part of a run. What the
 /// system does not show is "" or 0.
 /// @param root  as for read_machine_limits.
-std::string describe_system_json(const std::string& root = "");
+/// @param indent  blanks a level; -1: all on one line
+std::string describe_system_json(const std::string& root = "", int indent = -1);
 
 }  // namespace sluice

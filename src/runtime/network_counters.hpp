@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "runtime/fields.hpp"
+
 namespace sluice {
 
 /// Bytes since the interfaces came up; the difference of two looks is what went by between them.
@@ -13,6 +15,8 @@ struct NetworkBytes {
     NetworkBytes operator-(const NetworkBytes& earlier) const {
         return {received - earlier.received, sent - earlier.sent, known && earlier.known};
     }
+    static constexpr auto fields = std::tuple{field("received", &NetworkBytes::received),
+                                              field("sent", &NetworkBytes::sent), field("known", &NetworkBytes::known)};
 };
 
 /// Over all interfaces but the loopback, in this process' network namespace.

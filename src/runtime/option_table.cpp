@@ -11,12 +11,15 @@
 namespace sluice {
 namespace {
 
-using Store = std::function<std::optional<std::string>(Config&, std::string_view)>;
+constexpr Word<ValueKind> kKinds[] = {{"size", ValueKind::size},       {"duration", ValueKind::duration},
+                                      {"integer", ValueKind::integer}, {"number", ValueKind::number},
+                                      {"boolean", ValueKind::boolean}, {"text", ValueKind::text},
+                                      {"choice", ValueKind::choice}};
 
 template <typename Get>
 Option size_option(std::string key, std::uint64_t least, std::uint64_t most, std::string help, Get get,
                    bool zero_is_planned = true) {
-    Option option{key, "size", format_bytes(least) + " .. " + format_bytes(most), "", std::move(help), {}, {}};
+    Option option{key, ValueKind::size, format_bytes(least) + " .. " + format_bytes(most), "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         const auto bytes = parse_bytes(text);
         if (!bytes)
@@ -38,9 +41,10 @@ Option size_option(std::string key, std::uint64_t least, std::uint64_t most, std
 /// Nanoseconds in the config. 0 means: without a limit.
 template <typename Get>
 Option duration_option(std::string key, std::uint64_t least_ns, std::uint64_t most_ns, std::string help, Get get) {
-    Option option{key, "duration",      "0s, " + format_duration_ns(least_ns) + " .. " + format_duration_ns(most_ns),
-                  "",  std::move(help), {},
-                  {}};
+    Option option{
+        key, ValueKind::duration, "0s, " + format_duration_ns(least_ns) + " .. " + format_duration_ns(most_ns),
+        "",  std::move(help),     {},
+        {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         const auto ns = parse_duration_ns(text);
         if (!ns)
@@ -61,7 +65,8 @@ Option duration_option(std::string key, std::uint64_t least_ns, std::uint64_t mo
 
 template <typename Get>
 Option integer_option(std::string key, std::uint64_t least, std::uint64_t most, std::string help, Get get) {
-    Option option{key, "integer", std::to_string(least) + " .. " + std::to_string(most), "", std::move(help), {}, {}};
+    Option option{
+        key, ValueKind::integer, std::to_string(least) + " .. " + std::to_string(most), "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         std::uint64_t value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -78,7 +83,7 @@ Option integer_option(std::string key, std::uint64_t least, std::uint64_t most, 
 
 template <typename Get>
 Option boolean_option(std::string key, std::string help, Get get) {
-    Option option{std::move(key), "boolean", "", "", std::move(help), {}, {}};
+    Option option{std::move(key), ValueKind::boolean, "", "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         if (text != "true" && text != "false") return "\"" + std::string(text) + "\" is neither true nor false";
         get(config) = text == "true";
@@ -93,13 +98,9 @@ Option boolean_option(std::string key, std::string help, Get get) {
 template <typename Get>
 Option choice_option(std::string key, std::string help, Get get) {
     using Enum = std::remove_reference_t<decltype(get(std::declval<Config&>()))>;
-    std::vector<std::string> names;
-    std::string joined;
-    for (const Word<Enum>& word : words_of(Enum{})) {
-        names.emplace_back(word.text);
-        joined += (joined.empty() ? "" : "|") + names.back();
-    }
-    Option option{std::move(key), joined, "", "", std::move(help), {}, {}};
+    const std::string joined = joined_words<Enum>();
+    const std::vector<std::string> names = word_list<Enum>();
+    Option option{std::move(key), ValueKind::choice, "", "", std::move(help), {}, {}, names};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         if (const auto value = parse_word<Enum>(text)) {
             get(config) = *value;
@@ -119,7 +120,7 @@ bool is_plain_name(std::string_view text) {
 
 template <typename Get>
 Option name_option(std::string key, std::string help, Get get) {
-    Option option{std::move(key), "text", "a file name without /", "", std::move(help), {}, {}};
+    Option option{std::move(key), ValueKind::text, "a file name without /", "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         if (!is_plain_name(text) || text.front() == '.')
             return "\"" + std::string(text) + "\" is no plain directory name";
@@ -132,7 +133,7 @@ Option name_option(std::string key, std::string help, Get get) {
 
 template <typename Get>
 Option text_option(std::string key, std::string help, Get get) {
-    Option option{std::move(key), "text", "", "", std::move(help), {}, {}};
+    Option option{std::move(key), ValueKind::text, "", "", std::move(help), {}, {}};
     option.store = [=](Config& config, std::string_view text) -> std::optional<std::string> {
         if (text.size() > 4000 || std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20; })) {
             return "the text is too long or has control characters";
@@ -146,7 +147,7 @@ Option text_option(std::string key, std::string help, Get get) {
 
 Option weight_option() {
     Option option{"weight",
-                  "number",
+                  ValueKind::number,
                   "0.01 .. 100",
                   "",
                   "share of a host's ranks in the sorted data, relative to other hosts; for [hosts.\"name\"]",
@@ -303,6 +304,19 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+std::span<const Word<ValueKind>> words_of(ValueKind) noexcept { return kKinds; }
+
+bool stands_bare(ValueKind kind) noexcept {
+    return kind == ValueKind::integer || kind == ValueKind::number || kind == ValueKind::boolean;
+}
+
+std::string Option::type() const {
+    if (kind != ValueKind::choice) return word_of(kind);
+    std::string joined;
+    for (const std::string& word : words) joined += (joined.empty() ? "" : "|") + word;
+    return joined;
+}
 
 const std::vector<Option>& option_table() {
     static const std::vector<Option> table = [] {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,16 +12,25 @@
 
 namespace sluice {
 
+enum class ValueKind : std::uint8_t { size, duration, integer, number, boolean, text, choice };
+std::span<const Word<ValueKind>> words_of(ValueKind) noexcept;
+/// Numbers and booleans stand bare in TOML, everything else in quotes.
+bool stands_bare(ValueKind kind) noexcept;
+
 /// One option: how its text is checked and stored, and how its value prints.
 struct Option {
-    std::string key;   ///< "io.read_size"
-    std::string type;  ///< "size", "duration", "integer", "number", "boolean", "text", or the allowed words joined by |
+    std::string key;  ///< "io.read_size"
+    ValueKind kind;
     std::string range;     ///< for people; empty when the type says it all
     std::string fallback;  ///< default, as text
     std::string help;
     /// Stores `text` in the config; returns what is wrong with it, or nothing.
     std::function<std::optional<std::string>(Config&, std::string_view text)> store;
     std::function<std::string(const Config&)> print;
+    std::vector<std::string> words{};  ///< of a choice
+
+    /// For people: "size", "integer", ..., or the words of a choice joined by |.
+    std::string type() const;
 };
 
 const std::vector<Option>& option_table();

@@ -1,5 +1,6 @@
 #pragma once
-/// Plain structs as compact bytes, for what ranks tell each other. A struct lists its members once:
+/// Plain structs as compact bytes, for what ranks tell each other. A struct lists its members once, by name where they
+/// are reported too (runtime/fields.hpp):
 ///
 ///     struct Found { std::uint32_t disk; std::string host; static constexpr auto fields = std::tuple{&Found::disk,
 ///     &Found::host}; };
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "runtime/error.hpp"
+#include "runtime/fields.hpp"
 
 namespace sluice {
 
@@ -30,7 +32,7 @@ public:
     template <typename T>
     void add(const T& value) {
         if constexpr (requires { T::fields; }) {
-            std::apply([&](auto... member) { (add(value.*member), ...); }, T::fields);
+            std::apply([&](auto... entry) { (add(value.*member_of(entry)), ...); }, T::fields);
         } else {
             static_assert(std::is_trivially_copyable_v<T> && !std::is_pointer_v<T>);
             text_.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -73,7 +75,7 @@ private:
     template <typename T>
     void read(T& value) {
         if constexpr (requires { T::fields; }) {
-            std::apply([&](auto... member) { (read(value.*member), ...); }, T::fields);
+            std::apply([&](auto... entry) { (read(value.*member_of(entry)), ...); }, T::fields);
         } else {
             static_assert(std::is_trivially_copyable_v<T> && !std::is_pointer_v<T>);
             std::memcpy(&value, bytes(sizeof value), sizeof value);

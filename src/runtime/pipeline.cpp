@@ -21,10 +21,10 @@ Pipeline::~Pipeline() {
     for (auto& task : tasks_) task->join();
 }
 
-void Pipeline::add(std::string stage, unsigned index, std::function<void()> body) {
+void Pipeline::add(StageKind stage, unsigned index, std::function<void()> body) {
     SLUICE_CHECK(tasks_.empty());
     Worker& worker = workers_.emplace_back();
-    worker.stage = std::move(stage);
+    worker.stage = stage;
     worker.index = index;
     worker.body = std::move(body);
 }
@@ -34,8 +34,7 @@ void Pipeline::start() {
     tasks_.reserve(workers_.size());
     for (Worker& worker : workers_) {
         try {
-            tasks_.push_back(executor_.spawn(worker.stage + "-" + std::to_string(worker.index),
-                                             [this, &worker] { run_worker(worker); }));
+            tasks_.push_back(executor_.spawn(worker.name(), [this, &worker] { run_worker(worker); }));
         } catch (...) {
             {
                 Lock lock(mutex_);
@@ -75,7 +74,8 @@ void Pipeline::run_worker(Worker& worker) {
 }
 
 void Pipeline::fail_in(const Worker& worker, const Error& error) {
-    fail(std::make_exception_ptr(error.with("stage=" + worker.stage + " worker=" + std::to_string(worker.index))));
+    fail(std::make_exception_ptr(
+        error.with("stage=" + word_of(worker.stage) + " worker=" + std::to_string(worker.index))));
 }
 
 void Pipeline::fail(std::exception_ptr cause) {

@@ -11,16 +11,18 @@
 #include "runtime/error.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/metrics.hpp"
+#include "runtime/stage_kind.hpp"
 
 namespace sluice {
 
 /// One worker thread of one stage, and what it did. Metrics may be read while it runs; exact after join().
 struct Worker {
-    std::string stage;
+    StageKind stage = StageKind::network;
     unsigned index = 0;
     std::function<void()> body;
     std::unique_ptr<WorkerMetrics> metrics = std::make_unique<WorkerMetrics>();
     int thread_id = 0;  ///< kernel thread id, 0 before it starts
+    std::string name() const { return word_of(stage) + "-" + std::to_string(index); }  ///< "reader-0"
 };
 
 /// Create, add(), guard(), start(), join(). The phase file owns everything the bodies refer to and outlives the
@@ -33,7 +35,7 @@ public:
     Pipeline(const Pipeline&) = delete;
 
     /// `body` returns when its input is drained; what it throws ends the phase on this rank.
-    void add(std::string stage, unsigned index, std::function<void()> body);
+    void add(StageKind stage, unsigned index, std::function<void()> body);
     /// `waitable` (a queue, a pool, ...) is aborted with the cause when any worker fails, so that nobody waits for
     /// ever.
     template <typename Waitable>

@@ -1,7 +1,6 @@
 #include "runtime/placement.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <sstream>
 #include <utility>
@@ -15,18 +14,9 @@ constexpr std::size_t kManyCores = 8;  // from here on a core for the kernel's i
 constexpr std::size_t kFewCores = 2;   // up to here a worker of its own on a core would leave the others idle
 constexpr unsigned kLargestCore = 65535;
 
-constexpr std::array<std::pair<WorkerKind, std::string_view>, 6> kKinds{{
-    {WorkerKind::network, "network"},
-    {WorkerKind::reader, "reader"},
-    {WorkerKind::distributor, "node distributor"},
-    {WorkerKind::logical_disk_distributor, "logical-disk distributor"},
-    {WorkerKind::writer, "writer"},
-    {WorkerKind::sorter, "sorter"},
-}};
-
-bool is_cpu_bound(WorkerKind kind) {
-    return kind == WorkerKind::distributor || kind == WorkerKind::logical_disk_distributor ||
-           kind == WorkerKind::sorter;
+bool is_cpu_bound(StageKind kind) {
+    return kind == StageKind::node_distributor || kind == StageKind::logical_disk_distributor ||
+           kind == StageKind::sorter;
 }
 
 std::vector<unsigned> indices(const std::vector<Core>& cores) {
@@ -123,7 +113,7 @@ std::string explain_rank(const Placement& placement, const Topology& topology, c
 
 std::string explain_workers(const std::vector<Placement::Slot>& slots) {
     std::string text;
-    for (const auto& [kind, name] : kKinds) {
+    for (const auto& [name, kind] : words_of(StageKind{})) {
         std::string places;
         for (const Placement::Slot& slot : slots) {
             if (slot.worker.kind != kind) continue;
@@ -135,15 +125,6 @@ std::string explain_workers(const std::vector<Placement::Slot>& slots) {
 }
 
 }  // namespace
-
-std::optional<WorkerKind> worker_kind_of(std::string_view stage) {
-    for (const auto& [kind, name] : kKinds) {
-        if (name == stage) return kind;
-    }
-    return std::nullopt;
-}
-
-std::string_view to_string(WorkerKind kind) noexcept { return kKinds[static_cast<std::size_t>(kind)].second; }
 
 std::vector<unsigned> parse_core_list(const std::string& text) {
     std::vector<unsigned> cores;
@@ -225,7 +206,7 @@ std::vector<unsigned> Placement::cores_of(const WorkerRequest& worker) const {
         const std::vector<unsigned> order = packages_in_turn(bound_cores);
         const std::size_t at = worker.index % order.size();
         // The receiving side runs at the same time as the sending one: from opposite ends they meet last.
-        return {worker.kind == WorkerKind::logical_disk_distributor ? order[order.size() - 1 - at] : order[at]};
+        return {worker.kind == StageKind::logical_disk_distributor ? order[order.size() - 1 - at] : order[at]};
     }
     const int wanted = worker.preferred_numa_node >= 0 ? worker.preferred_numa_node : disk_numa_node;
     std::vector<unsigned> near;
@@ -235,8 +216,8 @@ std::vector<unsigned> Placement::cores_of(const WorkerRequest& worker) const {
     return near.empty() ? indices(bound_cores) : near;
 }
 
-std::vector<unsigned> Placement::cores_of(const std::string& stage, unsigned worker) const {
-    return cores_of(WorkerRequest{worker_kind_of(stage).value_or(WorkerKind::reader), worker, -1});
+std::vector<unsigned> Placement::cores_of(StageKind stage, unsigned worker) const {
+    return cores_of(WorkerRequest{stage, worker, -1});
 }
 
 }  // namespace sluice

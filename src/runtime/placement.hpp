@@ -2,26 +2,18 @@
 /// Decides which cores each worker of a rank runs on. Pure policy over a Topology: testable for machines we do not
 /// have.
 
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "runtime/choices.hpp"
+#include "runtime/stage_kind.hpp"
 #include "runtime/topology.hpp"
 
 namespace sluice {
 
-enum class WorkerKind { network, reader, distributor, logical_disk_distributor, writer, sorter };
-
-/// The kind behind a stage's name ("logical-disk distributor"); nullopt for any other stage, which is placed as a
-/// reader.
-std::optional<WorkerKind> worker_kind_of(std::string_view stage);
-std::string_view to_string(WorkerKind kind) noexcept;
-
 /// One worker that wants to know its cores.
 struct WorkerRequest {
-    WorkerKind kind = WorkerKind::reader;
+    StageKind kind = StageKind::reader;
     unsigned index = 0;            ///< among the workers of its kind
     int preferred_numa_node = -1;  ///< of its disk or network interface; -1 = the rank's disk_numa_node
 };
@@ -56,10 +48,10 @@ struct Placement {
     std::string explanation;  ///< for `config check`: a line on the rank, then one for each kind of worker in slots
 
     /// Cores of one worker. A CPU-bound one has a core of its own, packages in turn, as long as the rank has more than
-    /// two and shares none; the receiving side starts from the other end. One that mostly waits (network, reader,
-    /// writer) may use all cores of the rank near its device.
+    /// two and shares none; the receiving side starts from the other end. Any other, which mostly waits, may use all
+    /// cores of the rank near its device.
     std::vector<unsigned> cores_of(const WorkerRequest& worker) const;
-    std::vector<unsigned> cores_of(const std::string& stage, unsigned worker) const;
+    std::vector<unsigned> cores_of(StageKind stage, unsigned worker) const;
 };
 
 /// While the ranks are no more than the cores, no two ranks of a host share one: cores are divided in hwloc's order, in

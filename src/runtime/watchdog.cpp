@@ -259,10 +259,7 @@ std::vector<WatchedThread> Watchdog::threads() const {
     std::vector<WatchedThread> views;
     views.push_back({"main", main_.progress(), main_.waiting.view(), main_step_.view()});
     for (const Worker* worker : workers_) {
-        views.push_back({worker->stage + "-" + std::to_string(worker->index),
-                         worker->metrics->progress(),
-                         worker->metrics->waiting.view(),
-                         {}});
+        views.push_back({worker->name(), worker->metrics->progress(), worker->metrics->waiting.view(), {}});
     }
     return views;
 }

@@ -230,5 +230,92 @@ def documents_and_comments_name_files_that_are_here():
     h.check(not wrong, "\n".join(wrong))
 
 
-h.main([the_measure_measures, files_and_functions_are_short_and_take_few_parameters, the_measure_of_documents_measures,
-        classes_and_their_constructors_are_documented, comments_point_at_chapters_that_are_here, documents_and_comments_name_files_that_are_here])
+# Texts from elsewhere that src compares with a word, how often, and why that is right. A choice of ours is an enum with its
+# words (src/runtime/choices.hpp), parsed once.
+COMPARED = {
+    "names of variables that our scripts set": {"SLUICE_LAUNCH_STAMP": 1, "SLUICE_LAUNCH_STATUS": 1, "SLUICE_FULL_TESTS": 1, "SLUICE_CONFIG": 1, "SLUICE_DISKS_PATH": 1},
+    "keys of a config file that are no options": {"disks": 2, "hosts": 1, "input": 1, "input.paths": 3, "disks.path": 1},
+    "where a value came from, which is a text with a file's line in all other cases": {"default": 1, "--set": 1},
+    "the two values of a boolean": {"true": 2, "false": 1},
+    "a unit that is read and never written": {"KB": 1},
+    "file systems and control groups by the kernel's names": {"cgroup": 1, "cgroup2": 1, "btrfs": 1, "overlay": 1, "mnt_id:": 1, "/dev/null": 1},
+    "a word in the place of a run id, or of a pattern of traffic": {"all": 3, "ping-pong": 1},
+    "what a person answers": {"yes": 1},
+}
+
+
+def compared_words(text):
+    code = re.sub(r"//[^\n]*", "", text)
+    return [word for word in re.findall(r'[=!]=\s*"([^"\n]*)"|"([^"\n]*)"\s*[=!]=', code) for word in word if len(word) > 1 and word != ".."]
+
+
+def texts_are_compared_only_where_they_come_from_elsewhere():
+    found = compared_words('if (a == "sort" || "gen" != b) c = "x";  // d == "no"')
+    h.check(found == ["sort", "gen"], found)
+    counts, where = {}, {}
+    for path in sources("src"):
+        for word in compared_words(path.read_text()):
+            counts[word] = counts.get(word, 0) + 1
+            where.setdefault(word, []).append(str(path.relative_to(h.REPO)))
+    allowed = {word: most for words in COMPARED.values() for word, most in words.items()}
+    wrong = [f"{word}: compared {count} times, {allowed.get(word, 0)} are right: {where[word]}" for word, count in counts.items() if count > allowed.get(word, 0)]
+    h.check(not wrong, "\n".join(wrong))
+    gone = [word for word, most in allowed.items() if counts.get(word, 0) < most]
+    h.check(not gone, f"fewer are left, the list can be shorter: {gone}")
+    print(f"{sum(counts.values())} comparisons with a text are left in src")
+
+
+NO_TYPE = {"return", "throw", "new", "delete", "else", "case", "co_return", "goto", "and", "or", "not", "typename", "do"}
+DECLARED = r"(?:(?<![\w])([A-Za-z_]\w*)|[\w>]([&*]+)|[\w>]>|>) ((?:[A-Za-z_]\w*(?:<[^<>()]*>)?::)*)([a-z_]\w*)\("
+
+
+def declarations(code):
+    """Where a function's name stands behind a type, as it does where it is declared or defined, and nowhere else."""
+    for match in re.finditer(DECLARED, code):
+        if match.group(1) in NO_TYPE or (match.group(1) is None and match.group(2) is None and code[match.start() - 1:match.start()].isspace()):
+            continue
+        yield match.group(4), match.start(4)
+
+
+# Functions that only tests name, and why they stay in src.
+FOR_TESTS = {
+    "affinity_of_this_thread": "what binding came to, by the kernel",
+    "force_wide_tags": "tags of 16 bytes without 2^24 records",
+    "load_extent_index": "opens the logs of a run that has ended; no verb does so yet",
+    "save_extent_index": "the same",
+    "make_null_backend": "a disk of known speed",
+    "numa_node_of_block_device": "a device's memory node in a tree of files; the program asks by path",
+    "queue_bytes": "what a sender's queues take",
+    "synthetic": "a machine that is not here",
+    "used_bytes": "how full an arena or a log is",
+}
+
+
+def functions_have_a_caller():
+    code = "int one(int a);\nstd::vector<A>& B::two(C c) {\n  return one(3) && three(4);\n}\nE* four();\n"
+    h.check([name for name, _ in declarations(code)] == ["one", "two", "four"], list(declarations(code)))
+    declared, words = {}, {"src": {}, "tests": {}}
+    for path in sources("src", "tests", "bench"):
+        code = code_of(path.read_text())
+        part = words["src" if path.relative_to(h.REPO).parts[0] == "src" else "tests"]
+        for word in re.findall(r"[A-Za-z_]\w*", code):
+            part[word] = part.get(word, 0) + 1
+        for name, _ in declarations(code):
+            part[name] -= 1
+            if path.suffix == ".hpp" and path.relative_to(h.REPO).parts[0] == "src":
+                declared.setdefault(name, path.relative_to(h.REPO))
+    h.check(len(declared) > 500, f"{len(declared)} functions were seen")
+    uncalled = {name for name in declared if words["src"].get(name, 0) <= 0}
+    dead = {name for name in uncalled if words["tests"].get(name, 0) <= 0}
+    simulated = {name for name in uncalled if declared[name].parts[1] == "simulated"}   # a library for tests
+    wrong = [f"{declared[name]}: {name} is named nowhere else" for name in sorted(dead)]
+    wrong += [f"{declared[name]}: {name} is named by tests only" for name in sorted(uncalled - dead - simulated - set(FOR_TESTS))]
+    h.check(not wrong, "\n".join(wrong))
+    gone = [name for name in FOR_TESTS if name not in uncalled - dead]
+    h.check(not gone, f"no exceptions any more: {gone}")
+    print(f"{len(declared)} functions of headers; {len(FOR_TESTS)} are for tests only")
+
+
+h.main([the_measure_measures, files_and_functions_are_short_and_take_few_parameters, texts_are_compared_only_where_they_come_from_elsewhere,
+        functions_have_a_caller, the_measure_of_documents_measures, classes_and_their_constructors_are_documented,
+        comments_point_at_chapters_that_are_here, documents_and_comments_name_files_that_are_here])

@@ -1,6 +1,8 @@
 // Any text as a manifest, as it is and with its checksum put right: it stands for one data set, or is damaged.
 #include <zlib.h>
 
+#include <nlohmann/json.hpp>
+
 #include "fuzz.hpp"
 #include "io/data_set.hpp"
 #include "runtime/bounded_text.hpp"

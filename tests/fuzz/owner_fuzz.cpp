@@ -1,4 +1,6 @@
 // Any block as an owner record, as it is and with its checksum put right: a record that writes the same block, or none.
+#include <nlohmann/json.hpp>
+
 #include "fuzz.hpp"
 #include "io/data_set.hpp"
 #include "io/owner_record.hpp"

@@ -11,9 +11,9 @@ namespace {
 using ::testing::HasSubstr;
 constexpr std::uint64_t kSecond = 1'000'000'000, kMb = 1'000'000;
 
-StageReport stage(const char* name, std::uint64_t first_ns, std::uint64_t last_ns) {
+StageReport stage(StageKind kind, std::uint64_t first_ns, std::uint64_t last_ns) {
     StageReport report;
-    report.stage = name;
+    report.stage = kind;
     report.workers = 1;
     report.first_done_ns = first_ns;
     report.last_done_ns = last_ns;
@@ -27,10 +27,11 @@ std::vector<RankReport> equal_ranks() {
         ranks[r].host = "n" + std::to_string(r);
         for (auto* phase : {&ranks[r].one, &ranks[r].two}) {
             phase->phase = phase == &ranks[r].one ? "phase one" : "phase two";
-            phase->stages = {stage("reader", 3 * kSecond, 4 * kSecond), stage("writer", 4 * kSecond, 5 * kSecond)};
+            phase->stages = {stage(StageKind::reader, 3 * kSecond, 4 * kSecond),
+                             stage(StageKind::writer, 4 * kSecond, 5 * kSecond)};
             phase->io.read_bytes = phase->io.written_bytes = 100 * kMb;
-            phase->disks = {{"/mnt/d0", "reads", 100 * kMb, 2 * kSecond},
-                            {"/mnt/d1", "writes", 100 * kMb, 4 * kSecond}};
+            phase->disks = {{"/mnt/d0", DiskUse::reads, 100 * kMb, 2 * kSecond},
+                            {"/mnt/d1", DiskUse::writes, 100 * kMb, 4 * kSecond}};
         }
         for (std::size_t to = 0; to < ranks.size(); ++to)
             ranks[r].links.push_back(to == r ? LinkReport{} : LinkReport{25 * kMb, kSecond});
@@ -105,7 +106,8 @@ TEST(Stragglers, ShuffleNamesTheLastHostAndTheSlowLinkAndNoDisk) {
     std::vector<ShuffleRankReport> ranks(4);
     for (std::size_t r = 0; r < ranks.size(); ++r) {
         ranks[r].host = "n" + std::to_string(r);
-        ranks[r].phase.stages = {stage("source", kSecond, kSecond), stage("sink", 4 * kSecond, 4 * kSecond)};
+        ranks[r].phase.stages = {stage(StageKind::source, kSecond, kSecond),
+                                 stage(StageKind::sink, 4 * kSecond, 4 * kSecond)};
         ranks[r].peers.resize(4);
         for (std::size_t peer = 0; peer < 4; ++peer) {
             if (peer == r) continue;

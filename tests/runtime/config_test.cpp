@@ -200,6 +200,26 @@ TEST(Config, EffectiveTomlLoadsToTheSameValues) {
     for (const Option& option : option_table()) EXPECT_EQ(option.print(a), option.print(b)) << option.key;
 }
 
+TEST(Config, EffectiveTomlQuotesWhatTomlDoesNotTakeAsItIs) {
+    const std::string name = "a\x7f\"b\\c \xc3\xa4";
+    ConfigSources sources;
+    sources.sets = {"results.dir=" + name};
+    const LoadedConfig again(file(LoadedConfig(sources).effective_toml("")));
+    EXPECT_EQ(again.for_host("").results.dir, name);
+}
+
+TEST(Config, ADiskHasOneOfTheRolesAndScopes) {
+    const LoadedConfig loaded(file("[[disks]]\npath = \"/d\"\nrole = \"output\"\nscope = \"shared\"\n"));
+    const Config config = loaded.for_host("");
+    ASSERT_EQ(config.disks.size(), 1u);
+    EXPECT_EQ(config.disks[0].role, DiskRole::output);
+    EXPECT_EQ(config.disks[0].scope, DiskScope::shared);
+    EXPECT_EQ(refusal("[[disks]]\npath = \"/d\"\nrole = \"ouput\"\n"),
+              "rack.toml:3:8: disks.role = \"ouput\": none of input|intermediate|output; did you mean \"output\"?");
+    EXPECT_EQ(refusal("[[disks]]\npath = \"/d\"\nrole = \"input\"\nscope = \"all\"\n"),
+              "rack.toml:4:9: disks.scope = \"all\": none of host|shared");
+}
+
 TEST(Config, SourcesArriveOnOtherRanksAsTheyWere) {
     ConfigSources sources = file("[io]\ndepth = 9\n# \xc3\xa4\n");
     sources.sets = {"run.seed=7"};
@@ -212,20 +232,14 @@ TEST(Config, SourcesArriveOnOtherRanksAsTheyWere) {
 
 /// A text that the option should take, drawn from its type.
 std::string drawn_value(const Option& option, Rng& rng) {
-    if (option.type == "size") return std::to_string(rng.below(3000)) + (rng.below(2) == 0 ? "KiB" : "kB");
-    if (option.type == "duration") return std::to_string(1 + rng.below(90)) + (rng.below(2) == 0 ? "s" : "ms");
-    if (option.type == "integer") return std::to_string(rng.below(40));
-    if (option.type == "boolean") return rng.below(2) == 0 ? "true" : "false";
-    if (option.type == "number") return std::to_string(1 + rng.below(99)) + "." + std::to_string(rng.below(100));
-    if (option.type == "text") return "name" + std::to_string(rng.below(1000));
-    std::vector<std::string> words(1);
-    for (const char c : option.type) {
-        if (c == '|')
-            words.emplace_back();
-        else
-            words.back() += c;
-    }
-    return words[rng.below(words.size())];
+    if (option.kind == ValueKind::size) return std::to_string(rng.below(3000)) + (rng.below(2) == 0 ? "KiB" : "kB");
+    if (option.kind == ValueKind::duration) return std::to_string(1 + rng.below(90)) + (rng.below(2) == 0 ? "s" : "ms");
+    if (option.kind == ValueKind::integer) return std::to_string(rng.below(40));
+    if (option.kind == ValueKind::boolean) return rng.below(2) == 0 ? "true" : "false";
+    if (option.kind == ValueKind::number)
+        return std::to_string(1 + rng.below(99)) + "." + std::to_string(rng.below(100));
+    if (option.kind == ValueKind::text) return "name" + std::to_string(rng.below(1000));
+    return option.words[rng.below(option.words.size())];
 }
 
 TEST(OptionTable, WhatAnOptionPrintsItTakesAndPrintsAgain) {

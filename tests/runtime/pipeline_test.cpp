@@ -25,7 +25,7 @@ TEST(Pipeline, RunsEachWorkerOnceBoundAndTimed) {
     std::atomic<int> bound{0}, ran{0}, changes{0};
     Pipeline pipeline(executor, [&](const Worker&) { ++bound; });
     for (unsigned i = 0; i < 3; ++i)
-        pipeline.add("reader", i, [&] { this_worker().units.add(static_cast<std::uint64_t>(++ran)); });
+        pipeline.add(StageKind::reader, i, [&] { this_worker().units.add(static_cast<std::uint64_t>(++ran)); });
     pipeline.on_change([&] { ++changes; });
     EXPECT_FALSE(pipeline.failed());
     pipeline.start();
@@ -49,7 +49,7 @@ TEST(Pipeline, TheFirstFailureEndsWhoeverWaitsAndIsTheOneThatIsTold) {
     WorkQueue<int> never(executor, 1, 1);
     std::atomic<bool> woken{false};
     Pipeline pipeline(executor, {});
-    pipeline.add("waits", 0, [&] {
+    pipeline.add(StageKind::writer, 0, [&] {
         try {
             never.pop();
         } catch (const Error&) {
@@ -57,10 +57,10 @@ TEST(Pipeline, TheFirstFailureEndsWhoeverWaitsAndIsTheOneThatIsTold) {
             throw Error(Errc::internal, "an echo of the first");
         }
     });
-    pipeline.add("fails", 4, [] { throw Error(Errc::device, "the disk is gone"); });
+    pipeline.add(StageKind::reader, 4, [] { throw Error(Errc::device, "the disk is gone"); });
     pipeline.guard(never);
     pipeline.start();
-    EXPECT_EQ(text_of_failure(pipeline), "stage=fails worker=4: the disk is gone");
+    EXPECT_EQ(text_of_failure(pipeline), "stage=reader worker=4: the disk is gone");
     EXPECT_TRUE(woken);
     EXPECT_TRUE(pipeline.failed());
 }
@@ -68,11 +68,11 @@ TEST(Pipeline, TheFirstFailureEndsWhoeverWaitsAndIsTheOneThatIsTold) {
 TEST(Pipeline, MemoryAndThreadsThatRunOutAreErrorsOfTheHost) {
     ThreadExecutor executor;
     Pipeline no_memory(executor, {});
-    no_memory.add("sorter", 0, [] { throw std::bad_alloc(); });
+    no_memory.add(StageKind::sorter, 0, [] { throw std::bad_alloc(); });
     no_memory.start();
     EXPECT_NE(text_of_failure(no_memory).find("stage=sorter worker=0: "), std::string::npos);
     Pipeline no_threads(executor, {});
-    no_threads.add("sorter", 1, [] { throw std::system_error(EAGAIN, std::generic_category()); });
+    no_threads.add(StageKind::sorter, 1, [] { throw std::system_error(EAGAIN, std::generic_category()); });
     no_threads.start();
     EXPECT_NE(text_of_failure(no_threads).find("stage=sorter worker=1: "), std::string::npos);
 }
@@ -81,7 +81,7 @@ TEST(Pipeline, EndsFromOutsideWithThatCause) {
     ThreadExecutor executor;
     WorkQueue<int> never(executor, 1, 1);
     Pipeline pipeline(executor, {});
-    pipeline.add("waits", 0, [&] { never.pop(); });
+    pipeline.add(StageKind::writer, 0, [&] { never.pop(); });
     pipeline.guard(never);
     pipeline.start();
     pipeline.fail(std::make_exception_ptr(AbortedError(3, Errc::peer, "is gone")));

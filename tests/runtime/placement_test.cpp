@@ -28,7 +28,7 @@ PlacementRequest request_of(unsigned local_rank, unsigned local_ranks) {
     return request;
 }
 
-std::vector<WorkerRequest> workers_of(WorkerKind kind, unsigned count) {
+std::vector<WorkerRequest> workers_of(StageKind kind, unsigned count) {
     std::vector<WorkerRequest> workers;
     for (unsigned i = 0; i < count; ++i) workers.push_back({kind, i, -1});
     return workers;
@@ -84,8 +84,8 @@ TEST(Placement, OneToFiveRanksOnTwoCoresDivideThemAndThenSayThatTheyShare) {
             ASSERT_EQ(plan.rank_cores.size(), 1u);
             ++load[plan.rank_cores.front()];
             // An odd rank out must not be tied to the core of another: all may run on both.
-            EXPECT_THAT(plan.cores_of("sorter", 0), ElementsAre(0, 1));
-            EXPECT_THAT(plan.cores_of("network", 0), ElementsAre(0, 1));
+            EXPECT_THAT(plan.cores_of(StageKind::sorter, 0), ElementsAre(0, 1));
+            EXPECT_THAT(plan.cores_of(StageKind::network, 0), ElementsAre(0, 1));
         }
         EXPECT_LE(load[0] - load[1], 1u);
     }
@@ -93,14 +93,15 @@ TEST(Placement, OneToFiveRanksOnTwoCoresDivideThemAndThenSayThatTheyShare) {
 
 TEST(Placement, RankWithTwoCoresBindsAllWorkersToBoth) {
     const Placement plan = plan_placement(Topology::synthetic(kOneByTwo), request_of(0, 1));
-    for (const char* stage : {"network", "reader", "node distributor", "logical-disk distributor", "writer", "sorter"})
-        EXPECT_THAT(plan.cores_of(stage, 0), ElementsAre(0, 1)) << stage;
+    for (const StageKind stage : {StageKind::network, StageKind::reader, StageKind::node_distributor,
+                                  StageKind::logical_disk_distributor, StageKind::writer, StageKind::sorter})
+        EXPECT_THAT(plan.cores_of(stage, 0), ElementsAre(0, 1)) << word_of(stage);
 }
 
 TEST(Placement, TwoPackagesEightCoresSpreadSortersOverBothAndLeaveTheFirstCore) {
     const Topology topology = Topology::synthetic(kTwoByEight);
     PlacementRequest request = request_of(0, 1);
-    request.workers = workers_of(WorkerKind::sorter, 15);
+    request.workers = workers_of(StageKind::sorter, 15);
     const Placement plan = plan_placement(topology, request);
     ASSERT_EQ(plan.slots.size(), 15u);
     std::set<unsigned> used;
@@ -143,8 +144,8 @@ TEST(Placement, FourRanksOnTwoPackagesNeverStraddleThem) {
 
 TEST(Placement, DistributorsOfBothSidesMeetOnNoCoreWhileThereAreEnough) {
     PlacementRequest request = request_of(0, 1);
-    request.workers = workers_of(WorkerKind::distributor, 8);
-    for (const WorkerRequest& worker : workers_of(WorkerKind::logical_disk_distributor, 7))
+    request.workers = workers_of(StageKind::node_distributor, 8);
+    for (const WorkerRequest& worker : workers_of(StageKind::logical_disk_distributor, 7))
         request.workers.push_back(worker);
     std::set<unsigned> used;
     for (const auto& slot : plan_placement(Topology::synthetic(kTwoByEight), request).slots) {
@@ -156,7 +157,7 @@ TEST(Placement, DistributorsOfBothSidesMeetOnNoCoreWhileThereAreEnough) {
 
 TEST(Placement, MoreCpuBoundWorkersThanCoresGoRoundEvenly) {
     PlacementRequest request = request_of(0, 1);
-    request.workers = workers_of(WorkerKind::sorter, 40);
+    request.workers = workers_of(StageKind::sorter, 40);
     std::map<unsigned, unsigned> load;
     for (const auto& slot : plan_placement(Topology::synthetic(kTwoByEight), request).slots) ++load[slot.cores.at(0)];
     EXPECT_EQ(load.size(), 15u);
@@ -166,7 +167,7 @@ TEST(Placement, MoreCpuBoundWorkersThanCoresGoRoundEvenly) {
 TEST(Placement, ReadersAndWritersMayRunOnAllCoresNearTheirDisk) {
     PlacementRequest request = request_of(0, 1);
     request.disk_numa_node = 1;
-    request.workers = {{WorkerKind::reader, 0, -1}, {WorkerKind::writer, 0, 0}, {WorkerKind::network, 0, 7}};
+    request.workers = {{StageKind::reader, 0, -1}, {StageKind::writer, 0, 0}, {StageKind::network, 0, 7}};
     const Placement plan = plan_placement(Topology::synthetic(kTwoByEight), request);
     EXPECT_THAT(plan.slots[0].cores, ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
     EXPECT_THAT(plan.slots[1].cores, ElementsAre(1, 2, 3, 4, 5, 6, 7)) << "its own disk's node wins";
@@ -177,7 +178,7 @@ TEST(Placement, RankWithoutCoresNearItsDiskKeepsToItsOwn) {
     PlacementRequest request = request_of(0, 2);
     request.disk_numa_node = 1;
     const Placement plan = plan_placement(Topology::synthetic(kTwoByEight), request);
-    EXPECT_THAT(plan.cores_of("reader", 0), ElementsAre(1, 2, 3, 4, 5, 6, 7));
+    EXPECT_THAT(plan.cores_of(StageKind::reader, 0), ElementsAre(1, 2, 3, 4, 5, 6, 7));
 }
 
 TEST(Placement, RanksThatTheLauncherBoundKeepTheirOwnCoresAndSayWhichOverlap) {
@@ -228,12 +229,12 @@ TEST(Placement, ExplicitCoreThatIsNotThereIsNamed) {
 TEST(Placement, PolicyNoneBindsNothing) {
     PlacementRequest request = request_of(0, 3);
     request.policy = PlacementPolicy::none;
-    request.workers = workers_of(WorkerKind::sorter, 2);
+    request.workers = workers_of(StageKind::sorter, 2);
     const Placement plan = plan_placement(Topology::synthetic(kOneByTwo), request);
     EXPECT_THAT(plan.rank_cores, IsEmpty());
     EXPECT_EQ(plan.slots.size(), 2u);
     EXPECT_THAT(plan.slots[0].cores, IsEmpty());
-    EXPECT_THAT(plan.cores_of("reader", 0), IsEmpty());
+    EXPECT_THAT(plan.cores_of(StageKind::reader, 0), IsEmpty());
     EXPECT_THAT(plan.explanation, HasSubstr("not bound"));
 }
 
@@ -246,11 +247,12 @@ TEST(Placement, ThreadsBoundByAPlanRunWhereItSays) {
     const Topology topology = Topology::this_machine();
     const Placement plan = plan_placement(topology, request_of(0, 1));
     EXPECT_THAT(plan.explanation, Not(HasSubstr("nothing is bound")));
-    for (const char* stage : {"reader", "node distributor", "sorter", "network"}) {
+    for (const StageKind stage :
+         {StageKind::reader, StageKind::node_distributor, StageKind::sorter, StageKind::network}) {
         std::thread([&] {
             const std::vector<unsigned> cores = plan.cores_of(stage, 0);
             EXPECT_TRUE(topology.bind_this_thread(cores));
-            EXPECT_EQ(topology.affinity_of_this_thread(), cores) << stage;
+            EXPECT_EQ(topology.affinity_of_this_thread(), cores) << word_of(stage);
         }).join();
     }
 }
@@ -284,10 +286,14 @@ TEST(CoreList, WrongPartsAreRefusedByName) {
     }
 }
 
-TEST(WorkerKinds, EveryStageNameComesBack) {
-    for (const char* stage : {"network", "reader", "node distributor", "logical-disk distributor", "writer", "sorter"})
-        EXPECT_EQ(to_string(worker_kind_of(stage).value()), stage);
-    EXPECT_FALSE(worker_kind_of("sleeper").has_value());
+TEST(StageKinds, EveryStageNameComesBack) {
+    std::set<std::string> names;
+    for (const Word<StageKind>& word : words_of(StageKind{})) {
+        EXPECT_EQ(parse_word<StageKind>(word.text), word.value);
+        EXPECT_EQ(word_of(word.value), word.text);
+        names.insert(word.text);
+    }
+    EXPECT_EQ(names.size(), static_cast<std::size_t>(StageKind::validator) + 1) << "each has a name of its own";
 }
 
 }  // namespace

@@ -8,8 +8,8 @@ namespace {
 TEST(StageReport, WorkersOfAStageAddUpAndBusyIsWhatIsLeft) {
     ThreadExecutor executor;
     Pipeline pipeline(executor, {});
-    for (unsigned worker = 0; worker < 2; ++worker) pipeline.add("reader", worker, [] {});
-    pipeline.add("writer", 0, [] {});
+    for (unsigned worker = 0; worker < 2; ++worker) pipeline.add(StageKind::reader, worker, [] {});
+    pipeline.add(StageKind::writer, 0, [] {});
     pipeline.start();
     pipeline.join();
     for (const Worker& worker : pipeline.workers()) {
@@ -30,7 +30,7 @@ TEST(StageReport, WorkersOfAStageAddUpAndBusyIsWhatIsLeft) {
     const auto reports = report_stages(pipeline, 500);
     ASSERT_EQ(reports.size(), 2u);
     const StageReport& reader = reports[0];
-    EXPECT_EQ(reader.stage, "reader");
+    EXPECT_EQ(word_of(reader.stage), "reader");
     EXPECT_EQ(reader.workers, 2u);
     EXPECT_EQ(reader.input_bytes, 21u);
     EXPECT_EQ(reader.output_bytes, 40u);
@@ -41,7 +41,7 @@ TEST(StageReport, WorkersOfAStageAddUpAndBusyIsWhatIsLeft) {
     EXPECT_EQ(reader.cpu_ns, 140u);
     EXPECT_EQ(reader.first_done_ns, 1000u);
     EXPECT_EQ(reader.last_done_ns, 1500u);
-    EXPECT_EQ(reports[1].stage, "writer");
+    EXPECT_EQ(word_of(reports[1].stage), "writer");
     EXPECT_EQ(reports[1].workers, 1u);
 }
 
@@ -60,25 +60,44 @@ TEST(StageReport, QueuesOfADiskAreOneDiskAndItsBusyTimeIsTheLongest) {
     add_disk(report, "/a", writes);
     add_disk(report, "/b", {});
     ASSERT_EQ(report.disks.size(), 2u) << "a disk that did nothing is none";
-    EXPECT_EQ(report.disks[0].use, "reads");
+    EXPECT_EQ(report.disks[0].use, DiskUse::reads);
     EXPECT_EQ(report.disks[0].bytes, 200u);
     EXPECT_EQ(report.disks[0].busy_ns, 9u);
-    EXPECT_EQ(report.disks[1].use, "writes");
+    EXPECT_EQ(report.disks[1].use, DiskUse::writes);
     EXPECT_EQ(report.disks[1].bytes, 50u);
     EXPECT_EQ(report.io.read_bytes, 200u);
     EXPECT_EQ(report.io.max_in_flight, 3u);
     PhaseReport total;
-    add_phase(total, report);
-    add_phase(total, report);
+    add_up(total, report);
+    add_up(total, report);
     EXPECT_EQ(total.io.read_bytes, 400u);
     EXPECT_EQ(total.io.written_bytes, 100u);
+}
+
+TEST(StageReport, TheTotalOfStagesBeginsWithTheFirstThatHasWorkers) {
+    StageReport reader, nobody, writer;
+    reader.stage = StageKind::reader;
+    writer.stage = StageKind::writer;
+    reader.workers = writer.workers = 2;
+    reader.first_done_ns = 30;
+    reader.last_done_ns = 40;
+    writer.first_done_ns = 35;
+    writer.last_done_ns = 60;
+    const StageReport total = total_of({nobody, reader, writer});
+    EXPECT_EQ(total.workers, 4u);
+    EXPECT_EQ(total.first_done_ns, 30u) << "not 0, which nobody says";
+    EXPECT_EQ(total.last_done_ns, 60u);
+    std::vector<StageReport> stages;
+    for (const StageReport& part : {reader, writer, reader}) add_stage(stages, part);
+    ASSERT_EQ(stages.size(), 2u);
+    EXPECT_EQ(stages[0].workers, 4u);
 }
 
 TEST(StageReport, ALivePhaseIsSeenWhileItLives) {
     ThreadExecutor executor;
     Pipeline pipeline(executor, {});
-    pipeline.add("reader", 0, [] { this_worker().input_bytes.add(10); });
-    pipeline.add("writer", 0, [] { this_worker().output_bytes.add(5); });
+    pipeline.add(StageKind::reader, 0, [] { this_worker().input_bytes.add(10); });
+    pipeline.add(StageKind::writer, 0, [] { this_worker().output_bytes.add(5); });
     pipeline.start();
     pipeline.join();
     LiveCounters live;

@@ -17,6 +17,7 @@
 #include "net/p2p_transport.hpp"
 #include "runtime/fake_processes.hpp"
 #include "runtime/rng.hpp"
+#include "runtime/stage_kind.hpp"
 #include "simulated/in_process.hpp"
 
 namespace {
@@ -68,33 +69,14 @@ int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
 namespace sluice {
 namespace {
 
-/// Names of the stages seen so far; the place in here is the number of a thread's stage.
-class StageNames {
-public:
-    int number_of(const std::string& stage) {
-        const std::lock_guard lock(mutex_);
-        for (int i = 0; i < used_; ++i) {
-            if (names_[static_cast<std::size_t>(i)] == stage) return i;
-        }
-        if (used_ == kMostStages) std::abort();
-        names_[static_cast<std::size_t>(used_)] = stage;
-        return used_++;
-    }
-    std::map<std::string, std::uint64_t> read_and_reset() {
-        std::map<std::string, std::uint64_t> found;
-        for (int i = 0; i < used_; ++i)
-            found[names_[static_cast<std::size_t>(i)]] = allocations[static_cast<std::size_t>(i)].exchange(0);
-        return found;
-    }
+std::map<std::string, std::uint64_t> read_and_reset_allocations() {
+    std::map<std::string, std::uint64_t> found;
+    for (const Word<StageKind>& word : words_of(StageKind{}))
+        found[word.text] = allocations.at(static_cast<std::size_t>(word.value)).exchange(0);
+    return found;
+}
 
-private:
-    std::mutex mutex_;
-    std::array<std::string, kMostStages> names_;
-    int used_ = 0;
-};
-StageNames stage_names;
-
-void count_for(const Worker& worker) { stage_of_thread = stage_names.number_of(worker.stage); }
+void count_for(const Worker& worker) { stage_of_thread = static_cast<int>(worker.stage); }
 
 struct Outcome {
     std::map<std::string, std::uint64_t> allocations, units;  // by stage
@@ -118,7 +100,7 @@ public:
     CountedSort(const CountedSort&) = delete;
 
     Outcome run() {
-        stage_names.read_and_reset();
+        read_and_reset_allocations();
         ThreadExecutor executor;
         InProcessCluster cluster(executor, 2);
         std::vector<std::unique_ptr<Task>> ranks;
@@ -135,7 +117,7 @@ public:
         }
         for (auto& rank : ranks) rank->join();
         if (!failures_.empty()) throw Error(Errc::internal, failures_.front());
-        outcome_.allocations = stage_names.read_and_reset();
+        outcome_.allocations = read_and_reset_allocations();
         return outcome_;
     }
 
@@ -185,7 +167,7 @@ private:
         const std::lock_guard lock(mutex_);
         outcome_.records = result.output.count;
         for (const PhaseReport* phase : {&result.one, &result.two}) {
-            for (const StageReport& stage : phase->stages) outcome_.units[stage.stage] += stage.units;
+            for (const StageReport& stage : phase->stages) outcome_.units[word_of(stage.stage)] += stage.units;
         }
     }
 
@@ -204,18 +186,18 @@ Outcome sort_of(std::uint64_t records, Passes passes) {
 
 TEST(AllocationCount, SeesEveryAllocationOfAWorker) {
     ThreadExecutor executor;
-    stage_names.read_and_reset();
+    read_and_reset_allocations();
     Pipeline pipeline(executor, count_for);
     std::array<std::unique_ptr<std::uint64_t>, 100> made;
     void* raw = nullptr;
-    pipeline.add("allocates", 0, [&] {
+    pipeline.add(StageKind::sorter, 0, [&] {
         for (auto& one : made) one = std::make_unique<std::uint64_t>(1);
         raw = ::malloc(10);
     });
     pipeline.start();
     pipeline.join();
     ::free(raw);
-    EXPECT_GE(stage_names.read_and_reset().at("allocates"), 101u);
+    EXPECT_GE(read_and_reset_allocations().at("sorter"), 101u);
 }
 
 class StageLoops : public ::testing::TestWithParam<Passes> {};
