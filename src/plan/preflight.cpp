@@ -111,12 +111,12 @@ void check_input_directories(JobContext& job, const InputSet& input, Problems& p
 std::vector<std::uint64_t> bytes_by_output_disk(const JobContext& job, const SortPlan& plan, const RoleDisks& all) {
     const auto disks = static_cast<std::uint32_t>(all.used().size());
     const bool shared =
-        disks == all.disks.size() &&
+        job.place.local_ranks > 1 && disks == all.disks.size() &&
         std::none_of(all.disks.begin(), all.disks.end(), [](const auto& d) { return d.seen_by == SeenBy::one_rank; });
+    std::vector<std::uint32_t> writers = {job.rank()};
+    if (shared) writers = job.place.ranks_here;
     std::vector<RankShare> ranks;
-    for (const std::uint32_t rank :
-         shared&& job.place.local_ranks > 1 ? job.place.ranks_here : std::vector<std::uint32_t>{job.rank()})
-        ranks.push_back({plan.ranks[rank].share, plan.ranks[rank].partitions});
+    for (const std::uint32_t rank : writers) ranks.push_back({plan.ranks[rank].share, plan.ranks[rank].partitions});
     std::vector<std::uint64_t> bytes;
     for (const double share : output_disk_shares(ranks, disks)) {
         bytes.push_back(static_cast<std::uint64_t>(share * static_cast<double>(plan.input_bytes) /

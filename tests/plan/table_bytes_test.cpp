@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "io/data_set.hpp"
+#include "io/extent_log.hpp"
 #include "io/io_fixture.hpp"
 #include "net/p2p_transport.hpp"
 #include "plan/plan.hpp"
@@ -233,7 +234,8 @@ TEST(PlanTables, BudgetThatTheTablesAloneFillIsRefused) {
     rank.input_bytes = 1'000 * kGB;
     std::vector<RankResources> ranks(10'000, rank);
     for (RankResources& each : ranks) each.budget_bytes = 4 * kGiB;
-    EXPECT_THROW(plan_sort(config, kGensortFormat, ranks), Error) << "eight million splitters and their manifest are more";
+    EXPECT_THROW(plan_sort(config, kGensortFormat, ranks), Error)
+        << "eight million splitters and their manifest are more";
     for (RankResources& each : ranks) each.budget_bytes = 40 * kGiB;
     const SortPlan plan = plan_sort(config, kGensortFormat, ranks);
     EXPECT_GT(plan.ranks[0].tables.of_budget(), 4 * kGiB);
