@@ -88,12 +88,13 @@ void say_all(Application& app, RunReport& report) {
     app.say_result(text, result_line(report));
 }
 
-/// Buffers of all ranks of this host, and what program and MPI take beside them.
+/// Buffers of all ranks of this host, and what tables, program and MPI take beside them.
 void claim_memory(Application& app, const SortPlan& plan) {
-    constexpr std::uint64_t kBesideBuffers = 64 * kMiB;
     std::uint64_t bytes = 0;
-    for (const std::uint32_t rank : app.job().place.ranks_here)
-        bytes += plan.ranks[rank].mapped_bytes() + plan.ranks[rank].one.window_bytes() + kBesideBuffers;
+    for (const std::uint32_t rank : app.job().place.ranks_here) {
+        const RankPlan& each = plan.ranks[rank];
+        bytes += each.memory_bytes() + each.tables.of_budget() + kBesideBudgetBytes;
+    }
     app.host_share().claim_memory(bytes);
 }
 

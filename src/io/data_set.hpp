@@ -13,8 +13,8 @@
 namespace sluice {
 
 inline constexpr const char* kManifestName = "MANIFEST.json";
-/// No manifest is larger: 2^20 parts of some 250 bytes each.
-inline constexpr std::uint64_t kMostManifestBytes = std::uint64_t{512} << 20;
+/// No manifest is larger, of parts of kManifestLineBytes each at the most: 2^23 of them.
+inline constexpr std::uint64_t kMostManifestBytes = std::uint64_t{2} << 30, kManifestLineBytes = 256;
 
 enum class SetKind : std::uint8_t { input, sorted };
 const char* to_string(SetKind kind);

@@ -89,12 +89,8 @@ private:
 LogStore::LogStore(Parts parts)
     : parts_(std::move(parts)), index_(std::make_unique<ExtentIndex>(parts_.job.executor, mine().partitions)) {}
 
-/// As many as a logical disk has when every chunk is written alone, within 8 MiB for all of them: longer chains are the
-/// rule, and what comes beyond costs one reallocation for each doubling.
-void LogStore::reserve_extents() {
-    const std::uint64_t most = parts_.plan.planned_partition_bytes / mine().one.chunk_bytes + 2;
-    index_->reserve(std::min<std::uint64_t>(most, 8 * kMiB / sizeof(Extent) / std::max(1u, mine().partitions)));
-}
+/// What comes beyond costs one reallocation for each doubling.
+void LogStore::reserve_extents() { index_->reserve(reserved_extents(mine(), parts_.plan.planned_partition_bytes)); }
 
 std::unique_ptr<ChainSink> LogStore::make_sink(Coalescer& chains, const PhaseOnePlan& plan) {
     return std::make_unique<LogSink>(parts_.job.io, *parts_.logs, *index_, plan, chains);

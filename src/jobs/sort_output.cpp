@@ -1,9 +1,9 @@
 #include "jobs/sort_output.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "jobs/part_check.hpp"
+#include "jobs/part_names.hpp"
 #include "net/collectives.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
@@ -33,17 +33,12 @@ void SortOutput::set_parts(std::vector<PartLabel> labels) {
     first_disk_ = first_output_disks(prepared_.plan.ownership, prepared_.resources)[job_.rank()];
 }
 
-/// Names order as keys do: the pieces of a split partition come where it would have been.
 std::string SortOutput::name_of_part(std::uint32_t part) const {
     const PartLabel& label = labels_[part];
     const std::uint32_t partition = prepared_.plan.ownership.first(job_.rank()) + label.partition;
-    char name[48];
-    if (label.split) {
-        std::snprintf(name, sizeof name, "part-%06u.%06u", partition, label.piece);
-    } else {
-        std::snprintf(name, sizeof name, "part-%06u", partition);
-    }
-    return name;
+    SLUICE_CHECK(label.partition < prepared_.plan.ownership.count(job_.rank()));
+    const std::uint32_t partitions = prepared_.plan.ownership.partitions();
+    return label.split ? part_name(partition, partitions, label.piece) : part_name(partition, partitions);
 }
 
 std::string SortOutput::path_of_part(std::uint32_t part) const {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "runtime/error.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -19,6 +20,7 @@ constexpr double kUnevenPartitions = 1.15;  // what ranks' exact shares may cost
 constexpr double kUnevenForDisks = 1.12;    // what disks' equal shares may
 constexpr double kDamping = 0.5;            // of a step towards them, so that the last one within that is near it
 constexpr int kMostSteps = 40;
+constexpr double kEvenEnough = 1e-9;  // of a disk's share
 
 nlohmann::json entries_json(const std::vector<Balance::Entry>& entries) {
     nlohmann::json list = nlohmann::json::array();
@@ -47,21 +49,28 @@ void fit_to_disks(std::vector<double>& shares, const Ownership& ownership, const
         const std::uint32_t disks = std::max(1u, ranks[rank].output_disks);
         const std::string owner =
             ranks[rank].host + (ranks[rank].shares_output_disks ? "" : " " + std::to_string(rank));
+        std::vector<std::size_t> number_of_disk(disks);
         for (std::uint32_t disk = 0; disk < disks; ++disk) {
             const auto found = number.emplace(std::pair(owner, disk), wanted.size());
             if (found.second) wanted.push_back(0);
-            wanted[found.first->second] += ranks[rank].weight / total_weight / disks;
+            number_of_disk[disk] = found.first->second;
+            wanted[number_of_disk[disk]] += ranks[rank].weight / total_weight / disks;
         }
         for (std::uint32_t p = ownership.first(rank); p < ownership.first(rank + 1); ++p)
-            disk_of[p] = number.at({owner, (first_disks[rank] + p - ownership.first(rank)) % disks});
+            disk_of[p] = number_of_disk[(first_disks[rank] + p - ownership.first(rank)) % disks];
     }
     const double most =
         std::max(kUnevenForDisks / static_cast<double>(shares.size()), *std::max_element(shares.begin(), shares.end()));
     for (int step = 0; step < kMostSteps; ++step) {
         std::vector<double> next = shares, sums(wanted.size());
         for (std::size_t p = 0; p < next.size(); ++p) sums[disk_of[p]] += next[p];
-        for (std::size_t p = 0; p < next.size(); ++p)
-            next[p] *= std::pow(wanted[disk_of[p]] / sums[disk_of[p]], kDamping);
+        bool even = true;
+        for (std::size_t disk = 0; disk < sums.size(); ++disk) {  // from here on factors
+            even = even && (sums[disk] == 0 || std::abs(wanted[disk] / sums[disk] - 1) < kEvenEnough);
+            sums[disk] = sums[disk] == 0 ? 1 : std::pow(wanted[disk] / sums[disk], kDamping);
+        }
+        if (even) return;
+        for (std::size_t p = 0; p < next.size(); ++p) next[p] *= sums[disk_of[p]];
         for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
             const auto begin = next.begin() + ownership.first(rank), end = next.begin() + ownership.first(rank + 1);
             const double off = ranks[rank].weight / total_weight / std::accumulate(begin, end, 0.0);
@@ -85,19 +94,65 @@ std::vector<std::uint32_t> first_output_disks(const Ownership& ownership, const 
     return firsts;
 }
 
-std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks) {
-    const std::uint32_t partitions = ownership.partitions();
-    const double total = std::accumulate(ranks.begin(), ranks.end(), 0.0,
-                                         [](double sum, const RankResources& r) { return sum + r.weight; });
-    std::vector<double> shares;
+namespace {
+
+double total_weight_of(const std::vector<RankResources>& ranks) {
+    return std::accumulate(ranks.begin(), ranks.end(), 0.0,
+                           [](double sum, const RankResources& r) { return sum + r.weight; });
+}
+
+/// No partition becomes too large by it.
+bool ranks_get_their_weight(const Ownership& ownership, const std::vector<RankResources>& ranks) {
+    const double total = total_weight_of(ranks);
     for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
         const std::uint32_t count = ownership.count(rank);
-        const double share = ranks[rank].weight / total / std::max(1u, count);
-        if (count == 0 || share * partitions > kUnevenPartitions)
-            return std::vector<double>(partitions, 1.0 / partitions);
-        shares.insert(shares.end(), count, share);
+        if (count == 0 || ranks[rank].weight / total / count * ownership.partitions() > kUnevenPartitions) return false;
     }
+    return true;
+}
+
+}  // namespace
+
+std::vector<double> rank_shares(const Ownership& ownership, const std::vector<RankResources>& ranks, bool sampled) {
+    SLUICE_CHECK(ownership.ranks() == ranks.size());
+    const bool by_weight = sampled && ranks_get_their_weight(ownership, ranks);
+    const double total = total_weight_of(ranks);
+    std::vector<double> shares;
+    shares.reserve(ranks.size());
+    for (std::uint32_t rank = 0; rank < ranks.size(); ++rank)
+        shares.push_back(by_weight ? ranks[rank].weight / total
+                                   : static_cast<double>(ownership.count(rank)) / ownership.partitions());
+    return shares;
+}
+
+std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks) {
+    const std::uint32_t partitions = ownership.partitions();
+    if (!ranks_get_their_weight(ownership, ranks)) return std::vector<double>(partitions, 1.0 / partitions);
+    const double total = total_weight_of(ranks);
+    std::vector<double> shares;
+    shares.reserve(partitions);
+    for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+        const std::uint32_t count = ownership.count(rank);
+        shares.insert(shares.end(), count, ranks[rank].weight / total / count);
+    }
+    SLUICE_CHECK(shares.size() == partitions);
     fit_to_disks(shares, ownership, ranks, total);
+    return shares;
+}
+
+std::vector<double> output_disk_shares(const std::vector<RankShare>& ranks, std::uint32_t disks) {
+    std::vector<double> shares(disks);
+    double all = 0;
+    std::uint32_t next = 0;  // disk that takes the next part
+    for (const RankShare& rank : ranks) {
+        all += rank.of_records;
+        for (std::uint32_t i = 0; i < disks; ++i) {
+            const std::uint32_t parts = rank.partitions / disks + (i < rank.partitions % disks ? 1 : 0);
+            if (parts > 0) shares[(next + i) % disks] += rank.of_records * parts / rank.partitions;
+        }
+        next = (next + rank.partitions) % disks;
+    }
+    for (double& share : shares) share = std::max(share, all / disks);
     return shares;
 }
 
@@ -157,6 +212,8 @@ Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& 
                         const std::vector<double>& shares, const DataSet& output,
                         const std::vector<std::uint32_t>& partition_of_part,
                         const std::vector<std::vector<OutputDisk>>& disks_of_rank) {
+    SLUICE_CHECK(shares.size() == plan.ownership.partitions() && partition_of_part.size() == output.files.size() &&
+                 disks_of_rank.size() == ranks.size());
     const auto total = static_cast<double>(output.total.count * plan.format.record_bytes);
     Balance balance;
     balance.partition_bytes.resize(plan.ownership.partitions());

@@ -21,6 +21,20 @@ std::vector<std::uint32_t> first_output_disks(const Ownership& ownership, const 
 /// as it keeps them within 1.12, where they do not take equally many.
 std::vector<double> partition_shares(const Ownership& ownership, const std::vector<RankResources>& ranks);
 
+/// Which part of all records each rank is to get, under the same rule.
+/// @param sampled  splitters can make partitions unequal; else a rank gets its number of equal ones
+std::vector<double> rank_shares(const Ownership& ownership, const std::vector<RankResources>& ranks, bool sampled);
+
+/// A rank's part of all records, and how many partitions it comes in.
+struct RankShare {
+    double of_records = 0;
+    std::uint32_t partitions = 0;
+};
+/// Which part of all records may come to each of `disks` output disks that these ranks share, in the order of their
+/// numbers, wherever ranks of other hosts stand between them: as the parts go round the disks, and no less than an
+/// equal part, which splitters make of it where they can.
+std::vector<double> output_disk_shares(const std::vector<RankShare>& ranks, std::uint32_t disks);
+
 /// Bytes that each rank, output disk and partition got, beside what each was to get. Made on rank 0.
 struct Balance {
     struct Entry {

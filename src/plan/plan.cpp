@@ -7,7 +7,9 @@
 #include <string_view>
 
 #include "net/transport_kind.hpp"
+#include "plan/balance.hpp"
 #include "plan/plan_internal.hpp"
+#include "plan/table_bytes.hpp"
 #include "record/chunk_layout.hpp"
 #include "runtime/error.hpp"
 #include "runtime/units.hpp"
@@ -17,11 +19,8 @@ namespace sluice {
 namespace planning {
 namespace {
 
-constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // disks read so much at random as fast as in sequence
 constexpr std::uint64_t kLongestExtentBytes = 4 * kMiB;
 constexpr unsigned kShortRequests = 4;  // for shorter extents, so many times the requests in flight: the same bytes
-// 200 samples, 40 to a block, are a thousandth of a partition of 20 MB. Small partitions gather faster than large ones.
-constexpr std::uint64_t kFewSamplesPartition = 24 * kMiB, kLargestPartition = 64 * kMiB;
 constexpr std::uint64_t kPaddedChunkBytes = 1 * kMiB;        // chunks of records that do not fill blocks: up to
 constexpr std::uint64_t kTightPaddedChunkBytes = 64 * kKiB;  // and where memory is short
 constexpr std::uint64_t kLeastPaddedReadBytes = 1 * kMiB;    // of the same: two reads share a block, 0.4 % of this
@@ -41,15 +40,14 @@ unsigned pick_workers(unsigned configured, unsigned planned, unsigned cap) {
     return configured != 0 ? configured : std::max(1u, std::min(planned, cap));
 }
 
-/// How large a chunk may be: one aligned unit, or as many blocks as keep the padding small.
+}  // namespace
+
+std::span<const Comfort> comforts() { return kComforts; }
+
 std::uint64_t chunk_limit(const Config& config, RecordFormat format, bool roomy) {
     if (config.io.chunk_size_bytes != 0) return config.io.chunk_size_bytes;
     return format.fills_blocks() ? format.aligned_unit_bytes() : roomy ? kPaddedChunkBytes : kTightPaddedChunkBytes;
 }
-
-}  // namespace
-
-std::span<const Comfort> comforts() { return kComforts; }
 
 std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit) {
     return std::max(unit, round_down(wanted_bytes, unit));
@@ -91,7 +89,8 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
 }
 
 std::uint64_t fixed_bytes(const PhaseOnePlan& plan) {
-    return plan.read_buffers * plan.read_bytes + (plan.send_buffers + plan.receive_buffers) * plan.message_bytes;
+    return saturating_sum(saturating_product(plan.read_buffers, plan.read_bytes),
+                          saturating_product(plan.send_buffers + plan.receive_buffers, plan.message_bytes));
 }
 
 namespace {
@@ -111,12 +110,13 @@ std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat fo
     PhaseOnePlan plan = phase_one_base(config, format, rank, ranks, comfort);
     const std::size_t floor_chunks =
         std::size_t{plan.distributors + plan.logical_disk_distributors} * std::max(1u, partitions);
-    if (fixed_bytes(plan) + floor_chunks * plan.chunk_bytes > budget_bytes) return std::nullopt;
+    const std::uint64_t without_chains =
+        saturating_sum(fixed_bytes(plan), saturating_product(floor_chunks, plan.chunk_bytes));
+    if (without_chains > budget_bytes) return std::nullopt;
     const std::size_t affordable = (budget_bytes - fixed_bytes(plan)) / plan.chunk_bytes;
     // No more than the data can fill, nor than chains of the wanted length need: written longest first, chains are half
     // as long on average, and a quarter on top keeps the distributors off the low water mark. Memory beyond that makes
     // no write longer, but would have to be touched at start and flushed at the end.
-    const std::uint64_t without_chains = fixed_bytes(plan) + floor_chunks * plan.chunk_bytes;
     const std::uint64_t for_chains = std::max(free_bytes, without_chains) - without_chains;
     const std::uint64_t wanted_bytes =
         pick(config.io.extent_size_bytes,
@@ -201,19 +201,6 @@ std::optional<RankPlan> plan_rank(const Config& config, RecordFormat format, con
 
 }  // namespace
 
-Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResources>& ranks) {
-    const double total = std::accumulate(ranks.begin(), ranks.end(), 0.0,
-                                         [](double sum, const RankResources& r) { return sum + r.weight; });
-    Ownership ownership;
-    double cumulative = 0;
-    for (const RankResources& rank : ranks) {
-        ownership.first_partition.push_back(static_cast<std::uint32_t>(std::llround(cumulative / total * partitions)));
-        cumulative += rank.weight;
-    }
-    ownership.first_partition.push_back(partitions);
-    return ownership;
-}
-
 namespace {
 
 /// The plan with `partitions` partitions, if it fits within each rank's budget (or, when given, within `budget_bytes`).
@@ -227,10 +214,13 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     plan.ownership = own_by_weight(partitions, ranks);
     plan.mean_partition_bytes = input_bytes / partitions;
     plan.planned_partition_bytes = planned_partition_bytes(plan.mean_partition_bytes, format.record_bytes);
+    const TableFacts facts{format, config.net.transport, ranks.size(), partitions, plan.planned_partition_bytes};
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
-        const PhaseOneTask task{ranks[r], ranks.size(), plan.ownership.count(r),
-                                budget_bytes.value_or(ranks[r].budget_bytes)};
-        const auto fitted = plan_rank(config, format, ranks, task, plan.planned_partition_bytes);
+        const auto plan_with = [&](std::uint64_t pools_bytes) {
+            const PhaseOneTask task{ranks[r], ranks.size(), plan.ownership.count(r), pools_bytes};
+            return plan_rank(config, format, ranks, task, plan.planned_partition_bytes);
+        };
+        const auto fitted = plan_with_tables(budget_bytes.value_or(ranks[r].budget_bytes), facts, plan_with);
         if (!fitted) return std::nullopt;
         plan.ranks.push_back(*fitted);
     }
@@ -238,53 +228,12 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     return plan;
 }
 
-/// @param multiple  of which each rank's partitions are one.
-std::uint32_t partitions_of_size(std::uint64_t input_bytes, std::uint64_t partition_bytes, std::size_t ranks,
-                                 std::uint64_t multiple) {
-    const std::uint64_t per_rank =
-        std::max<std::uint64_t>(1, ceil_div(ceil_div(input_bytes, ranks), std::max<std::uint64_t>(partition_bytes, 1)));
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(round_up(per_rank, multiple) * ranks, 1u << 20));
-}
-
-/// The wanted size first, then larger and smaller ones in turn. Equally many for each output disk, since parts go round
-/// the disks and one more on some of them is 5 % too much below twenty; where memory has no room for that, any number,
-/// and sampled splitters make those on the fuller disks smaller (partition_shares).
-std::vector<std::uint32_t> candidates(std::uint64_t input_bytes, std::uint64_t wanted_bytes, std::size_t ranks,
-                                      std::uint64_t for_disks) {
-    std::vector<std::uint32_t> counts;
-    for (const std::uint64_t multiple : {for_disks, std::uint64_t{1}}) {
-        for (double factor = 1; factor < 2000; factor *= 1.25) {
-            for (const double size :
-                 {static_cast<double>(wanted_bytes) * factor, static_cast<double>(wanted_bytes) / factor}) {
-                const auto count = partitions_of_size(input_bytes, static_cast<std::uint64_t>(size), ranks, multiple);
-                if (std::find(counts.begin(), counts.end(), count) == counts.end()) counts.push_back(count);
-            }
-        }
-    }
-    return counts;
-}
-
-/// Phase one needs the less memory the fewer partitions there are, phase two the less the smaller they are: the size at
-/// which both need the same, since memory has to be touched before it is used. A part of the budget at most.
-std::uint64_t wanted_partition_bytes(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
-                                     std::uint64_t budget_bytes) {
-    unsigned cores = 1;
-    for (const RankResources& rank : ranks) cores = std::max(cores, rank.cores);
-    const double share_bytes = static_cast<double>(total_input_bytes(ranks)) / static_cast<double>(ranks.size());
-    const double per_partition = static_cast<double>(cores * chunk_limit(config, format, true)) +
-                                 5.0 / 8 * static_cast<double>(kShortestExtentBytes);
-    const double per_byte = 1.25 * (cores + 2) + 0.2 * cores;  // slots, tags
-    const auto balanced = static_cast<std::uint64_t>(std::sqrt(share_bytes * per_partition / per_byte));
-    return std::clamp(std::clamp(balanced, kFewSamplesPartition, kLargestPartition), kSmallestPartition,
-                      std::max(kSmallestPartition, budget_bytes / 16));
-}
-
 std::uint64_t smallest_budget(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                               std::uint64_t input_bytes) {
     // As with that budget in the config: it also decides which partition counts are tried.
     return smallest_working([&](std::uint64_t budget_bytes) {
-        const auto counts =
-            partition_counts(config, ranks, wanted_partition_bytes(config, format, ranks, budget_bytes));
+        const auto counts = partition_counts(
+            config, format, ranks, {wanted_partition_bytes(config, format, ranks, budget_bytes), budget_bytes});
         return std::any_of(counts.begin(), counts.end(), [&](std::uint32_t count) {
             return try_partitions(config, format, ranks, count, input_bytes, budget_bytes).has_value();
         });
@@ -292,27 +241,6 @@ std::uint64_t smallest_budget(const Config& config, RecordFormat format, const s
 }
 
 }  // namespace
-
-std::vector<std::uint32_t> partition_counts(const Config& config, const std::vector<RankResources>& ranks,
-                                            std::uint64_t wanted_bytes) {
-    if (config.partitions.count != 0) return {config.partitions.count};
-    const std::uint64_t input_bytes = total_input_bytes(ranks);
-    // Of a rank, so that each disk gets as many: parts of the ranks that share their host's disks go on where those of
-    // the rank before ended.
-    std::map<std::string_view, std::uint64_t> ranks_of_host;
-    for (const RankResources& rank : ranks) {
-        if (rank.shares_output_disks) ++ranks_of_host[rank.host];
-    }
-    std::uint64_t multiple = 1;
-    for (const RankResources& rank : ranks) {
-        const std::uint64_t disks = std::max(1u, rank.output_disks);
-        multiple =
-            std::max(multiple, rank.shares_output_disks ? disks / std::gcd(disks, ranks_of_host.at(rank.host)) : disks);
-    }
-    if (config.partitions.size_bytes != 0)
-        return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), multiple)};
-    return candidates(input_bytes, wanted_bytes, ranks.size(), multiple);
-}
 
 std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks) {
     return std::accumulate(ranks.begin(), ranks.end(), std::uint64_t{0},
@@ -345,8 +273,8 @@ SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vec
                        bool with_smallest_budget) {
     const std::uint64_t input_bytes = total_input_bytes(ranks);
     const RankResources& tightest = tightest_of(ranks);
-    const auto counts =
-        partition_counts(config, ranks, wanted_partition_bytes(config, format, ranks, tightest.budget_bytes));
+    const std::uint64_t wanted_bytes = wanted_partition_bytes(config, format, ranks, tightest.budget_bytes);
+    const auto counts = partition_counts(config, format, ranks, {wanted_bytes, tightest.budget_bytes});
     for (const std::uint32_t count : counts) {
         if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
             if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, input_bytes);
@@ -367,17 +295,20 @@ SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vec
 
 using namespace planning;
 
-std::uint64_t PhaseOnePlan::memory_bytes() const { return fixed_bytes(*this) + chunks * chunk_bytes; }
+std::uint64_t PhaseOnePlan::memory_bytes() const { return saturating_sum(fixed_bytes(*this), chunk_memory_bytes()); }
 
 std::uint64_t PhaseOnePlan::window_bytes() const { return receive_in_window ? receive_buffers * message_bytes : 0; }
 
 std::uint64_t PhaseTwoPlan::memory_bytes() const {
-    return partition_slots * partition_bytes + sorters * scratch_bytes + write_buffers * write_bytes;
+    return saturating_sum(
+        saturating_product(partition_slots, partition_bytes),
+        saturating_sum(saturating_product(sorters, scratch_bytes), saturating_product(write_buffers, write_bytes)));
 }
 
 std::uint64_t RankPlan::arena_bytes() const {
     if (one.chunk_records == 0) return std::max(one.arena_bytes(), two.memory_bytes());
-    return one.chunk_memory_bytes() + std::max(fixed_bytes(one) - one.window_bytes(), two.memory_bytes());
+    return saturating_sum(one.chunk_memory_bytes(),
+                          std::max(fixed_bytes(one) - one.window_bytes(), two.memory_bytes()));
 }
 
 std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t record_bytes) {
@@ -473,12 +404,17 @@ SortPlan plan_by_memory(const Config& config, RecordFormat format, const std::ve
 
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget) {
+    SortPlan plan;
     if (config.passes == Passes::two) {
-        SortPlan plan = plan_two_pass(config, format, ranks, with_smallest_budget);
+        plan = plan_two_pass(config, format, ranks, with_smallest_budget);
         plan.passes_reason = "passes = \"two\"";
-        return plan;
+    } else {
+        plan = plan_by_memory(config, format, ranks, with_smallest_budget);
     }
-    return plan_by_memory(config, format, ranks, with_smallest_budget);
+    const auto shares = rank_shares(plan.ownership, ranks, config.keys.distribution != SplitterSource::uniform);
+    SLUICE_CHECK(plan.ranks.size() == ranks.size() && shares.size() == ranks.size());
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) plan.ranks[rank].share = shares[rank];
+    return plan;
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "plan/table_bytes.hpp"
 #include "record/record_format.hpp"
 #include "runtime/config.hpp"
 #include "runtime/units.hpp"
@@ -50,7 +51,8 @@ struct PhaseOnePlan {
     unsigned write_depth = 4;                       ///< chained writes in flight per intermediate disk
     std::uint64_t write_flight_bytes = UINT64_MAX;  ///< and no further one beyond these bytes
     bool receive_in_window = false;  ///< rma: receive buffers are MPI's memory, beside the arena, during phase one
-    std::uint64_t chunk_memory_bytes() const { return chunks * chunk_bytes; }
+    // Sizes beyond 2^64-1 are that: no budget has room for them.
+    std::uint64_t chunk_memory_bytes() const { return saturating_product(chunks, chunk_bytes); }
     std::uint64_t memory_bytes() const;  ///< all of it, the window included
     std::uint64_t window_bytes() const;
     std::uint64_t arena_bytes() const { return memory_bytes() - window_bytes(); }
@@ -77,11 +79,17 @@ struct RankPlan {
     std::uint32_t partitions = 0;
     PhaseOnePlan one;
     PhaseTwoPlan two;
+    double share = 0;     ///< of all records, that is to come to this rank
+    TableBytes tables{};  ///< beside the pools; see there for what of it the budget pays
     /// What the arena must hold: the larger phase; in one pass, where the chunks stay, they and the larger rest.
     std::uint64_t arena_bytes() const;
-    std::uint64_t memory_bytes() const { return arena_bytes() + one.window_bytes(); }  ///< of a one-pass plan
+    std::uint64_t memory_bytes() const { return saturating_sum(arena_bytes(), one.window_bytes()); }  ///< of all pools
     /// The arena of a run: its pools, and 1 MiB for their alignment.
-    std::uint64_t mapped_bytes() const { return arena_bytes() + kMiB; }
+    std::uint64_t mapped_bytes() const { return arena_bytes() + kAlignmentBytes; }
+    /// All that the rank's process will have resident: within its budget and kBesideBudgetBytes.
+    std::uint64_t resident_bytes() const {
+        return mapped_bytes() + one.window_bytes() + tables.total() + kProcessBytes;
+    }
 };
 
 /// The plan of a whole sort. Every rank computes it from the same list of resources, so all ranks have the same one.

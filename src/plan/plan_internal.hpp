@@ -1,5 +1,5 @@
 #pragma once
-/// What the planners of one and of two passes share. Internal to src/jobs/plan*.cpp.
+/// What the planners of one and of two passes share. Internal to src/plan/plan*.cpp.
 
 #include <cstdint>
 #include <functional>
@@ -18,6 +18,7 @@ inline constexpr std::uint64_t kWantedWriteBytes =
 inline constexpr std::uint64_t kWantedMessageBytes = 1 * kMiB;  // shared memory is fastest from 64 KiB to 4 MiB
 inline constexpr unsigned kWantedDepth = 4;
 inline constexpr std::uint64_t kSmallestPartition = 4 * kMiB;
+inline constexpr std::uint64_t kShortestExtentBytes = 1 * kMiB;  // disks read so much at random as fast as in sequence
 
 /// The steps by which the planner gives up comfort before it refuses (ARCHITECTURE.md, Data flow).
 struct Comfort {
@@ -47,11 +48,22 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
                             const Comfort& comfort);
 /// What phase one needs beside its chunks.
 std::uint64_t fixed_bytes(const PhaseOnePlan& plan);
-/// Contiguous partition ranges in proportion to the ranks' weights (largest remainder).
+/// How large a chunk may be: one aligned unit, or as many blocks as keep the padding small.
+std::uint64_t chunk_limit(const Config& config, RecordFormat format, bool roomy);
+/// Contiguous partition ranges in proportion to the ranks' weights; a rank's number of them and a host's are right
+/// within one, wherever its ranks stand.
 Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResources>& ranks);
-/// Partition counts to try: as configured, or the wanted size first, then larger and smaller ones in turn.
-std::vector<std::uint32_t> partition_counts(const Config& config, const std::vector<RankResources>& ranks,
-                                            std::uint64_t wanted_bytes);
+/// The mean size at which two passes have use for their memory.
+std::uint64_t wanted_partition_bytes(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
+                                     std::uint64_t budget_bytes);
+/// Partition counts to try: as configured, or the wanted size first, then larger and smaller ones in turn; multiples of
+/// ranks and disks first.
+struct WantedPartition {
+    std::uint64_t bytes = 0;
+    std::uint64_t budget_bytes = 0;  ///< of the rank that has least
+};
+std::vector<std::uint32_t> partition_counts(const Config& config, RecordFormat format,
+                                            const std::vector<RankResources>& ranks, const WantedPartition& wanted);
 std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks);
 const RankResources& tightest_of(const std::vector<RankResources>& ranks);
 /// The smallest multiple of 1 MiB with which `works` is true, which it is for all larger ones; 0 when none up to a

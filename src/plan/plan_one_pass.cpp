@@ -117,6 +117,7 @@ std::optional<SortPlan> try_one_pass(const Config& config, RecordFormat format, 
     const std::uint64_t all = plan.input_bytes / format.record_bytes;
     const double total_weight = std::accumulate(ranks.begin(), ranks.end(), 0.0,
                                                 [](double sum, const RankResources& r) { return sum + r.weight; });
+    const TableFacts facts{format, config.net.transport, ranks.size(), partitions, plan.planned_partition_bytes};
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
         const std::uint32_t own = plan.ownership.count(r);
         // By its partitions where they are equal, by its weight where splitters make them so: whichever is more.
@@ -128,7 +129,9 @@ std::optional<SortPlan> try_one_pass(const Config& config, RecordFormat format, 
             own, planned_share_records(mean, all), roomy_share_records(mean, all),
             std::min(all, planned_partition_bytes(partition_mean * format.record_bytes, format.record_bytes) /
                               format.record_bytes)};
-        const auto fitted = fit_rank(config, format, ranks, r, share, budget_bytes.value_or(ranks[r].budget_bytes));
+        const auto fitted = plan_with_tables(
+            budget_bytes.value_or(ranks[r].budget_bytes), facts,
+            [&](std::uint64_t pools_bytes) { return fit_rank(config, format, ranks, r, share, pools_bytes); });
         if (!fitted) return std::nullopt;
         plan.ranks.push_back(*fitted);
     }
@@ -141,9 +144,9 @@ std::optional<SortPlan> try_one_pass(const Config& config, RecordFormat format, 
 std::optional<SortPlan> plan_one_pass(const Config& config, RecordFormat format,
                                       const std::vector<RankResources>& ranks,
                                       std::optional<std::uint64_t> budget_bytes) {
-    const std::uint64_t wanted = std::clamp(budget_bytes.value_or(tightest_of(ranks).budget_bytes) / 64,
-                                            kSmallestPartition, kLargestKeptPartition);
-    for (const std::uint32_t count : partition_counts(config, ranks, wanted)) {
+    const std::uint64_t least_budget_bytes = budget_bytes.value_or(tightest_of(ranks).budget_bytes);
+    const std::uint64_t wanted_bytes = std::clamp(least_budget_bytes / 64, kSmallestPartition, kLargestKeptPartition);
+    for (const std::uint32_t count : partition_counts(config, format, ranks, {wanted_bytes, least_budget_bytes})) {
         if (auto plan = try_one_pass(config, format, ranks, count, budget_bytes)) return plan;
     }
     return std::nullopt;

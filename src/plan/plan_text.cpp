@@ -1,6 +1,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <map>
+#include <unordered_map>
 
 #include "plan/plan.hpp"
 #include "runtime/units.hpp"
@@ -13,10 +15,22 @@ std::string line(const char* name, const std::string& text) { return fmt::format
 std::string size_of(std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
 
 std::string pool(std::size_t count, std::uint64_t bytes) {
-    return fmt::format("{} x {} = {}", count, format_bytes(bytes), human_bytes(static_cast<double>(count * bytes)));
+    return fmt::format("{} x {} = {}", count, format_bytes(bytes), size_of(saturating_product(count, bytes)));
 }
 
-std::string describe_rank(const RankPlan& plan, const RankResources& rank, const SortPlan& sort) {
+/// Ranks whose plans are alike: they differ in their number of partitions by one at most, and in the chunks for it.
+struct Alike {
+    std::vector<std::size_t> ranks;  ///< ascending
+    std::uint32_t fewest_partitions = 0, most_partitions = 0;
+    std::size_t fullest = 0;  ///< of them, whose pools take most
+    std::string partitions_text() const {
+        return fewest_partitions == most_partitions ? std::to_string(most_partitions)
+                                                    : fmt::format("{} to {}", fewest_partitions, most_partitions);
+    }
+};
+
+std::string describe_ranks(const Alike& alike, const RankResources& rank, const SortPlan& sort) {
+    const RankPlan& plan = sort.ranks[alike.fullest];
     const PhaseOnePlan& one = plan.one;
     const PhaseTwoPlan& two = plan.two;
     const double share_bytes = static_cast<double>(sort.mean_partition_bytes) * plan.partitions;
@@ -26,7 +40,7 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
     const std::string logs =
         sort.passes == 1 ? "in memory" : human_bytes(share_bytes / rank.intermediate_disks) + " per intermediate disk";
     text += line("sorts", fmt::format("{} in {} partitions, {}, {} per output disk", human_bytes(share_bytes),
-                                      plan.partitions, logs, human_bytes(share_bytes / rank.output_disks)));
+                                      alike.partitions_text(), logs, human_bytes(share_bytes / rank.output_disks)));
     text += line("cores", fmt::format("{}", rank.cores));
     text += line("phase one workers",
                  fmt::format("{} reader, {} node distributor, {} logical-disk distributor, {}, 1 network", one.readers,
@@ -71,6 +85,9 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
         line("mapped at start",
              format_bytes(plan.mapped_bytes()) + ", the larger phase and 1 MiB for alignment" +
                  (one.window_bytes() == 0 ? "" : "; beside it the MPI window, " + format_bytes(one.window_bytes())));
+    text +=
+        line("tables", fmt::format("beside the pools {}, {} of it from the budget: {}, ...",
+                                   size_of(plan.tables.total()), size_of(plan.tables.of_budget()), plan.tables.text()));
     const MemoryFloors floors = memory_floors(plan, sort.ranks.size());
     text += line("floors", fmt::format("phase one {} (readers, chunks, send, receive), phase two {} ({}, tags, write "
                                        "buffers)",
@@ -79,17 +96,77 @@ std::string describe_rank(const RankPlan& plan, const RankResources& rank, const
     return text;
 }
 
-/// "0-3,8" of sorted numbers.
+/// "0-3,8" of sorted numbers; of very many ranges the first ones, the last number and how many numbers there are.
 std::string ranges_of(const std::vector<std::size_t>& ranks) {
-    std::string text;
+    constexpr std::size_t kMostRanges = 8, kFirstRanges = 4;
+    std::vector<std::string> ranges;
     for (std::size_t i = 0; i < ranks.size();) {
         std::size_t last = i;
         while (last + 1 < ranks.size() && ranks[last + 1] == ranks[last] + 1) ++last;
-        text += (text.empty() ? "" : ",") + std::to_string(ranks[i]);
-        if (last > i) text += "-" + std::to_string(ranks[last]);
+        if (ranges.size() <= kMostRanges)
+            ranges.push_back(last > i ? fmt::format("{}-{}", ranks[i], ranks[last]) : std::to_string(ranks[i]));
         i = last + 1;
     }
-    return text;
+    if (ranges.size() <= kMostRanges) return fmt::format("{}", fmt::join(ranges, ","));
+    ranges.resize(kFirstRanges);
+    return fmt::format("{},..,{} ({} ranks)", fmt::join(ranges, ","), ranks.back(), ranks.size());
+}
+
+/// All of a rank's plan that does not follow from its number of partitions, as it would be printed.
+std::string kind_of(const RankPlan& plan, const RankResources& rank) {
+    const PhaseOnePlan& one = plan.one;
+    const PhaseTwoPlan& two = plan.two;
+    return fmt::format("{} {} {} {} {} {} | {} {} {} {} {} {} {} | {} {} {} {} {} | {} {} {} {} {} {} {} {}",
+                       size_of(rank.input_bytes), size_of(rank.budget_bytes), rank.cores, rank.input_disks,
+                       rank.intermediate_disks, rank.output_disks, one.readers, one.distributors,
+                       one.logical_disk_distributors, one.writers, one.read_buffers, one.read_bytes, one.read_depth,
+                       one.chunk_bytes, one.chunk_records, one.message_bytes, one.send_buffers, one.receive_buffers,
+                       two.sorters, two.disk_workers, two.partition_slots, two.partition_bytes, two.scratch_bytes,
+                       two.write_buffers, two.write_bytes, two.write_depth);
+}
+
+/// In the order of their first ranks.
+std::vector<Alike> ranks_alike(const SortPlan& plan, const std::vector<RankResources>& ranks) {
+    std::unordered_map<std::string, std::map<std::uint32_t, std::vector<std::size_t>>> kinds;  // each by partitions
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank)
+        kinds[kind_of(plan.ranks[rank], ranks[rank])][plan.ranks[rank].partitions].push_back(rank);
+    std::vector<Alike> all;
+    for (const auto& [kind, by_partitions] : kinds) {
+        const Alike* before = nullptr;
+        for (const auto& [partitions, members] : by_partitions) {
+            if (before == nullptr || before->fewest_partitions + 1 != partitions)
+                all.push_back({{}, partitions, partitions, members.front()});
+            Alike& alike = all.back();
+            alike.most_partitions = partitions;
+            alike.ranks.insert(alike.ranks.end(), members.begin(), members.end());
+            before = &alike;
+        }
+    }
+    for (Alike& alike : all) {
+        std::sort(alike.ranks.begin(), alike.ranks.end());
+        alike.fullest = *std::max_element(alike.ranks.begin(), alike.ranks.end(), [&](std::size_t a, std::size_t b) {
+            return plan.ranks[a].memory_bytes() < plan.ranks[b].memory_bytes();
+        });
+    }
+    std::sort(all.begin(), all.end(), [](const Alike& a, const Alike& b) { return a.ranks.front() < b.ranks.front(); });
+    return all;
+}
+
+std::string title_of(const Alike& alike, const std::vector<RankResources>& ranks) {
+    const std::string& first = ranks[alike.ranks.front()].host;
+    if (alike.ranks.size() == 1) return fmt::format("rank {} on {}\n", alike.ranks.front(), first);
+    return fmt::format("ranks {} on {} .. {}, {}\n", ranges_of(alike.ranks), first, ranks[alike.ranks.back()].host,
+                       alike.fewest_partitions == alike.most_partitions ? "each" : "each at most");
+}
+
+/// One line for those that there is no room to describe in full.
+std::string in_short(const Alike& alike, const RankResources& rank, const SortPlan& sort) {
+    const RankPlan& plan = sort.ranks[alike.fullest];
+    return fmt::format(
+        "  reads {}, sorts {} in {} partitions, {} cores, {} input, {} output disk(s), memory {} of {}\n",
+        size_of(rank.input_bytes), human_bytes(static_cast<double>(sort.mean_partition_bytes) * plan.partitions),
+        alike.partitions_text(), rank.cores, rank.input_disks, rank.output_disks, size_of(plan.memory_bytes()),
+        size_of(rank.budget_bytes));
 }
 
 }  // namespace
@@ -121,20 +198,17 @@ std::string describe(const SortPlan& plan, const std::vector<RankResources>& ran
                     human_bytes(static_cast<double>(plan.mean_partition_bytes)),
                     human_bytes(static_cast<double>(plan.planned_partition_bytes)));
     text += plan.passes_reason + "\n";
-    // Racks have many equal ranks: those with the same plan share one paragraph.
-    std::vector<std::pair<std::string, std::vector<std::size_t>>> plans;
-    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-        const std::string mine = describe_rank(plan.ranks[rank], ranks[rank], plan);
-        auto same = std::find_if(plans.begin(), plans.end(), [&](const auto& other) { return other.first == mine; });
-        if (same == plans.end()) same = plans.insert(plans.end(), {mine, {}});
-        same->second.push_back(rank);
+    // All of it fits on a screen: ranks that are alike share a paragraph, and where there are many kinds of them only
+    // the first has a long one.
+    constexpr std::size_t kMostInFull = 2, kMostKinds = 9;
+    const std::vector<Alike> all = ranks_alike(plan, ranks);
+    for (std::size_t i = 0; i < std::min(all.size(), kMostKinds); ++i) {
+        const RankResources& fullest = ranks[all[i].fullest];
+        const bool in_full = i == 0 || all.size() <= kMostInFull;
+        text += title_of(all[i], ranks) +
+                (in_full ? describe_ranks(all[i], fullest, plan) : in_short(all[i], fullest, plan));
     }
-    for (const auto& [paragraph, members] : plans) {
-        text += members.size() == 1 ? fmt::format("rank {} on {}\n", members.front(), ranks[members.front()].host)
-                                    : fmt::format("ranks {} on {} .. {}, each\n", ranges_of(members),
-                                                  ranks[members.front()].host, ranks[members.back()].host);
-        text += paragraph;
-    }
+    if (all.size() > kMostKinds) text += fmt::format("and {} more kinds of ranks\n", all.size() - kMostKinds);
     if (plan.smallest_budget_bytes != 0) {
         text += fmt::format("smallest budget that works: {} for each rank\n", format_bytes(plan.smallest_budget_bytes));
     }

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "net/joint_call.hpp"
+#include "plan/balance.hpp"
 #include "plan/cluster.hpp"
 #include "plan/descriptors.hpp"
 #include "plan/disk_space.hpp"
@@ -32,6 +33,25 @@ namespace sluice {
 
 namespace {
 
+/// Bytes that come to each of the output disks that this rank uses: its own, or its part of those that the ranks of its
+/// host share, wherever in the order of all ranks these stand.
+std::vector<std::uint64_t> bytes_by_output_disk(const JobContext& job, const SortPlan& plan, const RoleDisks& all) {
+    const auto disks = static_cast<std::uint32_t>(all.used().size());
+    const bool shared =
+        job.place.local_ranks > 1 && disks == all.disks.size() &&
+        std::none_of(all.disks.begin(), all.disks.end(), [](const auto& d) { return d.seen_by == SeenBy::one_rank; });
+    std::vector<std::uint32_t> writers = {job.rank()};
+    if (shared) writers = job.place.ranks_here;
+    std::vector<RankShare> ranks;
+    for (const std::uint32_t rank : writers) ranks.push_back({plan.ranks[rank].share, plan.ranks[rank].partitions});
+    std::vector<std::uint64_t> bytes;
+    for (const double share : output_disk_shares(ranks, disks)) {
+        bytes.push_back(static_cast<std::uint64_t>(share * static_cast<double>(plan.input_bytes) /
+                                                   static_cast<double>(ranks.size())));
+    }
+    return bytes;
+}
+
 /// What this rank will write, logs and parts.
 void need_of_plan(JobContext& job, const SortPlan& plan, DiskSpace& space, Problems& problems) {
     if (plan.passes == 2 && disk_paths(job, DiskRole::intermediate).empty()) {
@@ -39,25 +59,33 @@ void need_of_plan(JobContext& job, const SortPlan& plan, DiskSpace& space, Probl
                                               "; add a [[disks]] table with it"});
     }
     const RankPlan& mine = plan.ranks[job.rank()];
-    const std::uint64_t rank_share =
-        padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes) * mine.partitions;
+    // Logs are made for the rank's number of mean partitions, whatever its share.
+    const auto padded_mean =
+        static_cast<double>(padded_bytes(plan.format, mine.one.chunk_bytes, plan.mean_partition_bytes));
+    const auto log_bytes_of_rank = static_cast<std::uint64_t>(
+        padded_mean * std::max<double>(mine.partitions, mine.share * plan.ownership.partitions()));
+    const auto largest_part = static_cast<std::uint64_t>(mine.share * static_cast<double>(plan.input_bytes));
     std::set<std::string>
         has_spare;  // disks at which this rank keeps room for what a file system takes for itself: once
     for (const DiskRole role : {DiskRole::intermediate, DiskRole::output}) {
         if (role == DiskRole::intermediate && plan.passes == 1) continue;
         const RoleDisks all = role_disks(job, role);
         const auto used = all.used();
-        for (const std::uint32_t index : used) {
+        const bool is_log = role == DiskRole::intermediate;
+        if (used.empty()) continue;
+        const std::vector<std::uint64_t> bytes =
+            is_log ? std::vector(used.size(), log_bytes_of_rank / used.size()) : bytes_by_output_disk(job, plan, all);
+        for (std::size_t i = 0; i < used.size(); ++i) {
             // Logs are preallocated with a tenth to spare; parts with a twentieth for uneven keys.
-            const std::uint64_t share = rank_share / used.size();
-            const bool is_log = role == DiskRole::intermediate;
+            const std::uint64_t share = bytes[i];
+            const std::uint32_t index = used[i];
             DiskNeed need;
             const bool first_use = has_spare.insert(all.disks[index].path).second;
             need.bytes = share + share / (is_log ? 10 : 20) + (first_use ? 16 * kMiB : 0);
             const std::uint64_t log_bytes = job.config.io.preallocate ? need.bytes : share;
             need.files = is_log ? 1 : ceil_div(mine.partitions, used.size());
             need.largest_file_bytes =
-                is_log ? log_bytes : round_up(std::min(rank_share, plan.mean_partition_bytes), kDirectIoAlign);
+                is_log ? log_bytes : round_up(std::min(largest_part, plan.mean_partition_bytes), kDirectIoAlign);
             space.need(all.disks[index], need);
         }
     }

@@ -168,6 +168,8 @@ private:
         return static_cast<std::uint32_t>(above - shares);
     }
     void find_groups() {
+        group_of_.reserve(count_);
+        group_first_.reserve(count_ + std::size_t{1});
         for (std::uint32_t i = 0; i < count_; ++i) {
             if (i == 0 || splitters_.compare_texts(i - 1, i) != 0) group_first_.push_back(i);
             group_of_.push_back(static_cast<std::uint32_t>(group_first_.size()) - 1);

@@ -21,6 +21,12 @@ public:
     /// An empty list. @param format  of the records that texts are cut from; copied
     explicit SplitterTexts(const RecordFormat& format) : format_(format) {}
 
+    /// Memory for so many texts of so many bytes in all; more is no error.
+    void reserve(std::size_t texts, std::size_t bytes) {
+        places_.reserve(texts);
+        bytes_.reserve(bytes);
+    }
+
     /// Appends the first `length` bytes of the record's string, at most full_bytes().
     void add(const std::byte* record, std::size_t length) {
         const std::size_t of_key = std::min<std::size_t>(length, format_.key_bytes);

@@ -91,6 +91,8 @@ Splitters Splitters::deserialize(const std::string& text, const RecordFormat& fo
     const auto bytes = std::as_bytes(std::span(text));
     std::size_t at = 4 + 8 * count;
     Splitters splitters(format);
+    splitters.shares.reserve(count);
+    splitters.texts.reserve(count, text.size() - at);
     for (std::size_t i = 0; i < count; ++i) {
         splitters.shares.push_back(word(4 + 8 * i));
         const std::uint32_t length = word(8 + 8 * i);

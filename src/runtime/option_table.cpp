@@ -196,7 +196,7 @@ void add_memory_and_data(std::vector<Option>& t) {
                                SLUICE_FIELD(keys.samples)));
     t.push_back(size_option("partitions.size", 4 * kKiB, kGiB << 10, "mean bytes of a partition; 0B: planned",
                             SLUICE_FIELD(partitions.size_bytes)));
-    t.push_back(integer_option("partitions.count", 0, 1 << 20, "partitions over all ranks; 0: planned",
+    t.push_back(integer_option("partitions.count", 0, 1 << 23, "partitions over all ranks; 0: planned",
                                SLUICE_FIELD(partitions.count)));
     t.push_back(choice_option("passes",
                               "reads and writes of each record: two; one, when the data fits in the memory of all "

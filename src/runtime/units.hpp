@@ -27,4 +27,14 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t step) { retu
 constexpr std::uint64_t round_down(std::uint64_t value, std::uint64_t step) { return value / step * step; }
 constexpr std::uint64_t ceil_div(std::uint64_t value, std::uint64_t step) { return (value + step - 1) / step; }
 
+/// Of sizes that are to be compared with what there is: 2^64-1 where that is less than the sum or product.
+constexpr std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
+    std::uint64_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+constexpr std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b) {
+    std::uint64_t product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
 }  // namespace sluice

@@ -87,11 +87,21 @@ RecordScatter::Kernel RecordScatter::best_kernel(std::uint32_t record_bytes) noe
     return Kernel::plain;
 }
 
+namespace {
+
+std::size_t burst_bytes_of(std::size_t slots) { return slots * kMostBurst > kStageBytes ? kLeastBurst : kMostBurst; }
+
+}  // namespace
+
+void RecordScatter::reserve(std::size_t slots) {
+    cursors_.reserve(slots);
+    if (kernel_ == Kernel::combining) staged_.reserve(slots * (burst_bytes_of(slots) + kRestBytes) / sizeof(Line));
+}
+
 void RecordScatter::add_slots(std::uint32_t count) {
     cursors_.resize(cursors_.size() + count);
     if (kernel_ != Kernel::combining) return;
-    burst_bytes_ = kMostBurst;
-    if (cursors_.size() * burst_bytes_ > kStageBytes) burst_bytes_ = kLeastBurst;
+    burst_bytes_ = burst_bytes_of(cursors_.size());
     staged_.resize(cursors_.size() * (burst_bytes_ + kRestBytes) / sizeof(Line));
 }
 

@@ -29,6 +29,8 @@ public:
     /// For tests: a given kernel, which must be one this processor runs.
     RecordScatter(std::uint32_t record_bytes, Kernel kernel) : record_bytes_(record_bytes), kernel_(kernel) {}
 
+    /// Memory for so many destinations in all, for those who add them one by one.
+    void reserve(std::size_t slots);
     /// Adds destinations without room. Allocates; at set-up only, before the first open().
     void add_slots(std::uint32_t count);
     /// Destination `slot` writes into `room` from now on; only the start of a record may reach as far as its last

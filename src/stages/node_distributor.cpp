@@ -20,6 +20,7 @@ NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partiti
       slot_of_partition_(ownership.partitions()),
       slots_(kBlockRecords) {
     // Slots: first this rank's logical disks, then one send buffer for each rank (our own is never used).
+    open_.reserve(std::size_t{local_partitions_} + (ports_.send_buffers != nullptr ? ownership.ranks() : 0));
     open_.add_slots(local_partitions_, {&ports_.chunks, 0});
     for (std::uint32_t owner = 0; ports_.send_buffers != nullptr && owner < ownership.ranks(); ++owner) {
         OpenBuffers::SlotKind kind{ports_.send_buffers, kHeaderBytes, ports_.stream_messages, {}};

@@ -4,6 +4,12 @@
 
 namespace sluice {
 
+void OpenBuffers::reserve(std::size_t slots) {
+    kinds_.reserve(slots);
+    buffers_.reserve(slots);
+    scatter_.reserve(slots);
+}
+
 std::uint32_t OpenBuffers::add_slots(std::uint32_t count, SlotKind kind) {
     const auto first = static_cast<std::uint32_t>(kinds_.size());
     kinds_.resize(first + count, kind);

@@ -25,6 +25,8 @@ public:
     /// No slots yet. @param record_bytes  of every record that append() gets
     explicit OpenBuffers(std::uint32_t record_bytes) : record_bytes_(record_bytes), scatter_(record_bytes) {}
 
+    /// Memory for so many slots in all, for those who add them one by one.
+    void reserve(std::size_t slots);
     /// Adds `count` slots that take their buffers from `kind.pool`; returns the number of the first.
     std::uint32_t add_slots(std::uint32_t count, SlotKind kind);
     /// Appends record i to slot[i]; `full(slot, buffer)` gets each buffer with no room left, before a new one is taken.

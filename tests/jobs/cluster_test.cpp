@@ -119,6 +119,23 @@ int deadlocks(PhaseOneMutant mutant) {
     return found;
 }
 
+TEST(Cluster, HostsGetTheirWeightWhereverTheirRanksStand) {
+    for (const bool cyclic : {false, true}) {
+        ClusterShape shape = shape_of_keys(Keys::uniform, 6);
+        shape.ranks_per_host = 3;
+        shape.cyclic_hosts = cyclic;
+        shape.first_host_weight = 2;
+        const ClusterOutcome outcome = SimulatedCluster(shape).run();
+        ASSERT_TRUE(outcome.good()) << (outcome.errors.empty() ? "wrong bytes" : outcome.errors.front());
+        double of_first = 0, all = 0;
+        for (const Balance::Entry& rank : outcome.balance.ranks) {
+            all += static_cast<double>(rank.bytes);
+            if (rank.name.find(" on host0") != std::string::npos) of_first += static_cast<double>(rank.bytes);
+        }
+        EXPECT_NEAR(of_first / all, 2.0 / 3, 0.04) << (cyclic ? "cyclic" : "neighbours");
+    }
+}
+
 TEST(ClusterMutants, OneSharedPoolDeadlocks) { EXPECT_GT(deadlocks({.one_shared_pool = true}), 0); }
 TEST(ClusterMutants, ChainLengthThatIgnoresWaitingDistributorsDeadlocks) {
     EXPECT_GT(deadlocks({.ignore_waiting_distributors = true}), 0);

@@ -74,6 +74,8 @@ inline void spread_keys(std::vector<std::byte>& data, std::uint32_t record_bytes
 struct ClusterShape {
     std::uint64_t seed = 1;
     std::uint32_t ranks = 1, ranks_per_host = 1, partitions = 8, distributors = 1, logical_disk_distributors = 1;
+    bool cyclic_hosts = false;     ///< rank r is on host r modulo their number, not beside its neighbours
+    double first_host_weight = 1;  ///< of host0; the others' is 1
     std::size_t records = 1000;
     std::uint32_t record_bytes = 128;  ///< 32 records fill a block: chunks of 4 KiB
     std::uint32_t key_offset = 0, key_bytes = 10;
@@ -206,7 +208,10 @@ public:
     }
 
 private:
-    std::string host_of(std::uint32_t rank) const { return "host" + std::to_string(rank / shape_.ranks_per_host); }
+    std::size_t host_number(std::uint32_t rank) const {
+        return shape_.cyclic_hosts ? rank % hosts_.size() : rank / shape_.ranks_per_host;
+    }
+    std::string host_of(std::uint32_t rank) const { return "host" + std::to_string(host_number(rank)); }
 
     void make_input() {
         const std::size_t host_count = hosts_.size();
@@ -292,13 +297,14 @@ private:
     void run_rank(std::uint32_t rank) {
         Communicator& communicator = cluster_.communicator(rank);
         try {
-            MemoryDisk& disk = *hosts_[rank / shape_.ranks_per_host];
+            MemoryDisk& disk = *hosts_[host_number(rank)];
             auto io = make_memory_backend(executor_, disk, shape_.seed * 31 + rank);
             if (shape_.io_faulty && rank == 0)
                 io = make_fault_backend(std::move(io), shape_.io_fault,
                                         [this](const std::string&) { outcome_.fault_fired = true; });
             const auto files = make_memory_file_system(disk);
-            const Config config = make_config();
+            Config config = make_config();
+            if (host_number(rank) == 0) config.weight = shape_.first_host_weight;
             FakeProcesses processes(host_of(rank), rank + 1);
             JobContext job{.executor = executor_,
                            .communicator = communicator,

@@ -64,6 +64,58 @@ TEST(PartitionShares, StayEqualWhereDisksTakeEquallyManyAndWhereTheyCannotBeMade
     EXPECT_NEAR(few[0], 0.5, 1e-12);
 }
 
+/// Two hosts of different weights with two output disks each, neighbours or every other rank.
+TEST(OutputDiskShares, AreThoseOfTheHostWhereverItsRanksStand) {
+    for (const bool cyclic : {false, true}) {
+        auto ranks = ranks_of_a_host(6, 2);
+        Ownership ownership;
+        ownership.first_partition.push_back(0);
+        for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+            const bool first = cyclic ? rank % 2 == 0 : rank < 3;
+            ranks[rank].host = first ? "a" : "b";
+            ranks[rank].weight = first ? 2 : 1;
+            ownership.first_partition.push_back(ownership.first_partition.back() + (first ? 10 : 5));
+        }
+        const auto by_rank = rank_shares(ownership, ranks, true);
+        const auto firsts = first_output_disks(ownership, ranks);
+        const auto shares = partition_shares(ownership, ranks);
+        for (const auto& [host, of_disk] : {std::pair("a", 1.0 / 3), std::pair("b", 1.0 / 6)}) {
+            std::vector<RankShare> here;
+            std::vector<double> comes(2);
+            for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
+                if (ranks[rank].host != host) continue;
+                here.push_back({by_rank[rank], ownership.count(rank)});
+                for (std::uint32_t p = 0; p < ownership.count(rank); ++p)
+                    comes[(firsts[rank] + p) % 2] += shares[ownership.first(rank) + p];
+            }
+            const auto needed = output_disk_shares(here, 2);
+            for (std::size_t disk = 0; disk < 2; ++disk) {
+                EXPECT_GE(needed[disk], comes[disk] - 1e-9) << cyclic << ", host " << host << ", disk " << disk;
+                EXPECT_NEAR(needed[disk], of_disk, 0.015) << cyclic << ", host " << host << ", disk " << disk;
+            }
+        }
+    }
+}
+
+TEST(OutputDiskShares, DiskWithOnePartMoreNeedsThatMuchMore) {
+    const auto one = output_disk_shares({{1.0, 1}}, 2);
+    EXPECT_NEAR(one[0], 1.0, 1e-12) << "all of it, not half";
+    EXPECT_NEAR(one[1], 0.5, 1e-12);
+    const auto two = output_disk_shares({{0.3, 3}, {0.3, 3}}, 2);  // the second rank goes on at the other disk
+    EXPECT_NEAR(two[0], 0.3, 1e-12);
+    EXPECT_NEAR(two[1], 0.3, 1e-12);
+}
+
+TEST(RankShares, AreWeightsWhereSplittersCanMakeThemSoElseNumbersOfPartitions) {
+    auto ranks = ranks_of_a_host(2, 1);
+    ranks[1].weight = 0.5;
+    const Ownership seven_three{{0, 7, 10}};
+    EXPECT_NEAR(rank_shares(seven_three, ranks, true)[0], 2.0 / 3, 1e-12);
+    EXPECT_NEAR(rank_shares(seven_three, ranks, false)[0], 0.7, 1e-12) << "equal pieces of the key space";
+    const Ownership nine_one{{0, 9, 10}};
+    EXPECT_NEAR(rank_shares(nine_one, ranks, true)[0], 0.9, 1e-12) << "one partition of a third would be too large";
+}
+
 TEST(MeasureBalance, DiskThatGotNothingIsThereWithItsTarget) {
     const auto ranks = ranks_of_a_host(2, 3);
     SortPlan plan;

@@ -95,6 +95,13 @@ TEST(Bytes, AnythingThatIsNoSizeIsRefused) {
         EXPECT_EQ(parse_bytes(bad), std::nullopt) << '"' << bad << '"';
 }
 
+TEST(Bytes, SumsAndProductsEndAtTheLargestNumber) {
+    static_assert(saturating_sum(3, 4) == 7 && saturating_product(3, 4) == 12);
+    EXPECT_EQ(saturating_sum(UINT64_MAX, 1), UINT64_MAX);
+    EXPECT_EQ(saturating_product(std::uint64_t{1} << 32, std::uint64_t{1} << 32), UINT64_MAX);
+    EXPECT_EQ(saturating_product(std::uint64_t{1} << 32, (std::uint64_t{1} << 32) - 1), 0xffffffff00000000u);
+}
+
 TEST(Bytes, OverflowIsRefusedInsteadOfWrappingRound) {
     EXPECT_EQ(parse_bytes("9223372036854775807B"), kMost);
     for (const char* bad : {"9223372036854775808B", "18446744073709551616B", "18446744073709551616kB", "8192PiB",
