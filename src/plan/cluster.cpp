@@ -35,8 +35,7 @@ RankPlace find_place(Communicator& communicator, const std::string& host_name) {
 namespace {
 
 /// Their codes' lowest and their lines, each once; nullopt where there are none.
-std::optional<std::pair<Errc, std::string>> gather_problems(JobContext& job, const Problems& problems) {
-    const auto gathered = all_gather(job.communicator, problems);
+std::optional<std::pair<Errc, std::string>> combine(const std::vector<Problems>& gathered) {
     std::vector<std::string> lines;
     Errc code = Errc::regression;
     for (std::uint32_t rank = 0; rank < gathered.size(); ++rank) {
@@ -57,24 +56,34 @@ std::optional<std::pair<Errc, std::string>> gather_problems(JobContext& job, con
 
 }  // namespace
 
-void refuse_if_any(JobContext& job, const Problems& problems) {
-    if (const auto found = gather_problems(job, problems)) throw RefusedError(found->first, found->second);
+void refuse_if_any(const std::vector<Problems>& by_rank) {
+    if (const auto found = combine(by_rank)) throw RefusedError(found->first, found->second);
 }
 
-void fail_if_any(JobContext& job, const Problems& problems) {
-    if (const auto found = gather_problems(job, problems)) throw CollectiveError(found->first, found->second);
+void refuse_if_any(JobContext& job, const Problems& problems) { refuse_if_any(all_gather(job.communicator, problems)); }
+
+void fail_if_any(const std::vector<Problems>& by_rank) {
+    if (const auto found = combine(by_rank)) throw CollectiveError(found->first, found->second);
 }
+
+void fail_if_any(JobContext& job, const Problems& problems) { fail_if_any(all_gather(job.communicator, problems)); }
 
 void say_notes(JobContext& job, const std::vector<std::string>& lines) {
+    say_all_notes(job, gather(job.communicator, lines));
+}
+
+void say_all_notes(const JobContext& job, const std::vector<std::vector<std::string>>& by_rank) {
     constexpr std::size_t kMostSaid = 20;
     std::vector<std::string> said;
     std::size_t more = 0;
-    for (const std::string& line : gather_list(job.communicator, lines)) {
-        if (std::count(said.begin(), said.end(), line) != 0) continue;
-        if (said.size() < kMostSaid) {
-            said.push_back(line);
-        } else {
-            ++more;
+    for (const auto& lines : by_rank) {
+        for (const std::string& line : lines) {
+            if (std::count(said.begin(), said.end(), line) != 0) continue;
+            if (said.size() < kMostSaid) {
+                said.push_back(line);
+            } else {
+                ++more;
+            }
         }
     }
     if (job.rank() != 0 || !job.say) return;

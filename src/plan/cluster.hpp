@@ -25,9 +25,14 @@ RankPlace find_place(Communicator& communicator, const std::string& host_name);
 void refuse_if_any(JobContext& job, const Problems& problems);
 /// The same once the run has written something: what it left stays, with word of how it ended.
 void fail_if_any(JobContext& job, const Problems& problems);
+/// Both, of problems that have been gathered already, by rank; the same on all ranks.
+void refuse_if_any(const std::vector<Problems>& by_rank);
+void fail_if_any(const std::vector<Problems>& by_rank);
 
 /// Lines of all ranks, each once, said by rank 0; more than a screenful are counted. Collective.
 void say_notes(JobContext& job, const std::vector<std::string>& lines);
+/// The same, of lines that rank 0 has already, by rank.
+void say_all_notes(const JobContext& job, const std::vector<std::vector<std::string>>& by_rank);
 
 /// A directory of one role on this host, with {host} and {rank} expanded.
 std::vector<std::string> disk_paths(const JobContext& job, DiskRole role);
