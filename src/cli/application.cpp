@@ -49,8 +49,8 @@ RankMeans Application::means() {
     return means;
 }
 
-double Application::elapsed_since_launch_s(std::uint64_t at_ns) {
-    double mine_s = static_cast<double>(at_ns - main_begin_ns_) * 1e-9;
+double Application::since_launch_s(std::uint64_t at_ns) const {
+    double mine_s = since_main_s(at_ns);
     const char* stamp = std::getenv("SLUICE_LAUNCH_STAMP");
     if (rank_ == 0 && stamp != nullptr) {
         // Both clocks are rank 0's host's: the launch script runs there.
@@ -58,7 +58,7 @@ double Application::elapsed_since_launch_s(std::uint64_t at_ns) {
         const double before_main_s = (static_cast<double>(main_begin_epoch_ns_) - launched_ns) * 1e-9;
         if (before_main_s > 0 && before_main_s < 600) mine_s += before_main_s;
     }
-    return communicator_->maximum(mine_s);
+    return mine_s;
 }
 
 void Application::announce(const Error& error) noexcept {

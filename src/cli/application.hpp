@@ -44,9 +44,9 @@ public:
                                               ReceiveWindow* window);
     /// Collective.
     std::unique_ptr<ReceiveWindow> make_window(std::uint64_t bytes);
-    /// Seconds since launch: since the launch script's stamp, if there is one, else since the earliest rank's main.
-    /// Collective.
-    double elapsed_since_launch_s(std::uint64_t at_ns);
+    /// Seconds since launch as far as this rank knows: since the launch script's stamp, if there is one and it is for
+    /// this rank to read, else since its main. The run's are those of the rank that was launched first.
+    double since_launch_s(std::uint64_t at_ns) const;
     /// Seconds from this rank's main to `at_ns`, by its own clock.
     double since_main_s(std::uint64_t at_ns) const { return static_cast<double>(at_ns - main_begin_ns_) * 1e-9; }
     /// Tells the other ranks that this one fails, so that they end too.

@@ -13,6 +13,7 @@
 #include "report/sort_report.hpp"
 #include "report/straggler_report.hpp"
 #include "runtime/machine.hpp"
+#include "runtime/packing.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -34,7 +35,7 @@ std::string write_results(Application& app, const RunReport& report) {
                                  {"status.json", app.watchdog().status().done_text()}});
 }
 
-RankReport report_of(Application& app, const PreparedSort& prepared, const SortResult& result, double elapsed_s) {
+RankReport report_of(Application& app, const PreparedSort& prepared, const SortResult& result) {
     RankReport mine;
     const ProcessCpu cpu = read_process_cpu();
     mine.host = app.host();
@@ -48,7 +49,6 @@ RankReport report_of(Application& app, const PreparedSort& prepared, const SortR
     mine.two = result.two;
     mine.cpu_user_s = cpu.user_s;
     mine.cpu_system_s = cpu.system_s;
-    mine.elapsed_s = elapsed_s;
     mine.peak_resident_bytes = cpu.peak_resident_bytes;
     mine.budget_bytes = prepared.resources[app.rank()].budget_bytes;
     mine.switches = cpu.voluntary_switches + cpu.involuntary_switches;
@@ -129,19 +129,17 @@ int sort_command(Application& app) {
     RunReport report;
     report.prepared = &prepared;
     report.result = &result;
-    std::uint64_t gathered_ns = 0;
     SortOptions options;
+    options.since_launch_s = [&] { return app.since_launch_s(job.executor.now_ns()); };
+    options.report = [&](const SortResult& mine) { return pack(report_of(app, prepared, mine)); };
     // Whatever RESULT needs of other ranks is here before the commit record: none of them is needed after it.
-    options.before_publish = [&](const SortResult& almost) {
+    options.before_publish = [&](const SortResult& almost, const std::vector<std::string>& reports) {
         result = almost;
-        gathered_ns = job.executor.now_ns();
-        report.elapsed_s = app.elapsed_since_launch_s(gathered_ns);
-        report.ranks = gather_reports(job.communicator, report_of(app, prepared, result, report.elapsed_s));
+        for (const std::string& text : reports) report.ranks.push_back(unpack<RankReport>(text));
     };
     app.when_published([&] {
-        const double publish_s = static_cast<double>(job.executor.now_ns() - gathered_ns) * 1e-9;
-        report.elapsed_s += publish_s;
-        for (RankReport& rank : report.ranks) rank.elapsed_s += publish_s;
+        report.elapsed_s = options.since_launch_s() + result.launch_lag_s;
+        for (RankReport& rank : report.ranks) rank.elapsed_s = report.elapsed_s;
         return result_line(report);
     });
     try {

@@ -36,9 +36,107 @@ RecordSum sum_from(const Json& json) {
     return {number_from(json, "records"), *checksum};
 }
 
+class Crc32 {
+public:
+    void add(std::string_view text) {
+        value_ = ::crc32_z(value_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+    }
+    std::uint32_t value() const noexcept { return static_cast<std::uint32_t>(value_); }
+
+private:
+    unsigned long value_ = 0;
+};
+
 std::uint32_t crc_of(const std::string& text) {
-    return static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const unsigned char*>(text.data()), text.size()));
+    Crc32 crc;
+    crc.add(text);
+    return crc.value();
 }
+
+/// All but its files, which stand as null.
+Json body_json(const DataSet& set) {
+    Json disks = Json::array();
+    for (const SetDisk& disk : set.disks) disks.push_back({{"host", disk.host}});
+    return {{"kind", to_string(set.kind)},
+            {"run_id", set.run_id},
+            {"created", set.created},
+            {"origin", set.origin},
+            {"verified", set.verified},
+            {"record",
+             {{"size_bytes", set.format.record_bytes},
+              {"key_offset_bytes", set.format.key_offset},
+              {"key_size_bytes", set.format.key_bytes}}},
+            {"total", sum_json(set.total)},
+            {"input_total", sum_json(set.input_total)},
+            {"disks", std::move(disks)},
+            {"files", nullptr}};
+}
+
+/// What comes before and after the null that stands for the files. Within a string a quote is never bare: `key` is
+/// found only where it is one.
+std::pair<std::string, std::string> around_files(const std::string& text, const std::string& key) {
+    const std::size_t at = text.find(key + "null") + key.size();
+    return {text.substr(0, at), text.substr(at + std::string_view("null").size())};
+}
+
+/// One value for all files in turn, so that its names are made once.
+class FileEntry {
+public:
+    const Json& of(const DataFile& file) {
+        bytes_ = file.bytes;
+        checksum_ = to_hex(file.sum.sum);
+        disk_ = file.disk;
+        name_ = file.name;
+        partition_ = file.partition;
+        records_ = file.sum.count;
+        return entry_;
+    }
+
+private:
+    Json entry_ = Json::object();
+    Json &bytes_ = entry_["bytes"], &checksum_ = entry_["checksum"], &disk_ = entry_["disk"], &name_ = entry_["name"],
+         &partition_ = entry_["partition"], &records_ = entry_["records"];
+};
+
+/// What stands before a file's entry, three levels deep.
+constexpr std::string_view kEntryIndent = "\n   ";
+
+/// A text of several lines within the entry's level; strings hold no line ends of their own.
+std::string indented(const std::string& text) {
+    std::string deeper;
+    deeper.reserve(text.size() + 8 * kEntryIndent.size());
+    for (const char c : text) {
+        if (c == '\n') {
+            deeper += kEntryIndent;
+        } else {
+            deeper += c;
+        }
+    }
+    return deeper;
+}
+
+/// Cuts what is added into pieces of equal size.
+class PieceMaker {
+public:
+    PieceMaker(std::size_t piece_bytes, const TakePiece& take) : piece_bytes_(piece_bytes), take_(take) {}
+    void add(std::string_view text) {
+        while (!text.empty()) {
+            if (piece_.size() == piece_bytes_) {
+                take_(piece_, false);
+                piece_.clear();
+            }
+            const std::size_t fits = std::min(text.size(), piece_bytes_ - piece_.size());
+            piece_.append(text.substr(0, fits));
+            text.remove_prefix(fits);
+        }
+    }
+    void finish() { take_(piece_, true); }
+
+private:
+    std::size_t piece_bytes_;
+    const TakePiece& take_;
+    std::string piece_;
+};
 
 /// Version 1 held a host and an absolute path for each file: each pair of host and directory becomes a disk.
 class LegacyDisks {
@@ -151,29 +249,41 @@ bool is_bare_name(const std::string& name) {
 }
 
 std::string DataSet::to_text() const {
-    Json disk_list = Json::array(), file_list = Json::array();
-    for (const SetDisk& disk : disks) disk_list.push_back({{"host", disk.host}});
-    for (const DataFile& file : files) {
-        Json entry = sum_json(file.sum);
-        entry.update({{"disk", file.disk}, {"name", file.name}, {"bytes", file.bytes}, {"partition", file.partition}});
-        file_list.push_back(std::move(entry));
-    }
-    const Json body = {{"kind", to_string(kind)},
-                       {"run_id", run_id},
-                       {"created", created},
-                       {"origin", origin},
-                       {"verified", verified},
-                       {"record",
-                        {{"size_bytes", format.record_bytes},
-                         {"key_offset_bytes", format.key_offset},
-                         {"key_size_bytes", format.key_bytes}}},
-                       {"total", sum_json(total)},
-                       {"input_total", sum_json(input_total)},
-                       {"disks", disk_list},
-                       {"files", file_list}};
+    std::string text;
+    const auto each_file = [this](const TakeFile& take) {
+        for (const DataFile& file : files) take(file);
+    };
+    make_manifest(*this, each_file, kMostManifestBytes, [&](std::string_view piece, bool) { text += piece; });
+    return text;
+}
+
+void make_manifest(const DataSet& set, const std::function<void(const TakeFile&)>& each_file, std::size_t piece_bytes,
+                   const TakePiece& take) {
+    FileEntry entry;
     try {
-        const std::uint32_t crc = crc_of(body.dump());
-        return Json{{"schema_version", kSchemaVersion}, {"manifest", body}, {"crc32", crc}}.dump(1) + "\n";
+        const Json body = body_json(set);
+        Crc32 crc;
+        const auto [crc_head, crc_tail] = around_files(body.dump(), "\"files\":");
+        crc.add(crc_head + "[");
+        bool is_first = true;
+        each_file([&](const DataFile& file) {
+            crc.add(std::exchange(is_first, false) ? "" : ",");
+            crc.add(entry.of(file).dump());
+        });
+        crc.add("]" + crc_tail);
+        const Json document = {{"schema_version", kSchemaVersion}, {"manifest", body}, {"crc32", crc.value()}};
+        const auto [head, tail] = around_files(document.dump(1), "\"files\": ");
+        PieceMaker pieces(piece_bytes, take);
+        pieces.add(head + "[");
+        is_first = true;
+        each_file([&](const DataFile& file) {
+            pieces.add(std::exchange(is_first, false) ? "" : ",");
+            pieces.add(kEntryIndent);
+            pieces.add(indented(entry.of(file).dump(1)));
+        });
+        pieces.add(is_first ? "]" : "\n  ]");
+        pieces.add(tail + "\n");
+        pieces.finish();
     } catch (const Json::type_error& error) {  // a name in it is no text
         throw Error(Errc::config,
                     std::string("manifest: a host or file name is not UTF-8 (") + error.what() + "); rename it");

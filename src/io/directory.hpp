@@ -50,6 +50,17 @@ struct LockAttempt {
     std::string why;                 ///< no_locks: what the system said
 };
 
+/// A file that is written piece by piece under a temporary name. Where it gets no other (Directory::give_name), its
+/// destructor removes it. Used by one thread.
+class NewFile {
+public:
+    virtual ~NewFile() = default;
+    /// Behind what it holds. Error(device); Error(space) on a full disk.
+    virtual void append(std::string_view text) = 0;
+    /// All of it is on stable storage then, under whatever name.
+    virtual void sync() = 0;
+};
+
 /// Used by any thread. Methods throw Error naming path() and the name: Error(device), Error(space) on a full disk,
 /// Error(environment) for what this user or file system may not. A name with '/' in it, "", "." and ".." are
 /// Error(internal).
@@ -86,6 +97,11 @@ public:
     /// Temporary name, write, fsync, rename over, fsync of the directory: after a crash the old or the new text is
     /// there. Mode 0600.
     virtual void write_durably(const std::string& name, std::string_view text) = 0;
+    /// write_durably for what nobody holds whole, or what is to be seen later: begin_file(), append() for each piece,
+    /// sync(), give_name(). Another file of this process that has not got the same name yet goes.
+    virtual std::unique_ptr<NewFile> begin_file(const std::string& name) = 0;
+    /// Rename over, fsync of the directory. @param file  of this directory, by whatever name that was opened
+    virtual void give_name(NewFile& file, const std::string& name) = 0;
     /// As write_durably, and with a lock on the new file from before anybody can see it.
     /// Without a lock (LockAttempt::no_locks) the file is written all the same.
     virtual LockAttempt write_locked(const std::string& name, std::string_view text, LockMode mode) = 0;

@@ -155,6 +155,29 @@ private:
     int refused_;
 };
 
+class PosixNewFile final : public NewFile {
+public:
+    /// @param directory  of its own: the file can be removed when who made it is gone
+    PosixNewFile(Descriptor file, Descriptor directory, std::string temporary, std::string path)
+        : file_(std::move(file)),
+          directory_(std::move(directory)),
+          temporary_(std::move(temporary)),
+          path_(std::move(path)) {}
+    ~PosixNewFile() override {
+        if (!temporary_.empty()) ::unlinkat(directory_.get(), temporary_.c_str(), 0);
+    }
+    void append(std::string_view text) override { write_all(file_.get(), text, path_); }
+    void sync() override {
+        if (::fsync(file_.get()) != 0) throw Error::from_errno(errno, "fsync", path_, code_of(errno));
+    }
+    const std::string& temporary() const noexcept { return temporary_; }
+    void has_its_name() noexcept { temporary_.clear(); }
+
+private:
+    Descriptor file_, directory_;
+    std::string temporary_, path_;
+};
+
 class PosixDirectory final : public Directory {
 public:
     PosixDirectory(Descriptor directory, std::string path) : directory_(std::move(directory)), path_(std::move(path)) {}
@@ -236,15 +259,30 @@ public:
         if (::fsync(directory_.get()) != 0) throw Error::from_errno(errno, "fsync", path_, code_of(errno));
     }
     void write_durably(const std::string& name, std::string_view text) override {
+        const auto file = begin_file(name);
+        file->append(text);
+        file->sync();
+        give_name(*file, name);
+    }
+    std::unique_ptr<NewFile> begin_file(const std::string& name) override {
         const std::string temporary = temporary_of(name);
-        const Descriptor file = write_temporary(temporary, text);
-        rename_temporary(temporary, name);
+        Descriptor again(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0));
+        if (!again) throw failed("dup", name);
+        Descriptor file = create_temporary(temporary);
+        return std::make_unique<PosixNewFile>(std::move(file), std::move(again), temporary, path_ + "/" + temporary);
+    }
+    void give_name(NewFile& file, const std::string& name) override {
+        auto& ours = static_cast<PosixNewFile&>(file);
+        rename_temporary(ours.temporary(), name);
+        ours.has_its_name();
+        sync();
     }
     LockAttempt write_locked(const std::string& name, std::string_view text, LockMode mode) override {
         const std::string temporary = temporary_of(name);
         Descriptor file = write_temporary(temporary, text);
         LockAttempt attempt = lock_file(std::move(file), name, mode, 0);
         rename_temporary(temporary, name);
+        sync();
         return attempt;
     }
     std::string read_text(const std::string& name, std::uint64_t most_bytes) override {
@@ -306,12 +344,20 @@ private:
         // Our process number makes the name ours: a file under it is left from a process that is gone.
         return name + ".tmp-" + std::to_string(::getpid());
     }
-    Descriptor write_temporary(const std::string& temporary, std::string_view text) {
+    Descriptor create_temporary(const std::string& temporary) {
         ::unlinkat(directory_.get(), checked(temporary), 0);
         Descriptor file(open_beneath(directory_.get(), temporary.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
         if (!file) throw failed("create", temporary);
+        if (::fchmod(file.get(), 0600) != 0) {
+            const Error error = failed("fchmod", temporary);
+            ::unlinkat(directory_.get(), temporary.c_str(), 0);
+            throw error;
+        }
+        return file;
+    }
+    Descriptor write_temporary(const std::string& temporary, std::string_view text) {
+        Descriptor file = create_temporary(temporary);
         try {
-            if (::fchmod(file.get(), 0600) != 0) throw failed("fchmod", temporary);
             write_all(file.get(), text, path_ + "/" + temporary);
             if (::fsync(file.get()) != 0) throw failed("fsync", temporary);
         } catch (...) {
@@ -326,7 +372,6 @@ private:
             ::unlinkat(directory_.get(), temporary.c_str(), 0);
             throw error;
         }
-        sync();
     }
     LockAttempt lock_file(Descriptor file, const std::string& name, LockMode mode, int refused) const {
         const int how = (mode == LockMode::shared ? LOCK_SH : LOCK_EX) | LOCK_NB;

@@ -22,7 +22,7 @@ struct GenerateOptions {
 };
 /// What it made.
 struct GenerateResult {
-    DataSet set;
+    DataSet set;  ///< on rank 0
     double elapsed_s = 0;
 };
 /// Writes records start .. start+records-1 of the configured shape over the input disks of all hosts, each rank an

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "jobs/data_jobs.hpp"
+#include "jobs/last_word.hpp"
 #include "jobs/output_set.hpp"
 #include "jobs/part_check.hpp"
 #include "net/collectives.hpp"
@@ -209,20 +210,26 @@ struct FileFact {
     static constexpr auto fields = std::tuple{&FileFact::name, &FileFact::disk, &FileFact::sum};
 };
 
-/// The data set, on all ranks.
-DataSet describe_set(JobContext& job, const GeneratedData& described, const OutputSet& output,
-                     const std::vector<FilePlan>& plans, const std::string& run_id) {
-    std::vector<FileFact> mine;
-    for (const FilePlan& plan : plans) mine.push_back({plan.name, plan.disk, plan.sum});
+/// What a rank tells rank 0 when its files are written.
+struct RankFiles {
+    Problems problems;  ///< that stand against publishing
+    std::vector<FileFact> files;
+    static constexpr auto fields = std::tuple{&RankFiles::problems, &RankFiles::files};
+};
+
+DataSet describe_set(const GeneratedData& described, const OutputSet& output, const std::vector<RankFiles>& ranks,
+                     const std::string& run_id) {
     DataSet set;
-    for (const FileFact& file : all_gather_list(job.communicator, mine)) {
-        set.files.push_back({file.disk, file.name, file.sum.count * described.format.record_bytes, file.sum, -1});
-        set.total += file.sum;
+    for (const RankFiles& rank : ranks) {
+        for (const FileFact& file : rank.files) {
+            set.files.push_back({file.disk, file.name, file.sum.count * described.format.record_bytes, file.sum, -1});
+            set.total += file.sum;
+        }
     }
     set.kind = SetKind::input;
     set.format = described.format;
     set.run_id = run_id;
-    set.created = job.communicator.broadcast(utc_now(), 0);
+    set.created = utc_now();
     set.disks = output.set_disks();
     set.input_total = set.total;
     set.origin = describe(described);
@@ -253,13 +260,26 @@ void run_generate(JobContext& job, const GenerateOptions& options, GenerateResul
     std::vector<FilePlan> plans = plan_files(job, options, output);
     write_files(job, DataGenerator(described, plans.front().first), format, plans);
 
-    result.set = describe_set(job, described, output, plans, run_id);
     output.require_ours();
     look_at_files(job, format, plans);
-    const std::string manifest = job.communicator.broadcast(job.rank() == 0 ? result.set.to_text() : "", 0);
+    RankFiles mine;
+    mine.problems = output.name_problems();
+    for (const FilePlan& plan : plans) mine.files.push_back({plan.name, plan.disk, plan.sum});
+    const std::vector<RankFiles> ranks = gather(job.communicator, mine);
+    std::vector<Problems> problems_by_rank;
+    for (const RankFiles& rank : ranks) problems_by_rank.push_back(rank.problems);
+    if (job.rank() == 0) result.set = describe_set(described, output, ranks, run_id);
+    const auto make = [&](std::size_t piece_bytes, const TakePiece& take) {
+        const auto each_file = [&](const TakeFile& take_file) {
+            for (const DataFile& file : result.set.files) take_file(file);
+        };
+        make_manifest(result.set, each_file, piece_bytes, take);
+    };
+    tell_last_word(job.communicator, problems_by_rank, make,
+                   [&](std::string_view piece) { output.write_manifest(piece); });
     result.elapsed_s = static_cast<double>(job.executor.now_ns() - begin_ns) * 1e-9;
-    output.publish(manifest);
-    say_notes(job, output.remove_replaced());
+    output.publish();
+    output.retire_replaced();
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "plan/job_context.hpp"
@@ -57,6 +58,13 @@ struct PartList {
     PhaseReport report;               ///< of all passes: their reads and writes are beyond two-pass
 };
 
+/// That a rank has more than it can sort, and by how much of its plan.
+struct Excess {
+    double of_plan = 0;  ///< 0: it has not
+    std::string text;    ///< which rank got how much
+    static constexpr auto fields = std::tuple{&Excess::of_plan, &Excess::text};
+};
+
 /// One rank's. Made for one attempt at phase one, filled by it, emptied by phase two. Used by the main thread but where
 /// it says otherwise; what it makes must end before it.
 class IntermediateStore {
@@ -78,9 +86,8 @@ public:
     virtual std::uint64_t largest_bytes() const = 0;  ///< that phase two must hold at once, padding included
     virtual std::uint64_t padding_bytes() const = 0;
     virtual std::uint64_t extents() const = 0;
-    /// Nothing if every rank holds all that came and can sort it from here; else one line that says which rank got how
-    /// much. Collective.
-    virtual std::optional<std::string> excess() = 0;
+    /// Whether this rank holds all that came and can sort it from here, once phase one is over. Local.
+    virtual Excess excess() const = 0;
     /// What phase two can do with the parts as they are; nothing: the largest does not fit in memory.
     virtual std::optional<PhaseTwoPlan> plan_phase_two() const = 0;
     /// Splits what does not fit, by further passes over those partitions alone, and holds the pieces in their place.

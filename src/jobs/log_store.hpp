@@ -37,7 +37,7 @@ public:
     std::uint64_t largest_bytes() const override { return index_->largest_padded_bytes(); }
     std::uint64_t padding_bytes() const override { return index_->padding_bytes(); }
     std::uint64_t extents() const override { return index_->extent_count(); }
-    std::optional<std::string> excess() override { return std::nullopt; }  // what does not fit in memory is split
+    Excess excess() const override { return {}; }  // what does not fit in memory is split
     std::optional<PhaseTwoPlan> plan_phase_two() const override;
     PartList split(const PrefixRanges& ranges) override;
 

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "net/collectives.hpp"
 #include "plan/cluster.hpp"
-#include "runtime/packing.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -43,13 +41,6 @@ private:
     WorkQueue<LoadedPartition> loaded_;
 };
 
-/// A rank that has more than it can sort, and by how much of its plan; 0: it has not.
-struct Excess {
-    double of_plan = 0;
-    std::string text;
-    static constexpr auto fields = std::tuple{&Excess::of_plan, &Excess::text};
-};
-
 class MemoryStore final : public IntermediateStore {
 public:
     MemoryStore(JobContext& job, Arena& arena, const SortPlan& plan, const RankResources& rank)
@@ -80,12 +71,17 @@ public:
     std::uint64_t padding_bytes() const override { return 0; }
     std::uint64_t extents() const override { return 0; }
 
-    std::optional<std::string> excess() override {
-        Excess worst;
-        for (Excess& rank : all_gather(job_.communicator, own_excess())) {
-            if (rank.of_plan > worst.of_plan) worst = std::move(rank);
+    Excess excess() const override {
+        const auto human = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+        const std::string here = "rank " + std::to_string(job_.rank()) + " of host " + job_.place.host + " got ";
+        if (kept_->was_let_go()) {
+            const std::uint64_t planned = planned_share_bytes();
+            return {1 + static_cast<double>(total_bytes()) / static_cast<double>(planned + 1),
+                    here + human(total_bytes()) + " where memory for " + human(planned) + " of its share was planned"};
         }
-        return worst.of_plan > 0 ? std::optional(worst.text) : std::nullopt;
+        if (plan_phase_two()) return {};
+        return {1, here + "a partition of " + human(largest_bytes()) + ", planned were up to " +
+                       human(plan_.planned_partition_bytes) + ", and memory to sort it is not left"};
     }
 
     std::optional<PhaseTwoPlan> plan_phase_two() const override {
@@ -107,19 +103,6 @@ private:
         const PhaseOnePlan& one = mine_.one;
         const std::size_t open = std::size_t{one.distributors + one.logical_disk_distributors} * mine_.partitions;
         return one.chunks > open ? (one.chunks - open) * one.chunk_records * plan_.format.record_bytes : 0;
-    }
-
-    Excess own_excess() const {
-        const auto human = [](std::uint64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
-        const std::string here = "rank " + std::to_string(job_.rank()) + " of host " + job_.place.host + " got ";
-        if (kept_->was_let_go()) {
-            const std::uint64_t planned = planned_share_bytes();
-            return {1 + static_cast<double>(total_bytes()) / static_cast<double>(planned + 1),
-                    here + human(total_bytes()) + " where memory for " + human(planned) + " of its share was planned"};
-        }
-        if (plan_phase_two()) return {};
-        return {1, here + "a partition of " + human(largest_bytes()) + ", planned were up to " +
-                       human(plan_.planned_partition_bytes) + ", and memory to sort it is not left"};
     }
 
     JobContext& job_;

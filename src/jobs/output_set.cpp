@@ -40,6 +40,7 @@ OutputSet::OutputSet(JobContext& job, OutputSetOptions options) : job_(job), opt
 
 OutputSet::~OutputSet() {
     if (published_) return;
+    manifest_.reset();
     for (Place& place : places_) {
         if (!place.directory || !place.disk.is_ours) continue;
         try {
@@ -316,18 +317,29 @@ void OutputSet::take_name(Place& place) {
     directory.renamed(name);
 }
 
-void OutputSet::write_manifest(const std::string& manifest) {
-    // One copy a rank that looks after disks: on each host, at least, and on disk 0, wherever the config lists it.
+/// One copy a rank that looks after disks: on each host, at least, and on disk 0, wherever the config lists it.
+/// nullptr: this rank looks after none.
+RunDirectory* OutputSet::manifest_directory() {
     Place* first = nullptr;
     for (Place& place : places_) {
         if (place.disk.is_ours && (first == nullptr || place.disk.number < first->disk.number)) first = &place;
     }
-    if (first != nullptr) first->directory->directory().write_durably(kManifestName, manifest);
+    return first != nullptr ? first->directory.get() : nullptr;
 }
 
-void OutputSet::publish(const std::string& manifest) {
-    const Step step = open_step(job_, "publishes the data set");
-    job_.communicator.barrier_or_failure();  // nobody still looks at its files under their old names
+void OutputSet::write_manifest(std::string_view piece) {
+    RunDirectory* const directory = manifest_directory();
+    if (directory == nullptr) return;
+    if (!manifest_) manifest_ = directory->directory().begin_file(kManifestName);
+    manifest_->append(piece);
+}
+
+void OutputSet::name_manifest() {
+    if (manifest_) manifest_directory()->directory().give_name(*manifest_, kManifestName);
+    manifest_.reset();
+}
+
+Problems OutputSet::name_problems() const {
     Problems problems;
     for (const Place& place : places_) {
         if (!place.disk.is_ours) continue;
@@ -336,18 +348,27 @@ void OutputSet::publish(const std::string& manifest) {
             if (!problem.empty()) problems.push_back({Errc::config, problem});
         });
     }
-    fail_if_any(job_, problems);  // before any disk of any host has changed
+    return problems;
+}
+
+void OutputSet::publish() {
+    const Step step = open_step(job_, "publishes the data set");
+    SLUICE_CHECK(manifest_ || job_.rank() > 0);
+    if (manifest_) manifest_->sync();
     for (Place& place : places_) {
         if (place.disk.is_ours) take_name(place);
     }
-    job_.communicator.barrier_or_failure();
-    require_ours();
-    if (job_.rank() != 0) write_manifest(manifest);
+    // A copy is found under the name before other ranks have given theirs. It decides nothing: a set of which a disk is
+    // missing is none, and whether a run has published is told by the MANIFEST of disk 0.
+    if (job_.rank() != 0) {
+        require_ours();
+        name_manifest();
+    }
     job_.communicator.barrier_or_failure();
     if (job_.rank() == 0) {
         const std::shared_ptr<void> commit = job_.begin_commit ? job_.begin_commit() : nullptr;
         require_ours();
-        write_manifest(manifest);
+        name_manifest();
         require_ours();  // it is written where the directory is, wherever somebody has moved that
         published_ = true;
         if (job_.on_published) job_.on_published();
@@ -356,6 +377,15 @@ void OutputSet::publish(const std::string& manifest) {
     if (job_.rank() == 0) return;
     published_ = true;
     if (job_.on_published) job_.on_published();
+}
+
+void OutputSet::retire_replaced() {
+    const std::vector<std::string> notes = remove_replaced();
+    if (old_ && old_->is_there()) {  // as all ranks know
+        say_notes(job_, notes);
+    } else {
+        say_all_notes(job_, {notes});
+    }
 }
 
 std::vector<std::string> OutputSet::remove_replaced() noexcept {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/data_set.hpp"
@@ -48,12 +49,19 @@ public:
 
     /// Throws Error(busy) where a directory of this run, or its record, is not what this rank made there. Local.
     void require_ours() const;
-    /// Gives the directories their final name, makes the names durable, then writes the commit record, rank 0's last.
-    /// Collective. Once it has returned, or called JobContext::on_published, the set is published. @param manifest  the
-    /// same on all ranks
-    void publish(const std::string& manifest);
+    /// Why a directory could not get its final name as things are now. Local.
+    Problems name_problems() const;
+    /// The next piece of the MANIFEST, which is the same on all ranks: this rank's copy grows under a temporary name.
+    /// Local.
+    void write_manifest(std::string_view piece);
+    /// Gives the directories their final name and makes that durable, then the commit record, rank 0's last.
+    /// Collective, two calls; a call that all ranks wait in lies between it and the last look at any file under its old
+    /// name. Once it has returned, or called JobContext::on_published, the set is published.
+    void publish();
     /// After publish(): the set that was there before goes. Local; nothing of it is an error any more: returns notes.
     std::vector<std::string> remove_replaced() noexcept;
+    /// The same, and says the notes. Collective where there was a set before, else local.
+    void retire_replaced();
 
 private:
     struct Place {  // one configured disk as this rank sees it
@@ -75,13 +83,15 @@ private:
     std::string name_problem(const Place& place) const;
     static void require_ours(RunDirectory& directory);
     void take_name(Place& place);
-    void write_manifest(const std::string& manifest);
+    RunDirectory* manifest_directory();
+    void name_manifest();
 
     JobContext& job_;
     OutputSetOptions options_;
     std::vector<Place> places_;
     std::vector<std::uint32_t> used_;
     std::shared_ptr<OldDataSet> old_;
+    std::unique_ptr<NewFile> manifest_;  // in manifest_directory(), until it has its name
     bool published_ = false;
 };
 

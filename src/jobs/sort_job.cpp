@@ -59,8 +59,9 @@ public:
     void split_what_is_too_large();
     /// Phase two.
     void sort();
-    /// Nothing lost, doubled or changed.
+    /// What each rank has read and written, on rank 0.
     void account();
+    /// Unless something was lost, doubled or changed.
     void publish();
     SortResult take_result() { return std::move(result_); }
 
@@ -71,6 +72,7 @@ private:
     void begin_attempt(bool sampled);
     std::unique_ptr<Partitioner> sample();
     void distribute();
+    std::string check_distributed();
     void give_up_attempt(bool sampled, const std::string& excess);
 
     /// One attempt at phase one, and what phase two needs of it.
@@ -94,15 +96,16 @@ private:
     PhaseTwoPlan two_;
     PartList parts_;
     std::vector<SortSummary> written_;  // by part
+    SortAccount account_;
 };
 
 void SortRun::sample_and_distribute() {
     for (bool sampled = job_.config.keys.distribution != SplitterSource::uniform;; sampled = true) {
         begin_attempt(sampled);
         distribute();
-        const auto excess = attempt_->store->excess();
-        if (!excess) return;
-        give_up_attempt(sampled, *excess);
+        const std::string excess = check_distributed();
+        if (excess.empty()) return;
+        give_up_attempt(sampled, excess);
     }
 }
 
@@ -159,8 +162,19 @@ void SortRun::distribute() {
                        .mutant = options_.mutant,
                        .sources = &sources});
     if (result_.first_read_ns == 0) result_.first_read_ns = attempt.one.first_read_ns;
-    check_pairs(job_, attempt.one.peers);
     attempt.sums_by_file = sources.take();
+}
+
+/// Which rank got more than it can sort; "": none did.
+std::string SortRun::check_distributed() {
+    const Attempt& attempt = *attempt_;
+    const PhaseOneChecked checked = check_phase_one(job_, prepared_,
+                                                    {.peers = attempt.one.peers,
+                                                     .sums_by_file = attempt.sums_by_file,
+                                                     .excess = attempt.store->excess(),
+                                                     .since_launch_s = options_.since_launch_s});
+    result_.launch_lag_s = checked.launch_lag_s;
+    return checked.excess;
 }
 
 void SortRun::give_up_attempt(bool sampled, const std::string& excess) {
@@ -181,7 +195,6 @@ void SortRun::give_up_attempt(bool sampled, const std::string& excess) {
 void SortRun::split_what_is_too_large() {
     Attempt& attempt = *attempt_;
     IntermediateStore& store = *attempt.store;
-    check_input_unchanged(job_, prepared_.input, prepared_.slices);
     wait_until_touched(job_, *attempt.arena);
     result_.memory_pages = attempt.arena->page_kind();
     result_.padding_bytes = store.padding_bytes();
@@ -239,25 +252,26 @@ void SortRun::account() {
     result_.one = attempt.one.report;
     result_.peers = attempt.one.peers;
     result_.first_arrival_input_fraction = attempt.one.first_arrival_input_fraction;
-    RecordSum written;
-    for (const SortSummary& part : written_) {
-        written += part.sum;
-        result_.duplicate_keys += static_cast<std::uint64_t>(part.duplicate_keys);
-    }
-    result_.input = sum_over_ranks(job_.communicator, attempt.one.input_sum);
-    result_.output = sum_over_ranks(job_.communicator, written);
-    check_file_sums(job_, prepared_.input, attempt.sums_by_file);
-    check_conservation(result_, prepared_.input);
+    for (const SortSummary& part : written_) result_.duplicate_keys += static_cast<std::uint64_t>(part.duplicate_keys);
+    RankAccount mine = output_->account(written_, *attempt.arena);
+    mine.read = attempt.one.input_sum;
+    if (options_.report) mine.report = options_.report(result_);
+    account_ = gather_account(job_, std::move(mine), prepared_.input);
 }
 
 void SortRun::publish() {
-    const std::string manifest = output_->make_manifest(written_, attempt_->shares, result_);
-    job_.enter("publish");
-    output_->look_at_parts(*attempt_->arena);
-    if (options_.before_publish) options_.before_publish(result_);
-    output_->set().publish(manifest);
+    const bool is_well = std::all_of(account_.problems.begin(), account_.problems.end(),
+                                     [](const Problems& problems) { return problems.empty(); });
+    if (job_.rank() == 0 && is_well) {
+        result_.input = account_.read;
+        result_.output = account_.written;
+        result_.balance = measure_balance(plan(), prepared_.resources, attempt_->shares, account_.output);
+        if (options_.before_publish) options_.before_publish(result_, account_.reports);
+    }
+    output_->tell_last_word(account_);
+    output_->set().publish();
     result_.durable_ns = job_.executor.now_ns();
-    say_notes(job_, output_->set().remove_replaced());
+    output_->set().retire_replaced();
 }
 
 }  // namespace
@@ -269,6 +283,7 @@ SortResult run_sort(JobContext& job, PreparedSort& prepared, const SortOptions& 
     run.sample_and_distribute();
     run.split_what_is_too_large();
     run.sort();
+    job.enter("publish");
     run.account();
     run.publish();
     return run.take_result();

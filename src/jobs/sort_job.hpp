@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "io/data_set.hpp"
 #include "jobs/phase_one.hpp"
 #include "jobs/phase_two.hpp"
 #include "jobs/phase_zero.hpp"
@@ -24,18 +23,23 @@ struct SortResult;
 struct SortOptions {
     std::uint32_t most_split_pieces = 1024;  ///< of one more pass over a partition that is too large
     PhaseOneMutant mutant;
-    /// Called on all ranks when only the commit record is missing, with all of the result but its time. What it throws
-    /// ends the run unpublished.
-    std::function<void(const SortResult&)> before_publish = {};
+    /// Seconds since launch by what this rank alone knows; empty: the time does not matter.
+    std::function<double()> since_launch_s = {};
+    /// Called on each rank when its parts are written: what rank 0 is to hear of it, for before_publish().
+    std::function<std::string(const SortResult&)> report = {};
+    /// Called on rank 0 when only the manifest is missing, with all of the result but its time. What it throws ends the
+    /// run unpublished. @param reports  what report() said, by rank
+    std::function<void(const SortResult&, const std::vector<std::string>& reports)> before_publish = {};
 };
 
 /// What one rank knows of a sort that is done; report/sort_report.hpp makes one report of all ranks' results.
 struct SortResult {
     bool verified = false;  ///< sums were compared; false: UNCHECKED
     std::string run_id;
-    RecordSum input, output;                     ///< over all ranks
+    RecordSum input, output;                     ///< over all ranks, on rank 0
     std::uint64_t duplicate_keys = 0;            ///< within this rank's parts
     std::uint64_t begin_ns = 0, durable_ns = 0;  ///< this rank's clock: job begun, MANIFEST durable
+    double launch_lag_s = 0;                     ///< how much longer than this rank the first to be launched has run
     std::uint64_t boundary_ns = 0;               ///< from phase one's last write to phase two's first read
     std::uint64_t first_read_ns = 0;             ///< this rank's clock: first read of input submitted; 0: none was
     PhaseReport zero, one, two;                  ///< this rank's; zero is empty when nothing was sampled
@@ -52,8 +56,7 @@ struct SortResult {
     std::uint64_t largest_partition_bytes = 0;
     std::vector<PeerCounters> peers;
     double first_arrival_input_fraction =
-        -1;              ///< how much of the input was read when the first record from a peer arrived; -1: none did
-    DataSet output_set;  ///< on rank 0
+        -1;  ///< how much of the input was read when the first record from a peer arrived; -1: none did
     std::vector<HostInput> input_by_host;  ///< on rank 0
     Balance balance;                       ///< over all ranks, on rank 0
 };

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "jobs/last_word.hpp"
 #include "jobs/part_check.hpp"
 #include "jobs/part_names.hpp"
-#include "net/collectives.hpp"
+#include "plan/cluster.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
 
@@ -33,71 +34,93 @@ void SortOutput::set_parts(std::vector<PartLabel> labels) {
     first_disk_ = first_output_disks(prepared_.plan.ownership, prepared_.resources)[job_.rank()];
 }
 
-std::string SortOutput::name_of_part(std::uint32_t part) const {
+PartFact SortOutput::fact_of(std::uint32_t part, const RecordSum& sum) const {
     const PartLabel& label = labels_[part];
-    const std::uint32_t partition = prepared_.plan.ownership.first(job_.rank()) + label.partition;
     SLUICE_CHECK(label.partition < prepared_.plan.ownership.count(job_.rank()));
+    PartFact fact;
+    fact.partition = prepared_.plan.ownership.first(job_.rank()) + label.partition;
+    fact.piece = label.split ? label.piece : PartFact::kWhole;
+    fact.disk = set_.disk_number(disk_of_part(part));
+    fact.set_sum(sum);
+    return fact;
+}
+
+std::string SortOutput::name_of(const PartFact& part) const {
     const std::uint32_t partitions = prepared_.plan.ownership.partitions();
-    return label.split ? part_name(partition, partitions, label.piece) : part_name(partition, partitions);
+    return part.piece == PartFact::kWhole ? part_name(part.partition, partitions)
+                                          : part_name(part.partition, partitions, part.piece);
 }
 
 std::string SortOutput::path_of_part(std::uint32_t part) const {
-    return set_.path_of(disk_of_part(part), name_of_part(part));
+    return set_.path_of(disk_of_part(part), name_of(fact_of(part, {})));
 }
 
-std::vector<PartFact> SortOutput::facts_of(const std::vector<SortSummary>& written) const {
-    const std::uint32_t first = prepared_.plan.ownership.first(job_.rank());
-    std::vector<PartFact> facts;
+RankAccount SortOutput::account(const std::vector<SortSummary>& written, Arena& arena) const {
+    RankAccount mine;
+    PartOrder order;
+    mine.output.parts.reserve(written.size());
     for (std::uint32_t part = 0; part < written.size(); ++part) {
-        facts.push_back({name_of_part(part), set_.disk_number(disk_of_part(part)), first + labels_[part].partition,
-                         written[part].sum, written[part].first_record, written[part].last_record});
+        const PartFact fact = fact_of(part, written[part].sum);
+        order.add({name_of(fact), written[part].first_record, written[part].last_record});
+        mine.written += written[part].sum;
+        mine.output.parts.push_back(fact);
     }
-    return facts;
+    for (std::uint32_t used = 0; used < set_.disks(); ++used)
+        mine.output.disks.push_back({set_.disk_number(used), set_.disk_path(used)});
+    look_at(mine.output.parts, written, arena);
+    mine.keys = order.whole();
+    mine.problems = set_.name_problems();
+    if (!order.problem().empty()) mine.problems.push_back(order.problem());
+    return mine;
 }
 
-std::string SortOutput::make_manifest(const std::vector<SortSummary>& written, const std::vector<double>& shares,
-                                      SortResult& result) {
-    mine_ = facts_of(written);
-    const std::vector<PartFact> parts = gather_parts(job_, mine_);
-    std::vector<OutputDisk> disks;
-    for (std::uint32_t used = 0; used < set_.disks(); ++used)
-        disks.push_back({set_.disk_number(used), set_.disk_path(used)});
-    const auto disks_by_rank = gather(job_.communicator, disks);
-    DataSet& set = result.output_set;
+void SortOutput::look_at(const std::vector<PartFact>& parts, const std::vector<SortSummary>& written,
+                         Arena& arena) const {
+    set_.require_ours();
+    const RecordFormat& format = prepared_.plan.format;
+    std::vector<WrittenFile> files;
+    for (std::uint32_t part = 0; part < parts.size(); ++part)
+        files.push_back({path_of_part(part), parts[part].records * format.record_bytes, written[part].last_record});
+    arena.reset();
+    const std::uint64_t bytes = std::min(kAmpleCheckBytes, round_down(arena.phase_bytes(), kDirectIoAlign));
+    check_written_files(job_, format, files, arena.take(bytes, kDirectIoAlign, "last blocks"));
+}
+
+void SortOutput::make_manifest(const SortAccount& account, std::size_t piece_bytes, const TakePiece& take) const {
+    const Step step = open_step(job_, "makes the manifest");
+    DataSet set;
     set.kind = SetKind::sorted;
     set.run_id = prepared_.run_id;
     set.created = utc_now();
     set.format = prepared_.plan.format;
-    set.verified = result.verified;
+    set.verified = job_.config.run.verify;
     set.origin = "sluice sort of " + prepared_.input.origin;
-    set.total = result.output;
-    set.input_total = result.input;
+    set.total = account.written;
+    set.input_total = account.read;
     set.disks = set_.set_disks();
-    std::vector<std::uint32_t> partition_of_part;
-    const Step step = open_step(job_, "makes the manifest");
-    for (const PartFact& part : parts) {
-        tick_step();
-        DataFile file{part.disk, part.name, part.sum.count * set.format.record_bytes, part.sum,
-                      static_cast<std::int64_t>(set.files.size())};
-        partition_of_part.push_back(part.partition);
-        set.files.push_back(std::move(file));
-    }
-    if (job_.rank() == 0) {
-        result.balance =
-            measure_balance(prepared_.plan, prepared_.resources, shares, set, partition_of_part, disks_by_rank);
-    }
-    return job_.communicator.broadcast(job_.rank() == 0 ? set.to_text() : "", 0);
+    const auto each_file = [&](const TakeFile& take_file) {
+        DataFile file;
+        file.partition = 0;
+        for (const RankOutput& rank : account.output) {
+            for (const PartFact& part : rank.parts) {
+                tick_step();
+                file.disk = part.disk;
+                file.name = name_of(part);
+                file.bytes = part.records * set.format.record_bytes;
+                file.sum = part.sum();
+                take_file(file);
+                ++file.partition;
+            }
+        }
+    };
+    sluice::make_manifest(set, each_file, piece_bytes, take);
 }
 
-void SortOutput::look_at_parts(Arena& arena) const {
-    set_.require_ours();
-    const RecordFormat& format = prepared_.plan.format;
-    std::vector<WrittenFile> files;
-    for (std::uint32_t part = 0; part < mine_.size(); ++part)
-        files.push_back({path_of_part(part), mine_[part].sum.count * format.record_bytes, mine_[part].last_key});
-    arena.reset();
-    const std::uint64_t bytes = std::min(kAmpleCheckBytes, round_down(arena.phase_bytes(), kDirectIoAlign));
-    check_written_files(job_, format, files, arena.take(bytes, kDirectIoAlign, "last blocks"));
+void SortOutput::tell_last_word(const SortAccount& account) {
+    sluice::tell_last_word(
+        job_.communicator, account.problems,
+        [&](std::size_t piece_bytes, const TakePiece& take) { make_manifest(account, piece_bytes, take); },
+        [this](std::string_view piece) { set_.write_manifest(piece); });
 }
 
 }  // namespace sluice

@@ -25,26 +25,26 @@ public:
     std::uint32_t disk_of_part(std::uint32_t part) const { return (first_disk_ + part) % set_.disks(); }
     std::string path_of_part(std::uint32_t part) const;
 
-    /// The manifest's text, on all ranks; rank 0 keeps the set and the balance that it shows in `result`. Collective.
+    /// Looks at each part once more, size and last block (part_check.hpp), and tells of them: what rank 0 needs for the
+    /// manifest, and what stands against publishing. Local.
     /// @param written  by part
-    /// @param shares   by partition: which part of the records it was to get
-    std::string make_manifest(const std::vector<SortSummary>& written, const std::vector<double>& shares,
-                              SortResult& result);
-    /// Each part once more, size and last block, before it is published (part_check.hpp). @param arena  its memory is
-    /// free
-    void look_at_parts(Arena& arena) const;
+    /// @param arena    its memory is free
+    RankAccount account(const std::vector<SortSummary>& written, Arena& arena) const;
+    /// Rank 0 tells all ranks what `account` comes to: throws CollectiveError, or all have the manifest. Collective.
+    void tell_last_word(const SortAccount& account);
     OutputSet& set() noexcept { return set_; }
 
 private:
-    std::string name_of_part(std::uint32_t part) const;
-    std::vector<PartFact> facts_of(const std::vector<SortSummary>& written) const;
+    PartFact fact_of(std::uint32_t part, const RecordSum& sum) const;
+    std::string name_of(const PartFact& part) const;
+    void look_at(const std::vector<PartFact>& parts, const std::vector<SortSummary>& written, Arena& arena) const;
+    void make_manifest(const SortAccount& account, std::size_t piece_bytes, const TakePiece& take) const;
 
     JobContext& job_;
     const PreparedSort& prepared_;
     OutputSet set_;
     std::uint32_t first_disk_ = 0;
     std::vector<PartLabel> labels_;
-    std::vector<PartFact> mine_;  // once the manifest is made
 };
 
 }  // namespace sluice

@@ -209,33 +209,32 @@ std::string Balance::to_json() const {
 }
 
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
-                        const std::vector<double>& shares, const DataSet& output,
-                        const std::vector<std::uint32_t>& partition_of_part,
-                        const std::vector<std::vector<OutputDisk>>& disks_of_rank) {
-    SLUICE_CHECK(shares.size() == plan.ownership.partitions() && partition_of_part.size() == output.files.size() &&
-                 disks_of_rank.size() == ranks.size());
-    const auto total = static_cast<double>(output.total.count * plan.format.record_bytes);
+                        const std::vector<double>& shares, const std::vector<RankOutput>& output) {
+    SLUICE_CHECK(shares.size() == plan.ownership.partitions() && output.size() == ranks.size());
     Balance balance;
     balance.partition_bytes.resize(plan.ownership.partitions());
+    for (const RankOutput& rank : output) {
+        for (const PartFact& part : rank.parts)
+            balance.partition_bytes[part.partition] += part.records * plan.format.record_bytes;
+    }
+    const auto total = static_cast<double>(
+        std::accumulate(balance.partition_bytes.begin(), balance.partition_bytes.end(), std::uint64_t{0}));
     balance.mean_partition_bytes = total / std::max(1u, plan.ownership.partitions());
     std::map<std::uint32_t, Balance::Entry> disks;
-    std::size_t part = 0;
     for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
         Balance::Entry entry;
         entry.name = "rank " + std::to_string(rank) + " on " + ranks[rank].host;
         for (std::uint32_t p = plan.ownership.first(rank); p < plan.ownership.first(rank + 1); ++p)
             entry.target_bytes += shares[p] * total;
-        for (const OutputDisk& each : disks_of_rank[rank]) {
+        for (const OutputDisk& each : output[rank].disks) {
             Balance::Entry& disk = disks[each.number];
             disk.name = "disk " + ranks[rank].host + ":" + each.path;
-            disk.target_bytes += entry.target_bytes / static_cast<double>(disks_of_rank[rank].size());
+            disk.target_bytes += entry.target_bytes / static_cast<double>(output[rank].disks.size());
         }
-        const std::uint32_t next = plan.ownership.first(rank + 1);
-        for (; part < output.files.size() && partition_of_part[part] < next; ++part) {
-            const DataFile& file = output.files[part];
-            balance.partition_bytes[partition_of_part[part]] += file.bytes;
-            entry.bytes += file.bytes;
-            disks.at(file.disk).bytes += file.bytes;
+        for (const PartFact& part : output[rank].parts) {
+            const std::uint64_t bytes = part.records * plan.format.record_bytes;
+            entry.bytes += bytes;
+            disks.at(part.disk).bytes += bytes;
         }
         balance.ranks.push_back(std::move(entry));
     }

@@ -7,8 +7,8 @@
 #include <tuple>
 #include <vector>
 
-#include "io/data_set.hpp"
 #include "plan/plan.hpp"
+#include "record/record_sum.hpp"
 
 namespace sluice {
 
@@ -62,13 +62,32 @@ struct OutputDisk {
     static constexpr auto fields = std::tuple{&OutputDisk::number, &OutputDisk::path};
 };
 
-/// From the sorted set's list of parts.
-/// @param shares             the targets, by partition.
-/// @param partition_of_part  by part of `output`: a split partition has several.
-/// @param disks              by rank, those it writes to, also those that got nothing.
+/// One part of the output. Small, since rank 0 holds those of all ranks.
+struct PartFact {
+    std::uint32_t partition = 0;   ///< of the sort
+    std::uint32_t piece = kWhole;  ///< of a partition that was split, in key order
+    std::uint32_t disk = 0;        ///< of the data set
+    std::uint64_t records = 0, checksum_low = 0, checksum_high = 0;
+    static constexpr std::uint32_t kWhole = ~std::uint32_t{0};
+
+    RecordSum sum() const { return {records, make_uint128(checksum_high, checksum_low)}; }
+    void set_sum(const RecordSum& sum) {
+        records = sum.count;
+        checksum_low = static_cast<std::uint64_t>(sum.sum);
+        checksum_high = static_cast<std::uint64_t>(sum.sum >> 64);
+    }
+};
+
+/// What one rank wrote, and where it could.
+struct RankOutput {
+    std::vector<OutputDisk> disks;  ///< also those that got nothing
+    std::vector<PartFact> parts;    ///< in key order
+    static constexpr auto fields = std::tuple{&RankOutput::disks, &RankOutput::parts};
+};
+
+/// @param shares  the targets, by partition
+/// @param output  by rank
 Balance measure_balance(const SortPlan& plan, const std::vector<RankResources>& ranks,
-                        const std::vector<double>& shares, const DataSet& output,
-                        const std::vector<std::uint32_t>& partition_of_part,
-                        const std::vector<std::vector<OutputDisk>>& disks);
+                        const std::vector<double>& shares, const std::vector<RankOutput>& output);
 
 }  // namespace sluice

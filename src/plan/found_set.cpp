@@ -20,10 +20,10 @@ constexpr std::uint64_t kLockWaitNs = 50'000'000;
 struct ManifestFact {
     std::string run_id;
     std::uint32_t crc = 0;
-    bool found = false;
+    bool found = false, is_in_the_making = false;  ///< by its record
     std::uint32_t disks = 0;
-    static constexpr auto fields =
-        std::tuple{&ManifestFact::run_id, &ManifestFact::crc, &ManifestFact::found, &ManifestFact::disks};
+    static constexpr auto fields = std::tuple{&ManifestFact::run_id, &ManifestFact::crc, &ManifestFact::found,
+                                              &ManifestFact::is_in_the_making, &ManifestFact::disks};
 };
 
 /// That a disk of the set is here; told to the rank that keeps the account of it.
@@ -55,7 +55,8 @@ public:
 
     void say_manifest(JointGather& call) {
         facts_ = call.say(
-            ManifestFact{set_.set.run_id, crc_, found_manifest_, static_cast<std::uint32_t>(set_.set.disks.size())});
+            ManifestFact{set_.set.run_id, crc_, found_manifest_, !in_the_making_.empty(),
+                         static_cast<std::uint32_t>(set_.set.disks.size())});
     }
 
     /// Each disk's account is kept by one rank: who has it, and whether anybody has.
@@ -104,6 +105,9 @@ private:
                 set_.set = DataSet::from_text(text, path);
                 crc_ = crc32c(std::as_bytes(std::span(text)));
                 found_manifest_ = true;
+                const auto record = read_owner(*candidate.directory);
+                if (record && record->state == OwnerState::publishing)
+                    in_the_making_ = not_published(candidate, *record);
             } catch (const Error& error) {
                 problems_.push_back(problem_of(error));
                 failed_ = true;
@@ -121,17 +125,17 @@ private:
         }
     }
 
+    Problem not_published(const Candidate& candidate, const OwnerRecord& record) const {
+        return {Errc::input,
+                "data set " + here(candidate.directory->path()) + ": is not complete, " + describe_owner(record) +
+                    " has not published it; wait for it, or remove what it left: sluice clean --run " + record.run_id};
+    }
+
     Problem half_set_text() const {
         for (const Candidate& candidate : candidates_) {
             const auto record = read_owner(*candidate.directory);
             if (!record) continue;
-            if (record->state != OwnerState::published && record->disk == 0) {
-                return {Errc::input, "data set " + here(candidate.directory->path()) + ": is not complete, " +
-                                         describe_owner(*record) +
-                                         " has not published it; wait for it, or remove what it left: sluice "
-                                         "clean --run " +
-                                         record->run_id};
-            }
+            if (record->state != OwnerState::published && record->disk == 0) return not_published(candidate, *record);
             return {Errc::input, "data set " + here(candidate.directory->path()) + ": is disk " +
                                      std::to_string(record->disk) + " of " + std::to_string(record->disks) +
                                      " of run " + record->run_id + ", whose MANIFEST is on host " +
@@ -255,6 +259,8 @@ private:
 
     void compare_manifests() {
         const std::vector<ManifestFact>& all = *facts_;
+        const bool is_one_in_the_making =
+            std::any_of(all.begin(), all.end(), [](const ManifestFact& fact) { return fact.is_in_the_making; });
         std::optional<ManifestFact> first;
         std::uint32_t first_rank = 0;
         for (std::uint32_t rank = 0; rank < all.size(); ++rank) {
@@ -264,7 +270,7 @@ private:
                 first = fact;
                 first_rank = rank;
             } else if (fact.run_id != first->run_id || fact.crc != first->crc) {
-                if (job_.rank() == rank)
+                if (job_.rank() == rank && !is_one_in_the_making)
                     problems_.push_back({Errc::input, "data set '" + name_ + "': host " + job_.place.host +
                                                           " has run " + fact.run_id + "'s, rank " +
                                                           std::to_string(first_rank) + "'s host run " + first->run_id +
@@ -272,6 +278,8 @@ private:
                 same_everywhere_ = false;
             }
         }
+        // A run has come to some hosts only: it is the one to wait for or to remove.
+        if (!same_everywhere_ && !in_the_making_.empty()) problems_.push_back(in_the_making_);
         disks_ = first ? first->disks : 0;
     }
 
@@ -318,6 +326,7 @@ private:
     std::vector<Candidate> candidates_;
     FoundSet set_;
     std::uint32_t crc_ = 0, disks_ = 0;
+    Problem in_the_making_;  // the set that the manifest is of, by its record; empty: it is published
     bool found_manifest_ = false, failed_ = false, same_everywhere_ = true;
     bool had_problems_ = false;  // before the disks were counted
     Heard<ManifestFact> facts_;

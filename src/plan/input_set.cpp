@@ -214,7 +214,7 @@ std::vector<InputSlice> InputSet::slices_of(const RankPlace& place, std::uint32_
     return slices;
 }
 
-void check_input_unchanged(JobContext& job, const InputSet& input, const std::vector<InputSlice>& read) {
+InputChanges look_for_changes(JobContext& job, const InputSet& input, const std::vector<InputSlice>& read) {
     const Step step = open_step(job, "looks at the input once more");
     std::set<std::uint32_t> numbers;
     for (const InputSlice& slice : read) numbers.insert(slice.file);
@@ -223,8 +223,7 @@ void check_input_unchanged(JobContext& job, const InputSet& input, const std::ve
         const bool looks = is_own(file.seen_by) || job.place.local_rank == 0;
         if (file.identity.size_bytes == 0 && looks) numbers.insert(number);  // nobody reads those
     }
-    Problems problems;
-    std::vector<std::string> notes;
+    InputChanges found;
     for (const std::uint32_t number : numbers) {
         tick_step();
         const InputFile& file = input.files[number];
@@ -233,32 +232,26 @@ void check_input_unchanged(JobContext& job, const InputSet& input, const std::ve
         try {
             now = job.files.info(file.path);
         } catch (const Error& error) {
-            problems.push_back({Errc::input, name + error.what()});
+            found.problems.push_back({Errc::input, name + error.what()});
             continue;
         }
         if (!now || !now->same_content(file.identity)) {
-            problems.push_back({Errc::input, name + change_text(file.identity, now ? &*now : nullptr) +
-                                                 "; nothing was published, sort again when nobody writes to it"});
+            found.problems.push_back({Errc::input, name + change_text(file.identity, now ? &*now : nullptr) +
+                                                       "; nothing was published, sort again when nobody writes to it"});
         } else if (now->changed_ns != file.identity.changed_ns) {
-            notes.push_back("WARNING " + name +
-                            "its change time (ctime) moved while it was read: a new name, owner or "
-                            "mode, or its times were set; size and time of modification are the same");
+            found.notes.push_back("WARNING " + name +
+                                  "its change time (ctime) moved while it was read: a new name, owner or "
+                                  "mode, or its times were set; size and time of modification are the same");
         }
     }
-    say_notes(job, notes);
-    fail_if_any(job, problems);
+    return found;
 }
 
-void check_file_sums(JobContext& job, const InputSet& input, const std::vector<RecordSum>& sums) {
-    if (!input.sums_are_known || !job.config.run.verify) return;
-    const Step step = open_step(job, "compares the sums of input files");
-    // What ranks read of a file is added up by one of those who may have read it.
-    struct FileSum {
-        std::uint32_t file;
-        RecordSum sum;
-    };
-    const std::vector<std::uint32_t>& here = job.place.ranks_here;
+std::vector<std::vector<FileSum>> sums_by_keeper(const JobContext& job, const InputSet& input,
+                                                 const std::vector<RecordSum>& sums) {
     std::vector<std::vector<FileSum>> to_rank(job.ranks());
+    if (!input.sums_are_known || !job.config.run.verify) return to_rank;
+    const std::vector<std::uint32_t>& here = job.place.ranks_here;
     for (std::uint32_t number = 0; number < sums.size(); ++number) {
         tick_step();
         if (sums[number].count == 0) continue;
@@ -268,8 +261,13 @@ void check_file_sums(JobContext& job, const InputSet& input, const std::vector<R
                                                                    : job.rank();
         to_rank[keeper].push_back({number, sums[number]});
     }
+    return to_rank;
+}
+
+Problems differing_files(JobContext& job, const InputSet& input, const std::vector<std::vector<FileSum>>& told) {
+    const Step step = open_step(job, "compares the sums of input files");
     std::map<std::uint32_t, RecordSum> read;
-    for (const auto& list : exchange_by_rank(job.communicator, to_rank)) {
+    for (const auto& list : told) {
         for (const FileSum& each : list) read[each.file] += each.sum;
     }
     Problems problems;
@@ -283,7 +281,7 @@ void check_file_sums(JobContext& job, const InputSet& input, const std::vector<R
                  file.sum.text() +
                  "; it was changed after it was generated, or its disk or memory is bad. Nothing was published"});
     }
-    fail_if_any(job, problems);
+    return problems;
 }
 
 }  // namespace sluice

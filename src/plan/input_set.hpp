@@ -50,14 +50,32 @@ struct InputSet {
 /// refuse_if_any() takes them, from all ranks' points of view.
 InputSet find_input(JobContext& job, Problems& problems);  // input_search.hpp has its steps
 
-/// That the files this rank has read are still the ones that preflight saw: throws CollectiveError(input) with the file
-/// where size, inode or time of modification differ. Notes files whose change time alone has moved. Collective.
-/// @param read  slices of `input` that this rank read
-void check_input_unchanged(JobContext& job, const InputSet& input, const std::vector<InputSlice>& read);
+/// What looking at the input once more has found.
+struct InputChanges {
+    Problems problems;               ///< code input, naming the file: size, inode or time of modification differ
+    std::vector<std::string> notes;  ///< files whose change time alone has moved
+};
 
-/// Sums of the files, as read, against those of their manifest. Throws CollectiveError(integrity) naming the files that
-/// differ. Collective; nothing happens where sums are not known.
-/// @param sums  by number of the file in input.files, of what this rank read of it
-void check_file_sums(JobContext& job, const InputSet& input, const std::vector<RecordSum>& sums);
+/// Whether the files that this rank has read are still the ones that preflight saw, and the empty ones, which nobody
+/// reads. Local.
+/// @param read  slices of `input` that this rank read
+InputChanges look_for_changes(JobContext& job, const InputSet& input, const std::vector<InputSlice>& read);
+
+/// What one rank read of one file.
+struct FileSum {
+    std::uint32_t file = 0;  ///< by number in InputSet::files
+    RecordSum sum;
+    static constexpr auto fields = std::tuple{&FileSum::file, &FileSum::sum};
+};
+
+/// What this rank read of the files, by the rank that adds up all that was read of a file: one of those who may have
+/// read of it. Nothing where sums are not known or not to be compared. Local.
+/// @param sums  by number of the file in input.files
+std::vector<std::vector<FileSum>> sums_by_keeper(const JobContext& job, const InputSet& input,
+                                                 const std::vector<RecordSum>& sums);
+
+/// Of the files that this rank adds up those that do not hold what their manifest says: code integrity. Local.
+/// @param told  by rank, what sums_by_keeper() there has for this rank
+Problems differing_files(JobContext& job, const InputSet& input, const std::vector<std::vector<FileSum>>& told);
 
 }  // namespace sluice

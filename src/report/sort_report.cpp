@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "net/collectives.hpp"
 #include "net/transport_kind.hpp"
 #include "record/uint128_text.hpp"
 #include "report/named_fields.hpp"
@@ -46,10 +45,6 @@ std::string transport_line(const RunReport& report) {
 }
 
 }  // namespace
-
-std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine) {
-    return gather(communicator, mine);
-}
 
 std::uint64_t RunReport::input_bytes() const { return result->input.count * prepared->plan.format.record_bytes; }
 double RunReport::startup_s() const {

@@ -18,13 +18,13 @@ struct LinkReport {
     std::uint64_t sent_bytes = 0, busy_ns = 0;  ///< busy: at least one message was under way; 0: not measured
 };
 
-/// One rank's figures, gathered by gather_reports.
+/// One rank's figures, on rank 0.
 struct RankReport {
     std::string host, placement, memory_pages;
     PhaseReport zero, one, overflow, two;
     PhaseReport exceeded;  ///< attempts at one pass that met more than was planned
     std::uint64_t split_partitions = 0;
-    double cpu_user_s = 0, cpu_system_s = 0, elapsed_s = 0;  ///< elapsed: since this rank's program began
+    double cpu_user_s = 0, cpu_system_s = 0, elapsed_s = 0;  ///< elapsed: of the whole run
     std::uint64_t peak_resident_bytes = 0, budget_bytes = 0, switches = 0;
     std::uint64_t padding_bytes = 0, extents = 0, sent_bytes = 0, received_bytes = 0;
     double first_arrival_input_fraction = -1;
@@ -58,8 +58,6 @@ struct RankReport {
                    field("links_sent_bytes_busy_ns", &RankReport::links),
                    field("cached_disks", &RankReport::cached_disks)};
 };
-/// By rank, on rank 0; empty elsewhere. Collective.
-std::vector<RankReport> gather_reports(Communicator& communicator, const RankReport& mine);
 
 /// The whole run, over all ranks.
 struct RunReport {

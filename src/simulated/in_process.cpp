@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "runtime/error.hpp"
 #include "runtime/packing.hpp"
@@ -18,29 +19,24 @@ public:
     void barrier() override { all_gather(""); }
     void barrier_or_failure() override { all_gather(""); }
     std::string broadcast(std::string text, std::uint32_t root) override {
-        return all_gather(rank_ == root ? text : "")[root];
+        Lock lock(cluster_.mutex_);
+        if (rank_ == root) cluster_.gathered_[root] = std::move(text);
+        meet(lock, [&] { cluster_.said_ = std::move(cluster_.gathered_[root]); });
+        return cluster_.said_;
     }
     std::vector<std::string> all_gather(const std::string& text) override {
         Lock lock(cluster_.mutex_);
         cluster_.gathered_[rank_] = text;
-        const std::uint64_t generation = cluster_.generation_;
-        if (++cluster_.arrived_ == cluster_.ranks_) {
-            cluster_.result_ = cluster_.gathered_;
-            cluster_.arrived_ = 0;
-            ++cluster_.generation_;
-            cluster_.changed_.notify_all();
-        } else {
-            cluster_.changed_.wait(lock, [&] { return cluster_.generation_ != generation || cluster_.failure_; });
-            if (cluster_.generation_ == generation) {
-                --cluster_.arrived_;
-                throw aborted_by(*cluster_.failure_);
-            }
-        }
+        meet(lock, [&] { cluster_.result_ = cluster_.gathered_; });
         return cluster_.result_;
     }
+    /// Long texts are there once here, and once at whoever gave them.
     std::vector<std::string> gather(const std::string& text, std::uint32_t root) override {
-        auto texts = all_gather(text);
-        return rank_ == root ? std::move(texts) : std::vector<std::string>(texts.size());
+        Lock lock(cluster_.mutex_);
+        std::vector<std::string> texts(cluster_.ranks_);
+        cluster_.gathered_[rank_] = text;
+        meet(lock, [&] { cluster_.result_ = std::exchange(cluster_.gathered_, texts); });
+        return rank_ == root ? std::exchange(cluster_.result_, {}) : texts;
     }
     std::vector<std::string> exchange(const std::vector<std::string>& to_rank) override {
         SLUICE_CHECK(to_rank.size() == cluster_.ranks_);
@@ -79,6 +75,23 @@ public:
     }
 
 private:
+    /// Waits for all ranks; the last one makes of what they gave what all find, which stays until all have come again.
+    template <typename Complete>
+    void meet(Lock& lock, Complete complete) {
+        const std::uint64_t generation = cluster_.generation_;
+        if (++cluster_.arrived_ == cluster_.ranks_) {
+            complete();
+            cluster_.arrived_ = 0;
+            ++cluster_.generation_;
+            cluster_.changed_.notify_all();
+            return;
+        }
+        cluster_.changed_.wait(lock, [&] { return cluster_.generation_ != generation || cluster_.failure_; });
+        if (cluster_.generation_ != generation) return;
+        --cluster_.arrived_;
+        throw aborted_by(*cluster_.failure_);
+    }
+
     InProcessCluster& cluster_;
     std::uint32_t rank_;
 };

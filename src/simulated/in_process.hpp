@@ -80,6 +80,7 @@ private:
     std::vector<std::vector<Wire::Completion>> completions_;  // by rank
     std::vector<std::string> gathered_;
     std::vector<std::string> result_;
+    std::string said_;                                        // in a broadcast
     std::vector<const std::vector<std::string>*> exchanged_;  // by rank, while all are in exchange()
     std::uint32_t arrived_ = 0;
     std::uint64_t generation_ = 0, sent_ = 0;

@@ -73,6 +73,41 @@ private:
     LockMode mode_;
 };
 
+class MemoryNewFile final : public NewFile {
+public:
+    MemoryNewFile(MemoryDisk& disk, std::shared_ptr<Content> content) : disk_(disk), content_(std::move(content)) {}
+    ~MemoryNewFile() override {
+        Lock lock(disk_.mutex);
+        if (has_its_name_) return;
+        try {
+            disk_.about_to("unlink", "");
+        } catch (const std::exception&) {
+            return;  // whose process is gone removes nothing
+        }
+        std::erase_if(disk_.files, [this](const auto& file) { return file.second == content_; });
+    }
+    void append(std::string_view text) override {
+        Lock lock(disk_.mutex);
+        disk_.about_to("append", "");
+        const std::size_t size = content_->bytes.size();
+        disk_.grow(*content_, "", size + text.size());
+        std::transform(text.begin(), text.end(), content_->bytes.begin() + static_cast<std::ptrdiff_t>(size),
+                       [](char c) { return std::byte(c); });
+        disk_.touch(*content_);
+    }
+    void sync() override {
+        Lock lock(disk_.mutex);
+        disk_.sync_bytes(*content_);
+    }
+    const std::shared_ptr<Content>& content() const noexcept { return content_; }
+    void has_its_name() noexcept { has_its_name_ = true; }
+
+private:
+    MemoryDisk& disk_;
+    std::shared_ptr<Content> content_;
+    bool has_its_name_ = false;
+};
+
 class MemoryDirectory final : public Directory {
 public:
     MemoryDirectory(MemoryDisk& disk, std::string path) : disk_(disk), path_(std::move(path)) {}
@@ -166,6 +201,25 @@ public:
         disk_.sync_bytes(*disk_.files.at(at(name)));
         disk_.sync_names(path_);
     }
+    std::unique_ptr<NewFile> begin_file(const std::string& name) override {
+        Lock lock(disk_.mutex);
+        if (!disk_.has_directory(path_)) throw Error::from_errno(ENOENT, "create", at(name));
+        disk_.about_to("create", temporary_of(name));
+        disk_.put(temporary_of(name), "");
+        return std::make_unique<MemoryNewFile>(disk_, disk_.files.at(temporary_of(name)));
+    }
+    void give_name(NewFile& file, const std::string& name) override {
+        Lock lock(disk_.mutex);
+        auto& ours = static_cast<MemoryNewFile&>(file);
+        const auto found = disk_.files.find(temporary_of(name));
+        if (found == disk_.files.end() || found->second != ours.content())
+            throw Error::from_errno(ENOENT, "rename", temporary_of(name));
+        disk_.about_to("rename over", at(name));
+        disk_.files[at(name)] = ours.content();
+        disk_.files.erase(temporary_of(name));
+        ours.has_its_name();
+        disk_.sync_names(path_);
+    }
     LockAttempt write_locked(const std::string& name, std::string_view text, LockMode mode) override {
         write_durably(name, text);
         return this->lock(name, mode);
@@ -198,6 +252,7 @@ private:
         SLUICE_CHECK(!name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos);
         return path_ + "/" + name;
     }
+    std::string temporary_of(const std::string& name) const { return at(name) + ".tmp-1"; }
     void require(const std::string& name) const {
         if (!disk_.has_file(at(name)) && !disk_.has_directory(at(name)))
             throw Error::from_errno(ENOENT, "rename", at(name));

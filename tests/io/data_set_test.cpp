@@ -1,6 +1,7 @@
 #include "io/data_set.hpp"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <cstdio>
 #include <functional>
@@ -10,6 +11,7 @@
 #include "io/file_system.hpp"
 #include "io/io_fixture.hpp"
 #include "record/record_sum.hpp"
+#include "record/uint128_text.hpp"
 #include "runtime/rng.hpp"
 
 namespace sluice::testing {
@@ -55,6 +57,68 @@ TEST(Manifest, TextReadsBackToTheSameSetAndIsDeterministic) {
     EXPECT_EQ(back.files[2].sum, set.files[2].sum);
     EXPECT_EQ(back.files[2].partition, 2);
     EXPECT_TRUE(DataSet::from_text(DataSet().to_text(), "/m").files.empty());
+}
+
+/// As the JSON library writes the whole document.
+std::string text_by_library(const DataSet& set) {
+    using Json = nlohmann::json;
+    const auto sum = [](const RecordSum& s) -> Json { return {{"records", s.count}, {"checksum", to_hex(s.sum)}}; };
+    Json disks = Json::array(), files = Json::array();
+    for (const SetDisk& disk : set.disks) disks.push_back({{"host", disk.host}});
+    for (const DataFile& file : set.files) {
+        Json entry = sum(file.sum);
+        entry.update({{"disk", file.disk}, {"name", file.name}, {"bytes", file.bytes}, {"partition", file.partition}});
+        files.push_back(entry);
+    }
+    const Json record = {{"size_bytes", set.format.record_bytes},
+                         {"key_offset_bytes", set.format.key_offset},
+                         {"key_size_bytes", set.format.key_bytes}};
+    const Json body = {{"kind", to_string(set.kind)},
+                       {"run_id", set.run_id},
+                       {"created", set.created},
+                       {"origin", set.origin},
+                       {"verified", set.verified},
+                       {"record", record},
+                       {"total", sum(set.total)},
+                       {"input_total", sum(set.input_total)},
+                       {"disks", disks},
+                       {"files", files}};
+    const std::string compact = body.dump();
+    const auto crc = ::crc32_z(0, reinterpret_cast<const unsigned char*>(compact.data()), compact.size());
+    return Json{{"schema_version", 2}, {"manifest", body}, {"crc32", crc}}.dump(1) + "\n";
+}
+
+TEST(Manifest, ItsPiecesAreWhatTheLibraryWritesOfTheWhole) {
+    DataSet set = example();
+    set.origin = "\"files\":null, \"files\": null\n";
+    set.files[1].name = "a \"quoted\"\nname";
+    DataSet none = set;
+    none.files.clear();
+    DataSet one = set;
+    one.files.resize(1);
+    for (const DataSet& each : {set, one, none, DataSet()}) {
+        const std::string whole = text_by_library(each);
+        EXPECT_EQ(each.to_text(), whole);
+        for (const std::size_t piece_bytes :
+             {std::size_t{1}, std::size_t{97}, whole.size() - 1, whole.size(), whole.size() + 1}) {
+            std::string text;
+            bool is_last = false;
+            make_manifest(
+                each,
+                [&](const TakeFile& take) {
+                    for (const DataFile& file : each.files) take(file);
+                },
+                piece_bytes,
+                [&](std::string_view piece, bool last) {
+                    EXPECT_FALSE(is_last) << "nothing comes after the last";
+                    EXPECT_TRUE(last ? piece.size() <= piece_bytes : piece.size() == piece_bytes) << piece.size();
+                    is_last = last;
+                    text += piece;
+                });
+            EXPECT_TRUE(is_last);
+            EXPECT_EQ(text, whole) << piece_bytes;
+        }
+    }
 }
 
 TEST(Manifest, SumsBeyond64BitsAndLargeSizesSurvive) {

@@ -9,6 +9,7 @@
 #include "io/as_nobody.hpp"
 #include "io/file_system.hpp"
 #include "io/io_fixture.hpp"
+#include "io/owner_record.hpp"
 #include "simulated/memory_backend.hpp"
 
 namespace sluice::testing {
@@ -71,6 +72,39 @@ TEST_P(AnyDirectory, TextsAreReplacedWholeAndBounded) {
     EXPECT_EQ(error_of([&] { directory_->read_text("text", 4); }).code, 4);
     EXPECT_EQ(error_of([&] { directory_->read_text("none", 4); }).code, 4);
     EXPECT_EQ(directory_->names(), std::vector<std::string>{"text"}) << "no temporary file stays";
+}
+
+TEST_P(AnyDirectory, AFileInPiecesIsSeenWholeUnderItsNameAlsoOnceTheDirectoryHasAnother) {
+    directory_->make("before");
+    const auto before = directory_->open("before");
+    before->write_durably("text", "older");
+    const auto file = before->begin_file("text");
+    file->append("first ");
+    file->append("");
+    EXPECT_EQ(before->read_text("text", 100), "older");
+    EXPECT_EQ(before->names().size(), 2u);
+    EXPECT_TRUE(matches_pattern(before->names().back(), "text.tmp-#")) << before->names().back();
+    file->append("and second");
+    file->sync();
+    directory_->rename_over("before", "after");
+    const auto after = directory_->open("after");
+    after->give_name(*file, "text");
+    EXPECT_EQ(after->read_text("text", 100), "first and second");
+    EXPECT_EQ(after->names(), std::vector<std::string>{"text"});
+}
+
+TEST_P(AnyDirectory, AFileThatGetsNoNameGoesAndOneThatHasItStays) {
+    {
+        const auto file = directory_->begin_file("text");
+        file->append("of no use");
+        EXPECT_EQ(directory_->names().size(), 1u);
+    }
+    EXPECT_TRUE(directory_->names().empty());
+    {
+        const auto named = directory_->begin_file("text");
+        directory_->give_name(*named, "text");
+    }
+    EXPECT_EQ(directory_->read_text("text", 1), "") << "it stays when nobody writes to it any more";
 }
 
 TEST_P(AnyDirectory, NamesWithSlashesAreABugOfTheCaller) {

@@ -16,6 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 const std::string kDead = "0123456789abcdef0123456789abcdef", kLive = "ffffffffffffffffffffffffffffffff";
 
+void publish(OutputSet& set, const std::string& manifest) {
+    set.write_manifest(manifest);
+    set.publish();
+}
+
 struct Claims : ::testing::Test {
     std::unique_ptr<OutputSet> set(JobContext& job, const std::string& run_id) {
         return std::make_unique<OutputSet>(
@@ -55,7 +60,7 @@ TEST_F(Claims, TheManifestGoesToTheFirstDiskInWhateverOrderTheConfigHasThem) {
     JobContext job = here.job();
     const auto first = set(job, kLive);
     first->claim();
-    first->publish("{}");
+    publish(*first, "{}");
     for (const char* name : {"by-rank-0", "local", "shared"}) {
         const auto record = read_owner(*here.files->open_directory(here.path(std::string(name) + "/sorted")));
         ASSERT_TRUE(record) << name;
@@ -69,7 +74,7 @@ TEST_F(Claims, PublishingLooksWhetherItIsStillOurs) {
     first->claim();
     fs::rename(here.path(".partial-" + kLive), here.path(".removed-" + kLive));  // as a clean --run --force does
     fs::create_directories(here.path(".partial-" + kLive));
-    const Refusal refusal = refusal_of([&] { first->publish("{}"); });
+    const Refusal refusal = refusal_of([&] { publish(*first, "{}"); });
     EXPECT_EQ(refusal.code, 10);
     EXPECT_FALSE(here.there("sorted"));
 }
@@ -85,7 +90,7 @@ TEST_F(Claims, NoManifestIsWrittenWhereSomebodyIsRemovingOrHasTornTheRecord) {
         std::ofstream(path, std::ios::in) << to_block(record);  // in place: the same file
         if (is_torn) fs::resize_file(path, 0);
         EXPECT_EQ(refusal_of([&] { first->require_ours(); }).code, 10);
-        EXPECT_EQ(refusal_of([&] { first->publish("{}"); }).code, 10);
+        EXPECT_EQ(refusal_of([&] { publish(*first, "{}"); }).code, 10);
         EXPECT_FALSE(here.there("sorted"));
         fs::remove_all(here.path(".partial-" + kLive));
     }
@@ -119,7 +124,7 @@ struct Overwriting : Claims {
             const auto first = set(job, kDead);
             first->claim();
             here.put(".partial-" + kDead + "/part-000000", std::string(100, 'o'));
-            first->publish(manifest_of(kDead));
+            publish(*first, manifest_of(kDead));
             first->remove_replaced();
         }
         here.config.run.overwrite = Overwrite::yes;
@@ -150,7 +155,7 @@ struct Overwriting : Claims {
 
 TEST_F(Overwriting, ASetThatWasMovedOrRemovedMeanwhileLeavesItsNameFree) {
     fs::rename(here.path("sorted"), here.path("keep"));
-    next->publish(manifest_of(kLive));
+    publish(*next, manifest_of(kLive));
     EXPECT_TRUE(next->remove_replaced().empty());
     expect_set_of(kLive, "sorted");
     expect_set_of(kDead, "keep");
@@ -160,7 +165,7 @@ TEST_F(Overwriting, ASetThatWasMovedOrRemovedMeanwhileLeavesItsNameFree) {
 TEST_F(Overwriting, WhatElseHasTheNameByNowIsNotReplacedAndTheRunsFilesStay) {
     fs::rename(here.path("sorted"), here.path("keep"));
     here.put("sorted/part-000000", "mine");
-    const Refusal refusal = refusal_of([&] { next->publish(manifest_of(kLive)); });
+    const Refusal refusal = refusal_of([&] { publish(*next, manifest_of(kLive)); });
     next.reset();
     EXPECT_EQ(refusal.code, 2) << refusal.text;
     EXPECT_TRUE(refusal.mentions(".partial-" + kLive + "'") && refusal.mentions("move it to another name"))
@@ -171,7 +176,7 @@ TEST_F(Overwriting, WhatElseHasTheNameByNowIsNotReplacedAndTheRunsFilesStay) {
 }
 
 TEST_F(Overwriting, WhatHasComeInThePlaceOfTheReplacedSetStays) {
-    next->publish(manifest_of(kLive));
+    publish(*next, manifest_of(kLive));
     const std::string aside = ".partial-" + kLive;
     expect_set_of(kDead, aside);
     fs::rename(here.path(aside), here.path("keep"));
@@ -203,7 +208,7 @@ TEST_F(Claims, ASetThatIsReadCannotBeReplaced) {
     {
         const auto first = set(job, kDead);
         first->claim();
-        first->publish("{}");
+        publish(*first, "{}");
         first->remove_replaced();
     }
     here.config.run.overwrite = Overwrite::yes;
@@ -221,7 +226,7 @@ TEST_F(Claims, ASetThatALiveRunsRecordReadsCannotBeReplacedThoughItsLockCanBeHad
     {
         const auto first = set(job, kDead);
         first->claim();
-        first->publish("{}");
+        publish(*first, "{}");
         first->remove_replaced();
     }
     here.put("sorted/MANIFEST.json", DataSet().to_text());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "net/collectives.hpp"
 #include "plan/one_rank_job.hpp"
 #include "plan/problem_texts.hpp"
 #include "runtime/executor.hpp"
@@ -44,7 +45,9 @@ Checked check_all(std::uint32_t ranks, Sent sent, Received received) {
             peers[other].sent_records = sent(rank, other);
             peers[other].received_records = received(other, rank);
         }
-        return testing::texts_of(pair_problems(communicator, peers));
+        std::vector<PeerWord> words(ranks);
+        for (std::uint32_t other = 0; other < ranks; ++other) words[other].sent_records = peers[other].sent_records;
+        return testing::texts_of(differing_pairs(rank, peers, exchange_by_rank(communicator, words)));
     });
 }
 
@@ -82,45 +85,203 @@ TEST(PairCheck, CostsAThousandRanksLessThanTenMillisecondsEach) {
     EXPECT_LT(checked.longest_cpu_s, 0.010);
 }
 
+/// Two ranks of a host at the end of phase one: a file that both have read, and a record that each sent the other.
+struct PhaseOneCheck : ::testing::Test {
+    PhaseOneCheck() {
+        here.put("data", std::string(200, 'x'));
+        InputFile file;
+        file.path = here.path("data");
+        file.identity = *here.files->info(file.path);
+        file.sum = {2, 30};
+        prepared.input.files = {file};
+        prepared.input.sums_are_known = true;
+        prepared.slices.resize(1);
+        prepared.slices.front().path = file.path;
+        for (std::uint32_t rank = 0; rank < 2; ++rank) {
+            peers[rank].resize(2);
+            peers[rank][1 - rank].sent_records = peers[rank][1 - rank].received_records = 1;
+            sums[rank] = {{1, rank == 0 ? 10u : 20u}};
+        }
+    }
+    struct Ended {
+        PhaseOneChecked checked;
+        testing::Refusal refusal;
+    };
+    /// @returns by rank
+    std::vector<Ended> check() {
+        ThreadExecutor executor;
+        InProcessCluster cluster(executor, 2);
+        std::vector<Ended> ended(2);
+        std::vector<std::unique_ptr<Task>> tasks;
+        for (std::uint32_t rank = 0; rank < 2; ++rank) {
+            tasks.push_back(executor.spawn("rank", [&, rank] {
+                JobContext job = here.job_on(cluster, rank);
+                const std::function<double()> since_launch_s = [rank] { return rank == 0 ? 5.0 : 7.0; };
+                ended[rank].refusal = testing::refusal_of([&] {
+                    ended[rank].checked = check_phase_one(job, prepared,
+                                                          {.peers = peers[rank],
+                                                           .sums_by_file = sums[rank],
+                                                           .excess = excess[rank],
+                                                           .since_launch_s = since_launch_s});
+                });
+            }));
+        }
+        for (auto& task : tasks) task->join();
+        return ended;
+    }
+    /// That both ranks say this, with this code.
+    void expect_refused(int code, const std::string& words) {
+        for (const Ended& rank : check())
+            EXPECT_TRUE(rank.refusal.code == code && rank.refusal.mentions(words)) << rank.refusal.text;
+    }
+    testing::OneRankJob here;
+    PreparedSort prepared;
+    std::vector<PeerCounters> peers[2];
+    std::vector<RecordSum> sums[2];
+    Excess excess[2];
+};
+
+TEST_F(PhaseOneCheck, TellsAllWhoHasMostTooMuchAndHowLongTheJobRuns) {
+    for (const Ended& rank : check()) {
+        EXPECT_EQ(rank.refusal.text, "");
+        EXPECT_EQ(rank.checked.excess, "");
+    }
+    excess[0] = {1.5, "rank 0 got more"};
+    excess[1] = {2.5, "rank 1 got most"};
+    const auto ended = check();
+    for (const Ended& rank : ended) EXPECT_EQ(rank.checked.excess, "rank 1 got most");
+    EXPECT_DOUBLE_EQ(ended[0].checked.launch_lag_s, 2);
+    EXPECT_DOUBLE_EQ(ended[1].checked.launch_lag_s, 0);
+    EXPECT_EQ(here.said, "");
+}
+
+TEST_F(PhaseOneCheck, SaysWhichPairDiffersBeforeAnythingElse) {
+    peers[1][0].received_records = 0;
+    sums[0].front().sum = 11;
+    excess[0] = {1.5, "rank 0 got more"};
+    expect_refused(6, "rank 0 sent 1 records to rank 1, which received 0");
+}
+
+TEST_F(PhaseOneCheck, AddsUpWhatRanksReadOfAFile) {
+    sums[1].front().sum = 21;
+    expect_refused(6, "data' on host here: holds 2 records, checksum 1f, its manifest says 2 records, checksum 1e");
+    here.config.run.verify = false;
+    for (const Ended& rank : check()) EXPECT_EQ(rank.refusal.text, "") << "no sums are taken";
+}
+
+TEST_F(PhaseOneCheck, SaysThatAFileHasChangedAndNotThatItsSumHas) {
+    here.put("data", std::string(300, 'y'));
+    sums[1].front().sum = 21;
+    for (const Ended& rank : check()) {
+        EXPECT_TRUE(rank.refusal.code == 4 && rank.refusal.mentions("has 300 bytes, and had 200")) << rank.refusal.text;
+        EXPECT_FALSE(rank.refusal.mentions("checksum")) << rank.refusal.text;
+    }
+}
+
 /// One equation is broken at a time, so that no other one hides it.
 TEST(Conservation, EachSumIsComparedByItself) {
-    SortResult result;
-    InputSet input;
-    const auto refused = [&] { return testing::refusal_of([&] { check_conservation(result, input); }); };
     const RecordSum sum{100, 5}, other_sum{100, 6}, other_count{99, 5};
-    result.verified = true;
-    result.input = result.output = input.total = sum;
+    InputSet input;
+    input.total = sum;
     input.sums_are_known = true;
-    EXPECT_EQ(refused().text, "");
+    const auto problem = [&](const RecordSum& written, bool verified = true) {
+        return conservation_problem(sum, written, input, verified);
+    };
+    EXPECT_TRUE(problem(sum).empty());
     for (const RecordSum& wrong : {other_sum, other_count}) {
-        result.output = wrong;
-        EXPECT_TRUE(refused().code == 6 && refused().mentions("what phase two wrote is")) << refused().text;
-        result.output = sum;
+        EXPECT_EQ(problem(wrong).code, Errc::integrity);
+        EXPECT_NE(problem(wrong).text.find("what phase two wrote is"), std::string::npos) << problem(wrong).text;
         input.total = wrong;
-        EXPECT_TRUE(refused().code == 6 && refused().mentions("the input's manifest is")) << refused().text;
+        EXPECT_EQ(problem(sum).code, Errc::integrity);
+        EXPECT_NE(problem(sum).text.find("the input's manifest is"), std::string::npos) << problem(sum).text;
         input.sums_are_known = false;
-        EXPECT_EQ(refused().text, "") << "nobody has said what there was";
+        EXPECT_TRUE(problem(sum).empty()) << "nobody has said what there was";
         input.sums_are_known = true;
         input.total = sum;
     }
-    result.verified = false;  // only counts are known
-    result.output = other_sum;
-    EXPECT_EQ(refused().text, "");
-    result.output = other_count;
-    EXPECT_EQ(refused().code, 6);
+    EXPECT_TRUE(problem(other_sum, false).empty()) << "only counts are known";
+    EXPECT_EQ(problem(other_count, false).code, Errc::integrity);
 }
 
+std::vector<std::byte> key(int value) { return {std::byte(value)}; }
+
 TEST(Conservation, PartsFollowEachOtherOverTheirBorders) {
+    PartOrder order;
+    order.add({"part-0", {}, {}});
+    order.add({"part-1", key(1), key(4)});
+    order.add({"part-2", {}, {}});
+    order.add({"part-3", key(4), key(9)});
+    EXPECT_TRUE(order.problem().empty());
+    EXPECT_EQ(order.whole().part, "part-1");
+    EXPECT_EQ(order.whole().first_key, key(1));
+    EXPECT_EQ(order.whole().last_key, key(9));
+    order.add({"part-4", key(8), key(9)});
+    order.add({"part-5", key(7), key(9)});
+    EXPECT_EQ(order.problem().code, Errc::integrity);
+    EXPECT_EQ(order.problem().text.rfind("part 'part-4' begins with a smaller key", 0), 0u) << order.problem().text;
+}
+
+/// What rank 0 makes of two ranks' accounts, each with a record read and written and a key of its own.
+struct TwoAccounts : ::testing::Test {
+    TwoAccounts() {
+        for (int rank = 0; rank < 2; ++rank) {
+            RankAccount& mine = accounts[static_cast<std::size_t>(rank)];
+            mine.read = mine.written = {1, 5};
+            mine.keys = {"part-" + std::to_string(rank), key(rank), key(rank)};
+            mine.report = "report " + std::to_string(rank);
+            mine.output.parts.resize(1);
+            mine.output.parts.front().partition = static_cast<std::uint32_t>(rank);
+        }
+    }
+    SortAccount gathered() {
+        ThreadExecutor executor;
+        InProcessCluster cluster(executor, 2);
+        SortAccount found;
+        std::vector<std::unique_ptr<Task>> tasks;
+        for (std::uint32_t rank = 0; rank < 2; ++rank) {
+            tasks.push_back(executor.spawn("rank", [&, rank] {
+                JobContext job = here.job_on(cluster, rank);
+                SortAccount mine = gather_account(job, accounts[rank], input);
+                EXPECT_EQ(mine.problems.empty(), rank != 0);
+                if (rank == 0) found = std::move(mine);
+            }));
+        }
+        for (auto& task : tasks) task->join();
+        return found;
+    }
+    /// The one problem that rank 0 adds to what ranks say.
+    std::string problem() {
+        const SortAccount found = gathered();
+        EXPECT_EQ(found.problems.size(), 2u);
+        return found.problems.empty() || found.problems[0].empty() ? "" : found.problems[0].front().text;
+    }
     testing::OneRankJob here;
-    JobContext job = here.job();
-    const auto key = [](int value) { return std::vector<std::byte>{std::byte(value)}; };
-    std::vector<PartFact> parts = {{"part-0", 0, 0, {1, 1}, key(1), key(4)},
-                                   {"part-1", 0, 1, {0, 0}, {}, {}},
-                                   {"part-2", 0, 2, {1, 1}, key(4), key(9)}};
-    EXPECT_EQ(gather_parts(job, parts).size(), 3u);
-    parts[2].first_key = key(3);
-    const auto refused = testing::refusal_of([&] { gather_parts(job, parts); });
-    EXPECT_TRUE(refused.code == 6 && refused.mentions("part 'part-2' begins with a smaller key")) << refused.text;
+    InputSet input;
+    RankAccount accounts[2];
+};
+
+TEST_F(TwoAccounts, AddUpAndStayApartByRank) {
+    accounts[1].problems = {{Errc::config, "a name is taken"}};
+    const SortAccount found = gathered();
+    EXPECT_EQ(found.read, (RecordSum{2, 10}));
+    EXPECT_EQ(found.written, (RecordSum{2, 10}));
+    EXPECT_EQ(found.reports, (std::vector<std::string>{"report 0", "report 1"}));
+    ASSERT_EQ(found.output.size(), 2u);
+    EXPECT_EQ(found.output[1].parts.front().partition, 1u);
+    EXPECT_TRUE(found.problems[0].empty());
+    ASSERT_EQ(found.problems[1].size(), 1u);
+    EXPECT_EQ(found.problems[1].front().text, "a name is taken");
+}
+
+TEST_F(TwoAccounts, AreNotOfOneSortWhereRecordsOrTheirOrderAreLost) {
+    EXPECT_EQ(problem(), "");
+    accounts[1].keys.first_key = key(0);
+    EXPECT_EQ(problem(), "") << "equal keys may be divided";
+    accounts[0].keys.last_key = key(1);
+    EXPECT_EQ(problem().rfind("part 'part-1' begins with a smaller key", 0), 0u) << problem();
+    accounts[0].keys.last_key = key(0);
+    accounts[1].written.sum = 4;
+    EXPECT_EQ(problem().rfind("what phase one read is", 0), 0u) << problem();
 }
 
 }  // namespace

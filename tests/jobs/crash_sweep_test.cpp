@@ -71,6 +71,8 @@ protected:
         const auto found = here.run(validate, Overwrite::no);
         if (found.code == 0) return;
         EXPECT_TRUE(found.code == 4 || found.code == 10) << where << ": " << found.code << " " << found.text;
+        EXPECT_EQ(found.text.find("choose one of them"), std::string::npos)
+            << where << ": what a dead run left is taken for a set: " << found.text;
     }
     std::uint64_t total_points = 0;
 };

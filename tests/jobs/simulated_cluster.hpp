@@ -364,7 +364,7 @@ private:
         outcome_.exceeded_read_bytes += result.exceeded.io.read_bytes;
         outcome_.exceeded_attempts = result.exceeded_attempts;
         outcome_.passes = prepared.plan.passes;
-        if (job.rank() == 0) collect(result.output_set);
+        if (job.rank() == 0) collect();
         if (shape_.validate) {
             const ValidateResult valid = run_validate(job, 2);
             outcome_.validations.resize(shape_.ranks);
@@ -383,7 +383,10 @@ private:
         return counts;
     }
 
-    void collect(const DataSet& set) {
+    void collect() {
+        const auto& manifest = hosts_.front()->files.at("/disk/sorted/MANIFEST.json")->bytes;
+        const DataSet set =
+            DataSet::from_text({reinterpret_cast<const char*>(manifest.data()), manifest.size()}, "the sorted set");
         for (const DataFile& file : set.files) {
             const std::string& host = set.disks[file.disk].host;
             const auto& content = hosts_[std::stoul(host.substr(4))]->files.at("/disk/sorted/" + file.name)->bytes;

@@ -121,11 +121,14 @@ TEST(MeasureBalance, DiskThatGotNothingIsThereWithItsTarget) {
     SortPlan plan;
     plan.ownership = equal_counts(2, 1);
     plan.format.record_bytes = 100;
-    DataSet output;
-    output.total.count = 60;
-    output.files = {{0, "part-000000", 3000, {}, 0}, {1, "part-000001", 3000, {}, 1}};
     const std::vector<OutputDisk> disks = {{0, "/a"}, {1, "/b"}, {2, "/c"}};
-    const Balance balance = measure_balance(plan, ranks, {0.5, 0.5}, output, {0, 1}, {disks, disks});
+    std::vector<RankOutput> output(2, {disks, std::vector<PartFact>(1)});
+    for (std::uint32_t rank = 0; rank < 2; ++rank) {
+        PartFact& part = output[rank].parts.front();
+        part.partition = part.disk = rank;
+        part.set_sum({30, 0});
+    }
+    const Balance balance = measure_balance(plan, ranks, {0.5, 0.5}, output);
     ASSERT_EQ(balance.output_disks.size(), 3u);
     EXPECT_DOUBLE_EQ(balance.output_disks[0].target_bytes, 2000);
     EXPECT_EQ(balance.output_disks[0].bytes, 3000u);

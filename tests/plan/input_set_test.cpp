@@ -18,6 +18,13 @@ namespace {
 namespace fs = std::filesystem;
 using Texts = std::vector<std::string>;
 
+/// Collective.
+void require_unchanged(JobContext& job, const InputSet& input, const std::vector<InputSlice>& read) {
+    const InputChanges found = look_for_changes(job, input, read);
+    say_notes(job, found.notes);
+    fail_if_any(job, found.problems);
+}
+
 struct InputPaths : ::testing::Test {
     /// Finds the named files, as input.paths would name them.
     Texts problems_of(const std::vector<std::string>& names) {
@@ -130,9 +137,9 @@ TEST_F(InputPaths, ChangesSincePreflightAreFoundAndNamed) {  // F9
         ASSERT_TRUE(problems_of({"a", "b"}).empty());
         JobContext job = here.job();
         const auto slices = found.slices_of(job.place, 0, 1);
-        check_input_unchanged(job, found, slices);
+        require_unchanged(job, found, slices);
         change(here.path("a"));
-        const Refusal refusal = refusal_of([&] { check_input_unchanged(job, found, slices); });
+        const Refusal refusal = refusal_of([&] { require_unchanged(job, found, slices); });
         EXPECT_EQ(refusal.code, 4) << words;
         EXPECT_TRUE(refusal.mentions(words) && refusal.mentions(here.path("a")) && !refusal.mentions(here.path("b")))
             << refusal.text;
@@ -145,7 +152,7 @@ TEST_F(InputPaths, AChangeTimeThatMovedAloneIsOnlySaid) {
     JobContext job = here.job();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the kernel's clock for files is coarse
     fs::permissions(here.path("a"), fs::perms::owner_read);
-    check_input_unchanged(job, found, found.slices_of(job.place, 0, 1));
+    require_unchanged(job, found, found.slices_of(job.place, 0, 1));
     EXPECT_NE(here.said.find("WARNING input '" + here.path("a") + "'"), std::string::npos) << here.said;
 }
 
@@ -309,7 +316,7 @@ TEST_F(InputOfRanks, AnEmptyFileOfAnyRankThatGrowsIsFound) {
             job.communicator.barrier();
             if (rank == grows) here.put("by-" + std::to_string(grows) + "/empty", std::string(100, 'x'));
             job.communicator.barrier();
-            texts[rank] = refusal_of([&] { check_input_unchanged(job, ranks.sets[rank], ranks.slices[rank]); }).text;
+            texts[rank] = refusal_of([&] { require_unchanged(job, ranks.sets[rank], ranks.slices[rank]); }).text;
             job.communicator.barrier();
             if (rank == grows) here.put("by-" + std::to_string(grows) + "/empty", "");
         };

@@ -165,7 +165,7 @@ private:
         PreparedSort prepared = prepare_sort(job, {.cores = 2, .memory_available_bytes = std::uint64_t{1} << 40});
         const SortResult result = run_sort(job, prepared, {});
         const std::lock_guard lock(mutex_);
-        outcome_.records = result.output.count;
+        if (rank == 0) outcome_.records = result.output.count;
         for (const PhaseReport* phase : {&result.one, &result.two}) {
             for (const StageReport& stage : phase->stages) outcome_.units[word_of(stage.stage)] += stage.units;
         }
