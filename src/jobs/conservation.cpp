@@ -138,15 +138,18 @@ SortAccount gather_account(JobContext& job, RankAccount mine, const InputSet& in
     SortAccount account;
     if (job.rank() != 0) return account;
     PartOrder order;
+    std::vector<HostInput> listed;
     for (RankAccount& rank : all) {
         tick_step();
         account.read += rank.read;
         account.written += rank.written;
         order.add(rank.keys);
+        listed.push_back(std::move(rank.input));
         account.problems.push_back(std::move(rank.problems));
         account.reports.push_back(std::move(rank.report));
         account.output.push_back(std::move(rank.output));
     }
+    account.input_by_host = merge_hosts(std::move(listed));
     Problems& own = account.problems.front();
     if (!order.problem().empty()) own.insert(own.begin(), order.problem());
     const Problem lost = conservation_problem(account.read, account.written, input, job.config.run.verify);

@@ -77,15 +77,17 @@ struct RankAccount {
     Problems problems;  ///< that stand against publishing
     RecordSum read, written;
     KeySpan keys;
+    HostInput input;     ///< what it listed
     std::string report;  ///< SortOptions::report
     RankOutput output;   ///< last: it may be long
     static constexpr auto fields = std::tuple{&RankAccount::problems, &RankAccount::read,   &RankAccount::written,
-                                              &RankAccount::keys,     &RankAccount::report, &RankAccount::output};
+                                              &RankAccount::keys, &RankAccount::input,  &RankAccount::report, &RankAccount::output};
 };
 /// What rank 0 knows of the whole sort then.
 struct SortAccount {
     std::vector<Problems> problems;  ///< by rank; rank 0's with those of all ranks together
     RecordSum read, written;
+    std::vector<HostInput> input_by_host;
     std::vector<std::string> reports;  ///< by rank
     std::vector<RankOutput> output;    ///< by rank
 };

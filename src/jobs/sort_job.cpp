@@ -44,7 +44,6 @@ public:
         : job_(job), prepared_(prepared), options_(options) {
         result_.run_id = prepared.run_id;
         result_.verified = job.config.run.verify;
-        result_.input_by_host = gather_hosts(job.communicator, prepared.input.listed);
     }
 
     /// The name of the output and the directories of this run, before the first byte is read.
@@ -255,6 +254,7 @@ void SortRun::account() {
     for (const SortSummary& part : written_) result_.duplicate_keys += static_cast<std::uint64_t>(part.duplicate_keys);
     RankAccount mine = output_->account(written_, *attempt.arena);
     mine.read = attempt.one.input_sum;
+    mine.input = prepared_.input.listed;
     if (options_.report) mine.report = options_.report(result_);
     account_ = gather_account(job_, std::move(mine), prepared_.input);
 }
@@ -265,6 +265,7 @@ void SortRun::publish() {
     if (job_.rank() == 0 && is_well) {
         result_.input = account_.read;
         result_.output = account_.written;
+        result_.input_by_host = account_.input_by_host;
         result_.balance = measure_balance(plan(), prepared_.resources, attempt_->shares, account_.output);
         if (options_.before_publish) options_.before_publish(result_, account_.reports);
     }

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "net/collectives.hpp"
 #include "runtime/units.hpp"
 #include "runtime/utf8.hpp"
 
@@ -67,10 +66,10 @@ std::uint64_t count_files(const std::vector<HostInput>& hosts) {
                            [](std::uint64_t sum, const HostInput& host) { return sum + host.files; });
 }
 
-std::vector<HostInput> gather_hosts(Communicator& communicator, const HostInput& mine) {
+std::vector<HostInput> merge_hosts(std::vector<HostInput> by_rank) {
     std::vector<HostInput> hosts;
     std::map<std::string, std::size_t> numbers;
-    for (HostInput& each : gather(communicator, mine)) {
+    for (HostInput& each : by_rank) {
         const auto [found, fresh] = numbers.emplace(each.host, hosts.size());
         if (fresh) {
             hosts.push_back(std::move(each));

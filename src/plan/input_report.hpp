@@ -32,8 +32,8 @@ inline constexpr std::uint64_t kMostListedFiles = 10'000;
 
 /// Adds a file; by folder once there are too many.
 void add_file(HostInput& host, const std::string& path, std::uint64_t bytes);
-/// The hosts of all ranks, each once, on rank 0; none elsewhere. Collective.
-std::vector<HostInput> gather_hosts(Communicator& communicator, const HostInput& mine);
+/// The hosts of all ranks, each once.
+std::vector<HostInput> merge_hosts(std::vector<HostInput> by_rank);
 
 /// A line a host, the first few; for people.
 std::string input_lines(const std::vector<HostInput>& hosts);

@@ -30,14 +30,13 @@ TEST(InputReport, ListsFilesUntilThereAreTooManyThenFolders) {
 }
 
 TEST(InputReport, RanksOfAHostAreOneHost) {
-    ThreadExecutor executor;
-    InProcessCluster cluster(executor, 1);
-    HostInput host;
-    host.host = "h1";
-    add_file(host, "/a/1", 10);
-    const auto hosts = gather_hosts(cluster.communicator(0), host);
+    HostInput first, second;
+    first.host = second.host = "h1";
+    add_file(first, "/a/1", 10);
+    add_file(second, "/a/2", 20);
+    const auto hosts = merge_hosts({first, second});
     ASSERT_EQ(hosts.size(), 1u);
-    EXPECT_EQ(input_lines(hosts), "input of host h1: 1 file(s), 10 B\n");
+    EXPECT_EQ(input_lines(hosts), "input of host h1: 2 file(s), 30 B\n");
     EXPECT_EQ(nlohmann::json::parse(input_json(hosts))["hosts"][0]["list"][0]["path"], "/a/1");
 }
 

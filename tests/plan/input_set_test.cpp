@@ -196,13 +196,14 @@ struct Ranks {
                                .say = {}};
                 sets[rank] = find_input(job, problems[rank]);
                 slices[rank] = sets[rank].slices_of(job.place, rank, count);
-                const auto listed = gather_hosts(communicator, sets[rank].listed);
-                if (rank == 0) by_host = listed;
                 prove_disks(job, {DiskRole::output}, problems[rank]);
                 if (then) then(job, rank);
             });
         }
         for (std::thread& thread : threads) thread.join();
+        std::vector<HostInput> listed;
+        for (const InputSet& set : sets) listed.push_back(set.listed);
+        by_host = merge_hosts(std::move(listed));
         Texts all;
         for (const Problems& each : problems) {
             const Texts texts = texts_of(each);
