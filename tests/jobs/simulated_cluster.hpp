@@ -15,6 +15,7 @@
 #include "jobs/data_jobs.hpp"
 #include "jobs/sort_job.hpp"
 #include "net/alltoallv_transport.hpp"
+#include "net/counting_communicator.hpp"
 #include "net/p2p_transport.hpp"
 #include "net/rma_transport.hpp"
 #include "net/transport_kind.hpp"
@@ -127,6 +128,7 @@ struct ClusterOutcome {
     std::uint64_t exceeded_attempts = 0, exceeded_read_bytes = 0;
     std::uint64_t split_partitions = 0, split_passes = 0, overflow_read_bytes = 0,
                   overflow_written_bytes = 0;  ///< over all ranks
+    std::vector<CallCounts> calls;         ///< by rank, its preflight included
     bool good() const { return errors.empty() && output == expected; }
 };
 
@@ -198,6 +200,7 @@ public:
     }
 
     ClusterOutcome run() {
+        outcome_.calls.resize(shape_.ranks);
         std::vector<std::unique_ptr<Task>> tasks;
         for (std::uint32_t rank = 0; rank < shape_.ranks; ++rank)
             tasks.push_back(executor_.spawn("rank-" + std::to_string(rank), [this, rank] { run_rank(rank); }));
@@ -295,7 +298,7 @@ private:
     }
 
     void run_rank(std::uint32_t rank) {
-        Communicator& communicator = cluster_.communicator(rank);
+        CountingCommunicator communicator(cluster_.communicator(rank), outcome_.calls[rank]);
         try {
             MemoryDisk& disk = *hosts_[host_number(rank)];
             auto io = make_memory_backend(executor_, disk, shape_.seed * 31 + rank);
