@@ -254,7 +254,8 @@ private:
     /// window of one transport lies beside the arena of all.
     Buffers::Counts counts(TransportKind transport, std::uint64_t message_bytes) const {
         constexpr std::size_t kFewSpare = 4;
-        SpareMessages spare = spare_messages(transport, job_.ranks() - 1, job_.place.hosts > 1);
+        SpareMessages spare =
+            spare_messages(transport, job_.ranks() - 1, job_.place.hosts > 1, round_up(message_bytes, kDirectIoAlign));
         for (;;) {
             const Buffers::Counts found(transport, job_.ranks(), spare);
             const std::uint64_t bytes = (found.send + found.receive) * round_up(message_bytes, kDirectIoAlign);

@@ -76,7 +76,12 @@ Exchange::Exchange(JobContext& job, Arena& arena, const RankPlan& plan, const So
         });
     }
     const bool verify = job.config.run.verify;
+    for (unsigned i = 0; i < plan_.send_groups; ++i) {
+        shared_.push_back(std::make_unique<SharedOpenBuffers>(job.executor, *ports.send_buffers, ports.lender,
+                                                              sort.format.record_bytes, job.ranks()));
+    }
     for (unsigned i = 0; i < plan_.distributors; ++i) {
+        ports.shared = shared_.empty() ? nullptr : shared_[plan_.send_group(i)].get();
         distributors_.push_back(
             std::make_unique<NodeDistributor>(ports, sort.format, partitioner, sort.ownership, job.rank(), verify));
     }
@@ -99,6 +104,7 @@ void Exchange::add_workers(Pipeline& pipeline) {
     pipeline.guard(outgoing_);
     pipeline.guard(arrived_);
     pipeline.guard(chains_);
+    for (auto& shared : shared_) pipeline.guard(*shared);
     pipeline.guard(pools_.read);
     pipeline.guard(pools_.chunks);
     if (pools_.send) {

@@ -97,6 +97,7 @@ private:
     WorkQueue<ArrivedBuffer> arrived_;
     Coalescer chains_;
     PressureListener pressure_;
+    std::vector<std::unique_ptr<SharedOpenBuffers>> shared_;  // by group; none: each distributor has its own
     std::vector<std::unique_ptr<NodeDistributor>> distributors_;
     std::vector<std::unique_ptr<LogicalDiskDistributor>> logical_distributors_;
     std::function<void()> first_arrival_;

@@ -87,6 +87,7 @@ private:
         while (chains.take(chain, false)) chain.chunks.clear();
     }
     StepCost run(unsigned workers, const std::function<void(unsigned)>& one_round, std::uint64_t round_bytes);
+    std::vector<std::span<std::byte>> make_input();
     std::size_t that_fit(std::size_t wanted, std::uint64_t beside_bytes) const;
     void send_and_drop(Transport& transport, BufferPool& send, const std::vector<std::uint32_t>& destinations);
 
@@ -131,14 +132,8 @@ std::size_t Steps::that_fit(std::size_t wanted, std::uint64_t beside_bytes) cons
     return std::min<std::size_t>(wanted, room / plan_.message_bytes);
 }
 
-StepCost Steps::distribute(bool idle) {
-    arena_.reset();
-    const std::size_t peers = job_.ranks() - 1;
-    // Nothing is received here, so there is room for more of them.
-    const std::size_t sends = that_fit(plan_.send_buffers + plan_.receive_buffers,
-                                       plan_.read_buffers * plan_.read_bytes + plan_.chunk_memory_bytes());
-    const auto workers =
-        static_cast<unsigned>(peers == 0 ? workers_ : std::clamp<std::size_t>(sends / peers, 1, workers_));
+/// Filled read buffers, of the pattern.
+std::vector<std::span<std::byte>> Steps::make_input() {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
     if (pattern_.kind != TrafficPattern::Kind::all_to_all) {
         for (const std::uint32_t to : destinations_of(pattern_, job_.rank(), job_.ranks()))
@@ -146,6 +141,19 @@ StepCost Steps::distribute(bool idle) {
     }
     const auto input = take_buffers(arena_, "read", plan_.read_buffers, plan_.read_bytes);
     for (const auto& buffer : input) maker_.fill(buffer, ranges);
+    return input;
+}
+
+StepCost Steps::distribute(bool idle) {
+    arena_.reset();
+    const std::size_t peers = job_.ranks() - 1;
+    // Nothing is received here, so there is room for more of them.
+    const std::size_t sends = that_fit(plan_.send_buffers + plan_.receive_buffers,
+                                       plan_.read_buffers * plan_.read_bytes + plan_.chunk_memory_bytes());
+    const bool own_sends = peers > 0 && plan_.send_groups == 0;
+    const auto workers =
+        static_cast<unsigned>(own_sends ? std::clamp<std::size_t>(sends / peers, 1, workers_) : workers_);
+    const auto input = make_input();
     BufferPool chunks = make_pool(job_, arena_, "chunks", plan_.chunks, plan_.chunk_bytes);
     BufferPool send = make_pool(job_, arena_, "send", sends, plan_.message_bytes);
     WorkQueue<Buffer> unused(job_.executor, 1, 1);
@@ -170,10 +178,15 @@ StepCost Steps::distribute(bool idle) {
         ports.network = &nobody;
         ports.stream_messages = lends_memory(job_.config.net.transport, job_.place.hosts > 1);
     }
+    std::vector<std::unique_ptr<SharedOpenBuffers>> shared;
+    for (unsigned i = 0; i < plan_.send_groups; ++i)
+        shared.push_back(
+            std::make_unique<SharedOpenBuffers>(job_.executor, send, nullptr, record_bytes_, job_.ranks()));
     std::vector<std::unique_ptr<NodeDistributor>> distributors;
     std::vector<Chain> dropped(workers);
     std::vector<std::size_t> next(workers);
     for (unsigned i = 0; i < workers; ++i) {
+        if (!shared.empty()) ports.shared = shared[i * shared.size() / workers].get();
         distributors.push_back(std::make_unique<NodeDistributor>(ports, sort_.format, partitioner_, sort_.ownership,
                                                                  job_.rank(), job_.config.run.verify));
         dropped[i].chunks.reserve(plan_.max_chunks);

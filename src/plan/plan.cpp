@@ -60,7 +60,7 @@ std::uint64_t write_bytes_for(const Config& config, RecordFormat format, const C
 }
 
 PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
-                            const Comfort& comfort) {
+                            const Comfort& comfort, std::uint64_t budget_bytes) {
     PhaseOnePlan plan;
     const std::uint64_t unit = format.buffer_unit_bytes();
     const bool alone = ranks == 1;
@@ -84,7 +84,7 @@ PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const Ran
     }
     plan.read_buffers = comfort.spare_buffers ? plan.readers * plan.read_depth + plan.distributors + 1 : plan.readers;
     plan.chunk_bytes = chunk_bytes_for(format, chunk_limit(config, format, comfort.spare_buffers));
-    if (!alone) plan_messages(plan, config, format, ranks, comfort);
+    if (!alone) plan_messages(plan, config, format, ranks, comfort, budget_bytes);
     return plan;
 }
 
@@ -107,7 +107,7 @@ struct PhaseOneTask {
 std::optional<PhaseOnePlan> plan_phase_one(const Config& config, RecordFormat format, const PhaseOneTask& task,
                                            const Comfort& comfort) {
     const auto& [rank, ranks, partitions, budget_bytes, free_bytes] = task;
-    PhaseOnePlan plan = phase_one_base(config, format, rank, ranks, comfort);
+    PhaseOnePlan plan = phase_one_base(config, format, rank, ranks, comfort, budget_bytes);
     const std::size_t floor_chunks =
         std::size_t{plan.distributors + plan.logical_disk_distributors} * std::max(1u, partitions);
     const std::uint64_t without_chains =
@@ -337,8 +337,9 @@ Problems pool_problems(const Config& config, const RankPlan& plan, std::size_t r
                                ", or 0 for a planned one"});
     };
     const unsigned workers = one.distributors + one.logical_disk_distributors;
-    need("net.send_buffers", config.net.send_buffers, one.send_buffers, one.distributors * peers,
-         std::to_string(one.distributors) + " node distributor(s) x " + std::to_string(peers) + " peers");
+    need("net.send_buffers", config.net.send_buffers, one.send_buffers, one.open_send_buffers() * peers,
+         std::to_string(one.open_send_buffers()) + (one.send_groups != 0 ? " group(s) of" : "") +
+             " node distributor(s) x " + std::to_string(peers) + " peers");
     if (ranks > 1) {
         need("net.receive_buffers", config.net.receive_buffers, one.receive_buffers,
              least_receive_buffers(config.net.transport, ranks), receive_rule(config.net.transport, ranks));
@@ -355,7 +356,7 @@ MemoryFloors memory_floors(const RankPlan& plan, std::size_t ranks) {
     const std::size_t chunks =
         keeps_chunks ? one.chunks : std::size_t{one.distributors + one.logical_disk_distributors} * plan.partitions;
     const std::uint64_t chunk_bytes = chunks * one.chunk_bytes,
-                        messages = one.distributors * (ranks - 1) + one.least_receive_buffers;
+                        messages = one.open_send_buffers() * (ranks - 1) + one.least_receive_buffers;
     return {one.readers * one.read_bytes + chunk_bytes + messages * one.message_bytes,
             (keeps_chunks ? chunk_bytes : 3 * two.partition_bytes) + two.scratch_bytes + 2 * two.write_bytes};
 }

@@ -44,7 +44,8 @@ struct PhaseOnePlan {
     std::uint64_t chunk_records = 0;        ///< one pass: records a chunk holds, a power of two; 0 in two passes
     std::size_t chunks = 0;                 ///< >= (distributors + logical_disk_distributors) * partitions
     std::uint64_t message_bytes = 0;        ///< send and receive buffers, header included
-    std::size_t send_buffers = 0;           ///< >= distributors * (ranks - 1)
+    std::size_t send_buffers = 0;           ///< >= open_send_buffers() * (ranks - 1)
+    unsigned send_groups = 0;               ///< of distributors that share open send buffers; 0: each has its own
     std::size_t receive_buffers = 0;        ///< >= least_receive_buffers
     std::size_t least_receive_buffers = 0;  ///< that the transport cannot do without
     std::size_t target_chunks = 1, max_chunks = 1, low_water_chunks = 0;
@@ -53,6 +54,9 @@ struct PhaseOnePlan {
     bool receive_in_window = false;  ///< rma: receive buffers are MPI's memory, beside the arena, during phase one
     // Sizes beyond 2^64-1 are that: no budget has room for them.
     std::uint64_t chunk_memory_bytes() const { return saturating_product(chunks, chunk_bytes); }
+    unsigned open_send_buffers() const { return send_groups != 0 ? send_groups : distributors; }  ///< of each peer
+    /// Of the distributor with this number: neighbours, as their cores are.
+    unsigned send_group(unsigned distributor) const { return distributor * send_groups / distributors; }
     std::uint64_t memory_bytes() const;  ///< all of it, the window included
     std::uint64_t window_bytes() const;
     std::uint64_t arena_bytes() const { return memory_bytes() - window_bytes(); }
@@ -113,11 +117,13 @@ std::uint64_t planned_partition_bytes(std::uint64_t mean_bytes, std::uint32_t re
 SortPlan plan_sort(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
                    bool with_smallest_budget = false);
 
-/// Messages that a rank with memory to spare has beyond one for each worker and peer. `bench net` has as many.
+/// Messages that a rank with memory to spare has beyond one for each worker and peer. `bench net` has as many. Where a
+/// transport has use for several of each peer they are no more than what keeps a link busy, however many the peers.
 struct SpareMessages {
     std::size_t send = 0, receive = 0;
 };
-SpareMessages spare_messages(TransportKind transport, std::size_t peers, bool several_hosts);
+SpareMessages spare_messages(TransportKind transport, std::size_t peers, bool several_hosts,
+                             std::uint64_t message_bytes);
 
 /// Phase two for one rank, from the size of its largest partition; nullopt when not even one partition at a time fits.
 std::optional<PhaseTwoPlan> plan_phase_two(const Config& config, RecordFormat format, const RankResources& rank,

@@ -38,14 +38,16 @@ std::uint64_t whole_units(std::uint64_t wanted_bytes, std::uint64_t unit);
 std::uint64_t write_bytes_for(const Config& config, RecordFormat format, const Comfort& comfort);
 /// The comfort of messages between these ranks, which are smaller where there are several hosts.
 Comfort between(Comfort comfort, const std::vector<RankResources>& ranks);
-/// Messages between two ranks or more: their size and number, for the workers that `plan` has.
+/// Messages between two ranks or more: their size and number, for the workers that `plan` has, and whether these share
+/// open send buffers so that not too much of the budget goes there.
 void plan_messages(PhaseOnePlan& plan, const Config& config, RecordFormat format, std::size_t ranks,
-                   const Comfort& comfort);
+                   const Comfort& comfort, std::uint64_t budget_bytes);
 /// A host with little memory plans smaller messages, and a sender must not send what does not fit there.
 void agree_on_messages(SortPlan& plan);
 /// Everything of phase one but the chunks, whose number is what memory is left.
+/// @param budget_bytes  of this rank, whatever `rank` says
 PhaseOnePlan phase_one_base(const Config& config, RecordFormat format, const RankResources& rank, std::size_t ranks,
-                            const Comfort& comfort);
+                            const Comfort& comfort, std::uint64_t budget_bytes);
 /// What phase one needs beside its chunks.
 std::uint64_t fixed_bytes(const PhaseOnePlan& plan);
 /// How large a chunk may be: one aligned unit, or as many blocks as keep the padding small.

@@ -84,7 +84,9 @@ std::optional<RankPlan> fit_rank(const Config& config, RecordFormat format, cons
                                  std::uint32_t number, const Share& share, std::uint64_t budget_bytes) {
     const RankResources& rank = all[number];
     for (const Comfort& comfort : comforts()) {
-        RankPlan plan{share.partitions, phase_one_base(config, format, rank, all.size(), between(comfort, all)), {}};
+        RankPlan plan{share.partitions,
+                      phase_one_base(config, format, rank, all.size(), between(comfort, all), budget_bytes),
+                      {}};
         plan.one.writers = 0;
         const std::uint64_t open =
             std::uint64_t{plan.one.distributors + plan.one.logical_disk_distributors} * std::max(1u, share.partitions);

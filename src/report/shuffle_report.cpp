@@ -195,6 +195,7 @@ std::string result_json(const ShuffleReport& report) {
                                {"wire_mb_per_s_per_host", report.wire_mb_per_s_per_host()},
                                {"message_bytes", plan.message_bytes},
                                {"send_buffers", plan.send_buffers},
+                               {"send_groups", plan.send_groups},
                                {"receive_buffers", plan.receive_buffers},
                                {"partitions", report.prepared->plan.ownership.partitions()},
                                {"mpi_library", report.mpi_library},

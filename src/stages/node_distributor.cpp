@@ -22,7 +22,9 @@ NodeDistributor::NodeDistributor(Ports ports, RecordFormat format, const Partiti
     // Slots: first this rank's logical disks, then one send buffer for each rank (our own is never used).
     open_.reserve(std::size_t{local_partitions_} + (ports_.send_buffers != nullptr ? ownership.ranks() : 0));
     open_.add_slots(local_partitions_, {&ports_.chunks, 0});
-    for (std::uint32_t owner = 0; ports_.send_buffers != nullptr && owner < ownership.ranks(); ++owner) {
+    if (ports_.shared != nullptr) ports_.shared->add_producer();
+    const bool own_sends = ports_.send_buffers != nullptr && ports_.shared == nullptr;
+    for (std::uint32_t owner = 0; own_sends && owner < ownership.ranks(); ++owner) {
         OpenBuffers::SlotKind kind{ports_.send_buffers, kHeaderBytes, ports_.stream_messages, {}};
         if (ports_.lender != nullptr) kind.lender = [this, owner] { return ports_.lender->lend(owner); };
         open_.add_slots(1, kind);
@@ -50,6 +52,11 @@ void NodeDistributor::run() {
             send(slot, std::move(partial));
         }
     });
+    if (ports_.shared != nullptr && ports_.shared->producer_done()) {
+        ports_.shared->drain([this](std::uint32_t destination, Buffer partial) {
+            send(local_partitions_ + destination, std::move(partial));
+        });
+    }
     ports_.chains.producer_done();
     if (ports_.output != nullptr) {
         ports_.output->producer_done();
@@ -76,8 +83,36 @@ void NodeDistributor::distribute_block(std::span<const std::byte> records, std::
     const auto block = std::span(slots_).first(count);
     partitioner_.classify(records.data(), block, ties_);
     for (std::uint32_t& slot : block) slot = slot_of_partition_[slot];
-    open_.append(records, block, next, [this](std::uint32_t slot, Buffer buffer) { full(slot, std::move(buffer)); });
+    if (ports_.shared != nullptr) {
+        append_shared(records, block);
+    } else {
+        open_.append(records, block, next,
+                     [this](std::uint32_t slot, Buffer buffer) { full(slot, std::move(buffer)); });
+    }
     this_worker().records.add(count);
+}
+
+/// Neighbours that go to one rank, or to any logical disks here, go together.
+void NodeDistributor::append_shared(std::span<const std::byte> records, std::span<const std::uint32_t> block) {
+    const std::function<void(std::uint32_t, Buffer)> chunk_full = [this](std::uint32_t slot, Buffer chunk) {
+        full(slot, std::move(chunk));
+    };
+    const SharedOpenBuffers::HandOver send_full = [this](std::uint32_t destination, Buffer buffer) {
+        full(local_partitions_ + destination, std::move(buffer));
+    };
+    for (std::size_t first = 0, end = 0; first < block.size(); first = end) {
+        const bool local = block[first] < local_partitions_;
+        const auto together = [&](std::uint32_t slot) {
+            return local ? slot < local_partitions_ : slot == block[first];
+        };
+        for (end = first + 1; end < block.size() && together(block[end]);) ++end;
+        const auto run = records.subspan(first * format_.record_bytes, (end - first) * format_.record_bytes);
+        if (local) {
+            open_.append(run, block.subspan(first, end - first), {}, chunk_full);
+        } else {
+            ports_.shared->append(block[first] - local_partitions_, run, send_full);
+        }
+    }
 }
 
 void NodeDistributor::full(std::uint32_t slot, Buffer buffer) {

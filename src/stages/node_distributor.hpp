@@ -12,6 +12,7 @@
 #include "runtime/work_queue.hpp"
 #include "stages/coalescer.hpp"
 #include "stages/open_buffers.hpp"
+#include "stages/shared_open_buffers.hpp"
 #include "stages/source_sums.hpp"
 
 namespace sluice {
@@ -36,10 +37,11 @@ public:
         Coalescer& chains;
         BufferPool* send_buffers = nullptr;  ///< nullptr with one rank: the network stages do not exist
         WorkQueue<OutgoingBuffer>* output = nullptr;
-        Transport* lender = nullptr;    ///< asked for a buffer before send_buffers is; may be nullptr
-        bool stream_messages = false;   ///< as into lent ones: for the limit of a shuffle that has those
-        Doorbell* network = nullptr;    ///< rung after each buffer handed to the sender
-        SourceSums* sources = nullptr;  ///< gets the sum of each input buffer, by Buffer::source; may be nullptr
+        Transport* lender = nullptr;          ///< asked for a buffer before send_buffers is; may be nullptr
+        bool stream_messages = false;         ///< as into lent ones: for the limit of a shuffle that has those
+        Doorbell* network = nullptr;          ///< rung after each buffer handed to the sender
+        SourceSums* sources = nullptr;        ///< gets the sum of each input buffer, by Buffer::source; may be nullptr
+        SharedOpenBuffers* shared = nullptr;  ///< of its group; nullptr: open send buffers of its own
     };
     /// References outlive this, but for `ownership`, which is only read here.
     /// @param rank    this one: its records go into chunks, all others into messages
@@ -54,6 +56,7 @@ public:
 
 private:
     void distribute_block(std::span<const std::byte> records, std::span<const std::byte> next);
+    void append_shared(std::span<const std::byte> records, std::span<const std::uint32_t> block);
     void full(std::uint32_t slot, Buffer buffer);
     void send(std::uint32_t slot, Buffer buffer);
 

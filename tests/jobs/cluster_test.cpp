@@ -42,6 +42,8 @@ ClusterShape shape_of(std::uint64_t seed) {
         shape.promised_uniform = true;
         if (shape.keys != Keys::sorted) shape.keys = Keys::uniform;
     }
+    shape.shared_sends = shape.ranks > 1 && rng.below(3) == 0;
+    if (shape.shared_sends) shape.distributors += static_cast<std::uint32_t>(rng.below(3));
     return shape;
 }
 
@@ -52,9 +54,9 @@ std::string describe(const ClusterShape& s) {
            " transport=" + word_of(s.transport) + (s.shared_windows ? "/shared" : "") +
            " records=" + std::to_string(s.records) + " of " + std::to_string(s.record_bytes) +
            " key=" + std::to_string(s.key_offset) + "+" + std::to_string(s.key_bytes) +
-           " minimal=" + std::to_string(s.minimal_pools) + " keys=" + std::to_string(static_cast<int>(s.keys)) +
-           " promised=" + std::to_string(s.promised_uniform) + " samples=" + std::to_string(s.samples) +
-           " passes=" + std::to_string(s.passes);
+           " minimal=" + std::to_string(s.minimal_pools) + " shared=" + std::to_string(s.shared_sends) +
+           " keys=" + std::to_string(static_cast<int>(s.keys)) + " promised=" + std::to_string(s.promised_uniform) +
+           " samples=" + std::to_string(s.samples) + " passes=" + std::to_string(s.passes);
 }
 
 class Seeds : public ::testing::TestWithParam<int> {};

@@ -83,6 +83,7 @@ struct ClusterShape {
     std::string generated;  ///< records as `sluice gen --keys` makes them; empty: random ones, spread by `keys`
     unsigned depth = 1;
     bool minimal_pools = true;  ///< exactly the preflight minimum of each pool
+    bool shared_sends = false;  ///< and all distributors of a rank share their open send buffers
     TransportKind transport = TransportKind::p2p;
     bool shared_windows = false;  ///< rma as on one host
     unsigned passes = 2;
@@ -181,7 +182,7 @@ inline void cut_to_minimum(SortPlan& plan, TransportKind transport, const std::v
             const std::uint64_t share = std::accumulate(first, first + plan.ownership.count(r), std::uint64_t{0});
             one.chunks = open + share / one.chunk_records;
         }
-        one.send_buffers = one.distributors * peers;
+        one.send_buffers = one.open_send_buffers() * peers;
         one.receive_buffers = least_receive_buffers(transport, plan.ranks.size());
         one.low_water_chunks = 0;
         one.target_chunks = one.max_chunks = 3;  // longer than memory allows to wait for
@@ -352,6 +353,7 @@ private:
         PreparedSort prepared = prepare_sort(job, {.memory_available_bytes = std::uint64_t{1} << 40});
         if (job.rank() == 0) outcome_.plan_text = describe(prepared.plan, prepared.resources);
         if (shape_.minimal_pools) {
+            for (RankPlan& one : prepared.plan.ranks) one.one.send_groups = shape_.shared_sends && shape_.ranks > 1 ? 1 : 0;
             cut_to_minimum(prepared.plan, shape_.transport,
                            shape_.promised_uniform ? partition_counts(prepared.plan) : std::vector<std::uint64_t>{});
             // The least of which one can be lent.
