@@ -272,7 +272,8 @@ void Application::compare_hosts() {
     values_.net.transport = chosen_transport(values_.net.transport, communicator_->size(), mpi_ && !one_host,
                                              all.front().has_room_for_windows);
     // Made while nobody watches the time.
-    if (mpi_ && (values_.net.transport == TransportKind::alltoallv || line_.command == Command::bench_net)) mpi_->rounds();
+    if (mpi_ && (values_.net.transport == TransportKind::alltoallv || line_.command == Command::bench_net))
+        mpi_->rounds();
     if (place_.local_rank != 0) host_share_->leave_cores(all[place_.ranks_here.front()].taken_cores, request);
     placement_ = plan_placement(topology_, request);
     if (cgroup_cores_ != 0)

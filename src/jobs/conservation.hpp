@@ -80,8 +80,9 @@ struct RankAccount {
     HostInput input;     ///< what it listed
     std::string report;  ///< SortOptions::report
     RankOutput output;   ///< last: it may be long
-    static constexpr auto fields = std::tuple{&RankAccount::problems, &RankAccount::read,   &RankAccount::written,
-                                              &RankAccount::keys, &RankAccount::input,  &RankAccount::report, &RankAccount::output};
+    static constexpr auto fields =
+        std::tuple{&RankAccount::problems, &RankAccount::read,   &RankAccount::written, &RankAccount::keys,
+                   &RankAccount::input,    &RankAccount::report, &RankAccount::output};
 };
 /// What rank 0 knows of the whole sort then.
 struct SortAccount {

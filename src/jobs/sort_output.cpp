@@ -47,8 +47,8 @@ PartFact SortOutput::fact_of(std::uint32_t part, const RecordSum& sum) const {
 
 std::string SortOutput::name_of(const PartFact& part) const {
     const std::uint32_t partitions = prepared_.plan.ownership.partitions();
-    return part.piece == PartFact::kWhole ? part_name(part.partition, partitions)
-                                          : part_name(part.partition, partitions, part.piece);
+    if (part.piece == PartFact::kWhole) return part_name(part.partition, partitions);
+    return part_name(part.partition, partitions, part.piece);
 }
 
 std::string SortOutput::path_of_part(std::uint32_t part) const {

@@ -72,15 +72,4 @@ void require_equal(const std::vector<RankClaim>& claims, const std::vector<std::
                               table);
 }
 
-void require_agreement(Communicator& communicator, const std::string& host, const std::vector<AgreedFact>& facts) {
-    RankClaim mine;
-    mine.host = host;
-    std::vector<std::string> names;
-    for (const AgreedFact& fact : facts) {
-        mine.facts[fact.name] = fact.value;
-        names.push_back(fact.name);
-    }
-    require_equal(exchange_claims(communicator, mine), names, communicator.rank());
-}
-
 }  // namespace sluice

@@ -9,11 +9,6 @@
 
 namespace sluice {
 
-/// One thing that has to be equal on all ranks, such as the build: its name and this rank's value.
-struct AgreedFact {
-    std::string name, value;
-};
-
 /// What one rank says of itself.
 struct RankClaim {
     std::string host;
@@ -29,10 +24,5 @@ std::vector<RankClaim> exchange_claims(Communicator& communicator, const RankCla
 /// These facts are equal in all claims. Where any differs, rank 0 throws CollectiveError(config) with a table of who
 /// has what, the others AbortedError. Local, and the same on all ranks.
 void require_equal(const std::vector<RankClaim>& claims, const std::vector<std::string>& facts, std::uint32_t rank);
-
-/// Compares the facts of all ranks. Where any differs, rank 0 throws CollectiveError(config) with a table of who has
-/// what, the others AbortedError. Collective: the first call of a run.
-/// @param host  of this rank, for the table.
-void require_agreement(Communicator& communicator, const std::string& host, const std::vector<AgreedFact>& facts);
 
 }  // namespace sluice

@@ -54,9 +54,8 @@ public:
     const FoundSet& found() const noexcept { return set_; }
 
     void say_manifest(JointGather& call) {
-        facts_ = call.say(
-            ManifestFact{set_.set.run_id, crc_, found_manifest_, !in_the_making_.empty(),
-                         static_cast<std::uint32_t>(set_.set.disks.size())});
+        facts_ = call.say(ManifestFact{set_.set.run_id, crc_, found_manifest_, !in_the_making_.empty(),
+                                       static_cast<std::uint32_t>(set_.set.disks.size())});
     }
 
     /// Each disk's account is kept by one rank: who has it, and whether anybody has.

@@ -29,6 +29,12 @@ struct Alike {
     }
 };
 
+std::string shared_text(const PhaseOnePlan& one) {
+    if (one.send_groups == 0) return "";
+    return fmt::format(", {} for each peer open at once: the node distributors share them in {} group(s)",
+                       one.send_groups, one.send_groups);
+}
+
 std::string describe_ranks(const Alike& alike, const RankResources& rank, const SortPlan& sort) {
     const RankPlan& plan = sort.ranks[alike.fullest];
     const PhaseOnePlan& one = plan.one;
@@ -55,12 +61,7 @@ std::string describe_ranks(const Alike& alike, const RankResources& rank, const 
                                        : fmt::format(", at least {} needed; written in chains of {} to {}", open,
                                                      one.target_chunks, one.max_chunks)));
     if (one.send_buffers > 0) {
-        text += line("  send buffers",
-                     pool(one.send_buffers, one.message_bytes) +
-                         (one.send_groups == 0 ? ""
-                                               : fmt::format(", {} for each peer open at once: the node distributors "
-                                                             "share them in {} group(s)",
-                                                             one.send_groups, one.send_groups)));
+        text += line("  send buffers", pool(one.send_buffers, one.message_bytes) + shared_text(one));
         text +=
             line("  receive buffers",
                  pool(one.receive_buffers, one.message_bytes) +

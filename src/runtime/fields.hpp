@@ -25,6 +25,7 @@ enum class Total : std::uint8_t {
     most,
 };
 
+/// One figure of a struct: its only name, and what becomes of it.
 template <typename Struct, typename Member>
 struct Field {
     const char* name;  ///< in JSON and CSV

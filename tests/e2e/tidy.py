@@ -279,6 +279,9 @@ def declarations(code):
 
 # Functions that only tests name, and why they stay in src.
 FOR_TESTS = {
+    "all_strata": "how many places of the input a sample reads",
+    "find_input": "the steps of InputSearch in one, with calls of their own",
+    "find_place": "a rank's place by a call of its own; the program knows all hosts by the handshake",
     "affinity_of_this_thread": "what binding came to, by the kernel",
     "force_wide_tags": "tags of 16 bytes without 2^24 records",
     "load_extent_index": "opens the logs of a run that has ended; no verb does so yet",

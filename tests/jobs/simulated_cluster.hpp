@@ -129,7 +129,7 @@ struct ClusterOutcome {
     std::uint64_t exceeded_attempts = 0, exceeded_read_bytes = 0;
     std::uint64_t split_partitions = 0, split_passes = 0, overflow_read_bytes = 0,
                   overflow_written_bytes = 0;  ///< over all ranks
-    std::vector<CallCounts> calls;         ///< by rank, its preflight included
+    std::vector<CallCounts> calls;             ///< by rank, its preflight included
     bool good() const { return errors.empty() && output == expected; }
 };
 
@@ -353,7 +353,8 @@ private:
         PreparedSort prepared = prepare_sort(job, {.memory_available_bytes = std::uint64_t{1} << 40});
         if (job.rank() == 0) outcome_.plan_text = describe(prepared.plan, prepared.resources);
         if (shape_.minimal_pools) {
-            for (RankPlan& one : prepared.plan.ranks) one.one.send_groups = shape_.shared_sends && shape_.ranks > 1 ? 1 : 0;
+            for (RankPlan& one : prepared.plan.ranks)
+                one.one.send_groups = shape_.shared_sends && shape_.ranks > 1 ? 1 : 0;
             cut_to_minimum(prepared.plan, shape_.transport,
                            shape_.promised_uniform ? partition_counts(prepared.plan) : std::vector<std::uint64_t>{});
             // The least of which one can be lent.

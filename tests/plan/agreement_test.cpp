@@ -15,8 +15,17 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+void require_agreement(Communicator& communicator, const std::string& host, const Facts& facts) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : facts) names.push_back(name);
+    const auto claims = exchange_claims(communicator, {host, {facts.begin(), facts.end()}});
+    require_equal(claims, names, communicator.rank());
+}
+
 /// What each rank throws when rank r has facts[r]; "" where it throws nothing.
-std::vector<std::string> outcome(const std::vector<std::vector<AgreedFact>>& facts) {
+std::vector<std::string> outcome(const std::vector<Facts>& facts) {
     SeededExecutor executor(3);
     const auto ranks = static_cast<std::uint32_t>(facts.size());
     InProcessCluster cluster(executor, ranks);
@@ -37,7 +46,7 @@ std::vector<std::string> outcome(const std::vector<std::vector<AgreedFact>>& fac
 }
 
 TEST(Agreement, EqualRanksPass) {
-    const std::vector<AgreedFact> same = {{"program", "a"}, {"words", "sort x.toml"}};
+    const Facts same = {{"program", "a"}, {"words", "sort x.toml"}};
     EXPECT_THAT(outcome({same, same, same}), ::testing::Each(""));
 }
 
