@@ -215,7 +215,13 @@ std::optional<SortPlan> try_partitions(const Config& config, RecordFormat format
     plan.mean_partition_bytes = input_bytes / partitions;
     plan.planned_partition_bytes = planned_partition_bytes(plan.mean_partition_bytes, format.record_bytes);
     const TableFacts facts{format, config.net.transport, ranks.size(), partitions, plan.planned_partition_bytes};
+    PlansOfEqualRanks equals(ranks);
+    plan.ranks.reserve(ranks.size());
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
+        if (const RankPlan* const equal = equals.find(plan.ranks, r, plan.ownership.count(r))) {
+            plan.ranks.push_back(*equal);
+            continue;
+        }
         const auto plan_with = [&](std::uint64_t pools_bytes) {
             const PhaseOneTask task{ranks[r], ranks.size(), plan.ownership.count(r), pools_bytes};
             return plan_rank(config, format, ranks, task, plan.planned_partition_bytes);

@@ -72,6 +72,18 @@ const RankResources& tightest_of(const std::vector<RankResources>& ranks);
 /// pebibyte does.
 std::uint64_t smallest_working(const std::function<bool(std::uint64_t budget_bytes)>& works);
 
+/// Large clusters have many ranks of equal means, which get equal plans: they are looked up among the last few.
+class PlansOfEqualRanks {
+public:
+    explicit PlansOfEqualRanks(const std::vector<RankResources>& ranks) : ranks_(ranks) {}
+    /// @param plans  of the ranks before `rank`; nullptr where none of them is of use
+    const RankPlan* find(const std::vector<RankPlan>& plans, std::size_t rank, std::uint32_t partitions);
+
+private:
+    const std::vector<RankResources>& ranks_;
+    std::vector<std::size_t> different_;  // ranks, the latest first
+};
+
 /// The plan of a one-pass sort within each rank's budget, or within `budget_bytes` each when given.
 std::optional<SortPlan> plan_one_pass(const Config& config, RecordFormat format,
                                       const std::vector<RankResources>& ranks,

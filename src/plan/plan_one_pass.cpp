@@ -120,8 +120,14 @@ std::optional<SortPlan> try_one_pass(const Config& config, RecordFormat format, 
     const double total_weight = std::accumulate(ranks.begin(), ranks.end(), 0.0,
                                                 [](double sum, const RankResources& r) { return sum + r.weight; });
     const TableFacts facts{format, config.net.transport, ranks.size(), partitions, plan.planned_partition_bytes};
+    PlansOfEqualRanks equals(ranks);
+    plan.ranks.reserve(ranks.size());
     for (std::uint32_t r = 0; r < ranks.size(); ++r) {
         const std::uint32_t own = plan.ownership.count(r);
+        if (const RankPlan* const equal = equals.find(plan.ranks, r, own)) {
+            plan.ranks.push_back(*equal);
+            continue;
+        }
         // By its partitions where they are equal, by its weight where splitters make them so: whichever is more.
         const double part = std::max(static_cast<double>(own) / partitions, ranks[r].weight / total_weight);
         const auto mean = static_cast<std::uint64_t>(static_cast<double>(all) * part) + 1;

@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 
 #include "io/data_set.hpp"
@@ -88,6 +89,21 @@ Ownership own_by_weight(std::uint32_t partitions, const std::vector<RankResource
     return ownership;
 }
 
+const RankPlan* PlansOfEqualRanks::find(const std::vector<RankPlan>& plans, std::size_t rank,
+                                        std::uint32_t partitions) {
+    constexpr std::size_t kMostRemembered = 32;
+    const auto means = [](const RankResources& r) {
+        return std::tie(r.budget_bytes, r.cores, r.input_disks, r.intermediate_disks, r.output_disks, r.disk_workers,
+                        r.input_bytes, r.weight, r.shares_output_disks);
+    };
+    for (const std::size_t other : different_) {
+        if (plans[other].partitions == partitions && means(ranks_[other]) == means(ranks_[rank])) return &plans[other];
+    }
+    if (different_.size() == kMostRemembered) different_.pop_back();
+    different_.insert(different_.begin(), rank);
+    return nullptr;
+}
+
 /// Phase one needs the less memory the fewer partitions there are, phase two the less the smaller they are: the size at
 /// which both need the same, since memory has to be touched before it is used. A part of the budget at most.
 std::uint64_t wanted_partition_bytes(const Config& config, RecordFormat format, const std::vector<RankResources>& ranks,
@@ -121,11 +137,11 @@ std::vector<std::uint32_t> partition_counts(const Config& config, RecordFormat f
     if (config.partitions.size_bytes != 0)
         return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), multiple)};
     // Every rank knows all partitions. Where that would be much of its memory they are larger, as far as several find
-    // room in it; smaller ones are tried where larger ones do not fit.
+    // room in it.
     const std::uint64_t for_tables = wanted.budget_bytes / kTablesOfBudget;
     const std::uint64_t most =
         std::max(kAmplePartitions, for_tables / bytes_known_of_a_partition(format, most_cores(ranks)));
-    const std::uint64_t least_bytes = std::min(ceil_div(input_bytes, most), wanted.budget_bytes / 16);
+    const std::uint64_t least_bytes = std::min(ceil_div(input_bytes, most), wanted.budget_bytes / 4);
     return candidates(input_bytes, std::max(wanted.bytes, least_bytes), ranks.size(), multiple);
 }
 
