@@ -133,14 +133,19 @@ Problem conservation_problem(const RecordSum& read, const RecordSum& written, co
 
 SortAccount gather_account(JobContext& job, RankAccount mine, const InputSet& input) {
     const Step step = open_step(job, "gathers what was written");
-    std::vector<RankAccount> all = gather(job.communicator, mine);
-    mine = {};
+    // Parts may be many: what has been packed goes, and so does what has been read.
+    std::vector<std::string> texts = job.communicator.gather(pack(std::exchange(mine, {})), 0);
     SortAccount account;
     if (job.rank() != 0) return account;
     PartOrder order;
+<<<<<<< HEAD
     std::vector<HostInput> listed;
     for (RankAccount& rank : all) {
+=======
+    for (std::string& text : texts) {
+>>>>>>> 6886e19 (What was packed for rank 0 goes before it waits)
         tick_step();
+        RankAccount rank = unpack<RankAccount>(std::exchange(text, {}));
         account.read += rank.read;
         account.written += rank.written;
         order.add(rank.keys);

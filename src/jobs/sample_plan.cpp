@@ -93,6 +93,10 @@ Reads planned_reads(const SampleTask& task) {
         if (bytes > (samples() < reads.samples ? cap_bytes(task) : affordable_bytes)) break;
         ++reads.blocks;
     }
+    // Whole blocks may bring more than is needed where that costs more than it should.
+    const SpanSize span(record_bytes, reads.blocks);
+    if (reads.count * static_cast<double>(span.read_bytes) > affordable_bytes)
+        reads.count = std::min(reads.count, std::max(kLeastPlaces * partitions, reads.samples / span.mean_records));
     return reads;
 }
 

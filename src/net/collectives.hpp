@@ -26,13 +26,9 @@ std::vector<T> all_gather(Communicator& communicator, const T& mine) {
 template <typename T>
 std::vector<T> gather(Communicator& communicator, const T& mine) {
     std::vector<T> all;
-    auto texts = communicator.gather(pack(mine), 0);
+    const auto texts = communicator.gather(pack(mine), 0);
     if (communicator.rank() != 0) return all;
-    all.reserve(texts.size());
-    for (std::string& text : texts) {  // each goes when it is read: all together may be long
-        all.push_back(unpack<T>(text));
-        std::string().swap(text);
-    }
+    for (const std::string& text : texts) all.push_back(unpack<T>(text));
     return all;
 }
 

@@ -83,16 +83,17 @@ TEST(SamplePlan, SmallestShareIsThatOfARankOrDisk) {
 
 TEST(SamplePlan, AReaderHasAMinuteOfReadsWhereThatKeepsPartitionsInBalance) {
     // 1 TB on one reader, in partitions of 1 GB: 7.2 places each, of more blocks instead.
-    const SamplePlan enough = sample_of(plan_of(1000 * kGB, kGB));
+    const SamplePlan enough = sample_of(plan_of(1000 * kGB, kGB), 64 * kGiB);
     EXPECT_NEAR(static_cast<double>(enough.all_strata()), 7200, 10);
     EXPECT_GE(static_cast<double>(enough.all_strata()) * SpanSize(100, enough.span_blocks).mean_records, 576e3);
     EXPECT_LT(read_bytes(enough), 0.001 * 1e12);
     // In partitions of 64 MB: as few as keep sorted data within 1.25 of the mean.
-    const SamplePlan least = sample_of(plan_of(1000 * kGB, 64 * kMB));
+    const SamplePlan least = sample_of(plan_of(1000 * kGB, 64 * kMB), 64 * kGiB);
     EXPECT_NEAR(static_cast<double>(least.all_strata()), 15'625 * 20.0 / 7, 20);
     for (const std::uint64_t partition_mb : {350u, 450u, 500u, 600u, 650u, 750u}) {
-        const double places = static_cast<double>(sample_of(plan_of(1000 * kGB, partition_mb * kMB)).all_strata()) /
-                              static_cast<double>(1000 * kGB / (partition_mb * kMB));
+        const double places =
+            static_cast<double>(sample_of(plan_of(1000 * kGB, partition_mb * kMB), 64 * kGiB).all_strata()) /
+            static_cast<double>(1000 * kGB / (partition_mb * kMB));
         EXPECT_LE((std::ceil(places) + 0.5) / places, 1.25) << partition_mb;
     }
 }

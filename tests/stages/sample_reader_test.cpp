@@ -90,8 +90,8 @@ TEST(SampleSpans, NeighboursAreAtMostOneAndAHalfStrataApartAcrossReaders) {
         for (std::size_t i = 0; i < places.size(); ++i) {
             EXPECT_LT(places[i] / 100'000, i + 2) << "in its stratum, or the block around its begin";
             if (i > 0) {
-                EXPECT_LE(places[i] - places[i - 1], 150'000u + 4096);
-                EXPECT_GE(places[i] - places[i - 1], 50'000u - 4096);
+                EXPECT_LE(places[i] - places[i - 1], 150'000u + 4200);
+                EXPECT_GE(places[i] - places[i - 1], 50'000u - 4200);
             }
         }
         first_places.push_back(places[0]);
