@@ -138,12 +138,8 @@ SortAccount gather_account(JobContext& job, RankAccount mine, const InputSet& in
     SortAccount account;
     if (job.rank() != 0) return account;
     PartOrder order;
-<<<<<<< HEAD
     std::vector<HostInput> listed;
-    for (RankAccount& rank : all) {
-=======
     for (std::string& text : texts) {
->>>>>>> 6886e19 (What was packed for rank 0 goes before it waits)
         tick_step();
         RankAccount rank = unpack<RankAccount>(std::exchange(text, {}));
         account.read += rank.read;
