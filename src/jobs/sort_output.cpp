@@ -6,6 +6,7 @@
 #include "jobs/part_check.hpp"
 #include "jobs/part_names.hpp"
 #include "plan/cluster.hpp"
+#include "runtime/error.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
 

@@ -136,12 +136,13 @@ std::vector<std::uint32_t> partition_counts(const Config& config, RecordFormat f
     }
     if (config.partitions.size_bytes != 0)
         return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), multiple)};
-    // Every rank knows all partitions. Where that would be much of its memory they are larger, as far as several find
-    // room in it.
+    // Every rank knows all partitions. Where that would be much of its memory they are larger, as far as each core can
+    // sort one while two more are read and written.
     const std::uint64_t for_tables = wanted.budget_bytes / kTablesOfBudget;
     const std::uint64_t most =
         std::max(kAmplePartitions, for_tables / bytes_known_of_a_partition(format, most_cores(ranks)));
-    const std::uint64_t least_bytes = std::min(ceil_div(input_bytes, most), wanted.budget_bytes / 4);
+    const std::uint64_t least_bytes =
+        std::min(ceil_div(input_bytes, most), wanted.budget_bytes / (3 * (most_cores(ranks) + 2) / 2));
     return candidates(input_bytes, std::max(wanted.bytes, least_bytes), ranks.size(), multiple);
 }
 

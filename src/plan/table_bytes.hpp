@@ -34,8 +34,7 @@ struct TableBytes {
     std::string text() const;  ///< one line, the largest first
 };
 
-/// A rank's memory is its budget and this, whatever the number of ranks and partitions (ARCHITECTURE.md, Invariants and
-/// their tests).
+/// A rank's memory is its budget and this, whatever the number of ranks and partitions: an invariant.
 inline constexpr std::uint64_t kBesideBudgetBytes = 64 * kMiB;
 /// Of that, program, libraries, MPI and stacks: 13 MiB alone and 24 MiB among 8 ranks of a host were measured
 /// (docs/scale.md). And what pools lose to alignment.
