@@ -26,28 +26,35 @@ Problem as_one(const std::vector<Problems>& by_rank) {
     }
 }
 
+void hear_last_word(Communicator& communicator, const std::function<void(std::string_view piece)>& keep) {
+    for (;;) {
+        const auto word = unpack<Told>(communicator.broadcast("", 0));
+        if (!word.refusal.empty()) throw CollectiveError(word.refusal.code, word.refusal.text);
+        keep(word.piece);
+        if (word.is_last) return;
+    }
+}
+
 }  // namespace
 
 void tell_last_word(Communicator& communicator, const std::vector<Problems>& problems, const ManifestMaker& make,
                     const std::function<void(std::string_view piece)>& keep) {
-    Told word;
-    if (communicator.rank() == 0) {
-        word.refusal = as_one(problems);
-        if (word.refusal.empty()) {
-            make(kManifestPieceBytes, [&](std::string_view piece, bool is_last) {
-                communicator.broadcast(pack(Told{{}, is_last, std::string(piece)}), 0);
-                keep(piece);
-            });
-            return;
-        }
-        communicator.broadcast(pack(word), 0);
-    } else {
-        do {
-            word = from_rank_0(communicator, Told());
-            if (word.refusal.empty()) keep(word.piece);
-        } while (!word.is_last);
+    if (communicator.rank() != 0) {
+        hear_last_word(communicator, keep);
+        return;
     }
-    if (!word.refusal.empty()) throw CollectiveError(word.refusal.code, word.refusal.text);
+    const Problem refusal = as_one(problems);
+    if (!refusal.empty()) {
+        communicator.broadcast(pack(Told{refusal, true, ""}), 0);
+        throw CollectiveError(refusal.code, refusal.text);
+    }
+    make(kManifestPieceBytes, [&](std::string_view piece, bool is_last) {
+        Told word;
+        word.is_last = is_last;
+        word.piece = piece;
+        communicator.broadcast(pack(word), 0);
+        keep(piece);
+    });
 }
 
 }  // namespace sluice

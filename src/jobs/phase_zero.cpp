@@ -57,7 +57,7 @@ struct SplittersTail {
 void on_workers(JobContext& job, std::uint64_t count, const std::function<void(std::uint64_t)>& work) {
     Pipeline pipeline(job.executor, job.bind);
     for (std::uint64_t turn = 0; turn < count; ++turn)
-        pipeline.add("sorter", static_cast<unsigned>(turn), [&work, turn] { work(turn); });
+        pipeline.add(StageKind::sorter, static_cast<unsigned>(turn), [&work, turn] { work(turn); });
     pipeline.on_change([&job] { job.doorbell.ring(); });
     pipeline.start();
     make_network_loop(job, pipeline).wait_for_workers();
