@@ -239,7 +239,7 @@ std::uint64_t smallest_budget(const Config& config, RecordFormat format, const s
     // As with that budget in the config: it also decides which partition counts are tried.
     return smallest_working([&](std::uint64_t budget_bytes) {
         const auto counts = partition_counts(
-            config, format, ranks, {wanted_partition_bytes(config, format, ranks, budget_bytes), budget_bytes});
+            config, ranks, {wanted_partition_bytes(config, format, ranks, budget_bytes), budget_bytes});
         return std::any_of(counts.begin(), counts.end(), [&](std::uint32_t count) {
             return try_partitions(config, format, ranks, count, input_bytes, budget_bytes).has_value();
         });
@@ -280,7 +280,7 @@ SortPlan plan_two_pass(const Config& config, RecordFormat format, const std::vec
     const std::uint64_t input_bytes = total_input_bytes(ranks);
     const RankResources& tightest = tightest_of(ranks);
     const std::uint64_t wanted_bytes = wanted_partition_bytes(config, format, ranks, tightest.budget_bytes);
-    const auto counts = partition_counts(config, format, ranks, {wanted_bytes, tightest.budget_bytes});
+    const auto counts = partition_counts(config, ranks, {wanted_bytes, tightest.budget_bytes});
     for (const std::uint32_t count : counts) {
         if (auto plan = try_partitions(config, format, ranks, count, input_bytes)) {
             if (with_smallest_budget) plan->smallest_budget_bytes = smallest_budget(config, format, ranks, input_bytes);

@@ -64,8 +64,8 @@ struct WantedPartition {
     std::uint64_t bytes = 0;
     std::uint64_t budget_bytes = 0;  ///< of the rank that has least
 };
-std::vector<std::uint32_t> partition_counts(const Config& config, RecordFormat format,
-                                            const std::vector<RankResources>& ranks, const WantedPartition& wanted);
+std::vector<std::uint32_t> partition_counts(const Config& config, const std::vector<RankResources>& ranks,
+                                            const WantedPartition& wanted);
 std::uint64_t total_input_bytes(const std::vector<RankResources>& ranks);
 const RankResources& tightest_of(const std::vector<RankResources>& ranks);
 /// The smallest multiple of 1 MiB with which `works` is true, which it is for all larger ones; 0 when none up to a

@@ -154,7 +154,7 @@ std::optional<SortPlan> plan_one_pass(const Config& config, RecordFormat format,
                                       std::optional<std::uint64_t> budget_bytes) {
     const std::uint64_t least_budget_bytes = budget_bytes.value_or(tightest_of(ranks).budget_bytes);
     const std::uint64_t wanted_bytes = std::clamp(least_budget_bytes / 64, kSmallestPartition, kLargestKeptPartition);
-    for (const std::uint32_t count : partition_counts(config, format, ranks, {wanted_bytes, least_budget_bytes})) {
+    for (const std::uint32_t count : partition_counts(config, ranks, {wanted_bytes, least_budget_bytes})) {
         if (auto plan = try_one_pass(config, format, ranks, count, budget_bytes)) return plan;
     }
     return std::nullopt;

@@ -18,8 +18,8 @@ namespace {
 // 200 samples, 40 to a block, are a thousandth of a partition of 20 MB. Small partitions gather faster than large ones.
 constexpr std::uint64_t kFewSamplesPartition = 24 * kMiB, kLargestPartition = 64 * kMiB;
 constexpr std::uint64_t kMostPartitions = kMostManifestBytes / kManifestLineBytes;  // a set lists them all
-// So many are never too many to know; more where what each rank holds of all of them is a hundredth of its memory.
-constexpr std::uint64_t kAmplePartitions = std::uint64_t{1} << 20, kTablesOfBudget = 100;
+// Beyond so many partitions grow instead: each rank knows them all, and each is sampled.
+constexpr std::uint64_t kAmplePartitions = std::uint64_t{1} << 20;
 
 /// Ranks of one host next to each other, hosts in the order of their first ranks, whatever the placement.
 std::vector<std::uint32_t> ranks_by_host(const std::vector<RankResources>& ranks) {
@@ -118,8 +118,8 @@ std::uint64_t wanted_partition_bytes(const Config& config, RecordFormat format, 
                       std::max(kSmallestPartition, budget_bytes / 16));
 }
 
-std::vector<std::uint32_t> partition_counts(const Config& config, RecordFormat format,
-                                            const std::vector<RankResources>& ranks, const WantedPartition& wanted) {
+std::vector<std::uint32_t> partition_counts(const Config& config, const std::vector<RankResources>& ranks,
+                                            const WantedPartition& wanted) {
     if (config.partitions.count != 0) return {config.partitions.count};
     const std::uint64_t input_bytes = total_input_bytes(ranks);
     // Of a rank, so that each disk gets as many: parts of the ranks that share their host's disks go on where those of
@@ -136,13 +136,10 @@ std::vector<std::uint32_t> partition_counts(const Config& config, RecordFormat f
     }
     if (config.partitions.size_bytes != 0)
         return {partitions_of_size(input_bytes, config.partitions.size_bytes, ranks.size(), multiple)};
-    // Every rank knows all partitions. Where that would be much of its memory they are larger, as far as each core can
-    // sort one while two more are read and written.
-    const std::uint64_t for_tables = wanted.budget_bytes / kTablesOfBudget;
-    const std::uint64_t most =
-        std::max(kAmplePartitions, for_tables / bytes_known_of_a_partition(format, most_cores(ranks)));
+    // Every rank knows all partitions, and each is sampled at a few places of the input: beyond an ample number they
+    // are larger, as far as each core can sort one while two more are read and written.
     const std::uint64_t least_bytes =
-        std::min(ceil_div(input_bytes, most), wanted.budget_bytes / (3 * (most_cores(ranks) + 2) / 2));
+        std::min(ceil_div(input_bytes, kAmplePartitions), wanted.budget_bytes / (3 * (most_cores(ranks) + 2) / 2));
     return candidates(input_bytes, std::max(wanted.bytes, least_bytes), ranks.size(), multiple);
 }
 

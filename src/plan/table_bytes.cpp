@@ -141,14 +141,6 @@ TableBytes table_bytes(const RankPlan& plan, const TableFacts& facts) {
     return tables;
 }
 
-std::uint64_t bytes_known_of_a_partition(const RecordFormat& format, unsigned cores) {
-    constexpr std::uint64_t kMany = 1 << 20;
-    TableFacts facts;
-    facts.format = format;
-    facts.partitions = kMany;
-    return partitioner_bytes(facts) / kMany + std::uint64_t{(cores + 1) / 2} * kSlotNumberBytes + kManifestLineBytes;
-}
-
 std::uint64_t reserved_extents(const RankPlan& plan, std::uint64_t partition_bytes) {
     const PhaseOnePlan& one = plan.one;
     const std::uint64_t most = partition_bytes / one.chunk_bytes + 2;

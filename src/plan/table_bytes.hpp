@@ -54,9 +54,6 @@ struct TableFacts {
 /// Cost: some dozens of operations, whatever the sizes.
 TableBytes table_bytes(const RankPlan& plan, const TableFacts& facts);
 
-/// What each rank holds of each partition, be it whose it may: with so many cores, on average.
-std::uint64_t bytes_known_of_a_partition(const RecordFormat& format, unsigned cores);
-
 /// Extents of one partition to have memory for before phase one: as many as when every chunk is written alone, within
 /// 8 MiB for all partitions; where that is less, as many as there will be with chains half as long as planned.
 std::uint64_t reserved_extents(const RankPlan& plan, std::uint64_t partition_bytes);

@@ -106,6 +106,7 @@ const char* const kResult = R"({
  "run_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
  "schema_version": 1,
  "send_buffers": 32,
+ "send_groups": 0,
  "shuffle_mb_per_s": 0.0005,
  "status": "VALID",
  "stragglers": {
