@@ -87,7 +87,7 @@ public:
         checksum_ = to_hex(file.sum.sum);
         disk_ = file.disk;
         name_ = file.name;
-        partition_ = file.partition;
+        partition_ = file.position;
         records_ = file.sum.count;
         return entry_;
     }
@@ -199,7 +199,7 @@ DataSet from_body(const Json& body, bool legacy) {
         }
         file.bytes = number_from(entry, "bytes");
         file.sum = sum_from(entry);
-        file.partition = exact_integer<decltype(file.partition)>(entry.at("partition"), "partition");
+        file.position = exact_integer<decltype(file.position)>(entry.at("partition"), "partition");
         set.files.push_back(std::move(file));
     }
     return set;
@@ -215,7 +215,7 @@ void check_plain(const char* what, const std::string& text) {
 void check_consistent(const DataSet& set) {
     RecordSum total;
     std::set<std::pair<std::uint32_t, std::string>> names;
-    std::int64_t expected_partition = 0;
+    std::int64_t expected_position = 0;
     for (const SetDisk& disk : set.disks) check_plain("host", disk.host);
     for (const std::string& text : {set.run_id, set.created, set.origin}) check_plain("text", text);
     for (const DataFile& file : set.files) {
@@ -227,7 +227,7 @@ void check_consistent(const DataSet& set) {
             file.bytes != file.sum.count * set.format.record_bytes)
             throw Error(Errc::integrity, name + "is said to have " + std::to_string(file.bytes) + " bytes and " +
                                              std::to_string(file.sum.count) + " records");
-        if (file.partition != (set.kind == SetKind::sorted ? expected_partition++ : -1))
+        if (file.position != (set.kind == SetKind::sorted ? expected_position++ : -1))
             throw Error(Errc::integrity, name + "is not in the order of the partitions");
         total += file.sum;
     }

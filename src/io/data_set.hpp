@@ -33,7 +33,7 @@ struct DataFile {
     std::string name;        ///< bare: looked for in that disk's directory and nowhere else
     std::uint64_t bytes = 0;
     RecordSum sum;
-    std::int64_t partition = -1;  ///< of a sorted set, in key order; -1 for input
+    std::int64_t position = -1;  ///< in key order, of a sorted set; -1 for input. In the file it is "partition"
 };
 
 /// What MANIFEST.json says. A sorted set is valid output exactly when its manifest is there and verifies.

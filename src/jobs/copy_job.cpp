@@ -7,9 +7,9 @@
 #include "plan/role_disks.hpp"
 #include "plan/run_directory.hpp"
 #include "runtime/units.hpp"
-#include "stages/copy_writer.hpp"
 #include "stages/network.hpp"
 #include "stages/reader.hpp"
+#include "stages/sequential_writer.hpp"
 
 namespace sluice {
 namespace {
@@ -28,7 +28,7 @@ void copy(JobContext& job, Arena& arena, std::vector<ReadRange> ranges, const st
                     buffers);
     WorkQueue<Buffer> queue(job.executor, buffers, 1);
     Reader reader(job.io, std::move(ranges), depth, pool, queue, 1);
-    CopyWriter writer(job.io, *file, depth, queue);
+    SequentialWriter writer(job.io, *file, depth, queue);
     Pipeline pipeline(job.executor, job.bind);
     pipeline.add(StageKind::reader, 0, [&] { reader.run(); });
     pipeline.add(StageKind::writer, 0, [&] { writer.run(); });

@@ -16,8 +16,8 @@
 #include "runtime/resources.hpp"
 #include "runtime/units.hpp"
 #include "runtime/wall_clock.hpp"
-#include "stages/copy_writer.hpp"
 #include "stages/network.hpp"
+#include "stages/sequential_writer.hpp"
 
 namespace sluice {
 namespace {
@@ -83,7 +83,7 @@ void write_files(JobContext& job, const DataGenerator& data, RecordFormat format
         std::unique_ptr<IoFile> file;
         std::unique_ptr<BufferPool> pool;
         std::unique_ptr<WorkQueue<Buffer>> queue;
-        std::unique_ptr<CopyWriter> writer;
+        std::unique_ptr<SequentialWriter> writer;
     };
     std::vector<Lane> lanes(plans.size());
     Pipeline pipeline(job.executor, job.bind);
@@ -99,7 +99,7 @@ void write_files(JobContext& job, const DataGenerator& data, RecordFormat format
                                                  arena->take(buffers * block_bytes, kDirectIoAlign, "generate"),
                                                  block_bytes, buffers);
         lane.queue = std::make_unique<WorkQueue<Buffer>>(job.executor, buffers, 1);
-        lane.writer = std::make_unique<CopyWriter>(job.io, *lane.file, kDepth, *lane.queue);
+        lane.writer = std::make_unique<SequentialWriter>(job.io, *lane.file, kDepth, *lane.queue);
         pipeline.add(StageKind::generator, static_cast<unsigned>(i),
                      [&plan, &lane, &data, format] { make_records(data, format, plan, *lane.pool, *lane.queue); });
         pipeline.add(StageKind::writer, static_cast<unsigned>(i), [file_bytes, &lane, &job] {

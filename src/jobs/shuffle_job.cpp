@@ -198,7 +198,8 @@ ShuffleResult run_shuffle(JobContext& job, const PreparedShuffle& prepared) {
     wait_until_touched(job, *arena);
     const auto partitioner = make_uniform_partitioner(prepared.plan.format, prepared.plan.ownership.partitions());
     Shuffle shuffle(job, *arena, prepared, *partitioner);
-    const std::string pages = arena->page_kind();  // all memory is touched
+    arena->finish_touching();
+    const std::string pages = arena->page_kind();
     shuffle.prepare();
     job.communicator.barrier_or_failure();
     ShuffleResult result = shuffle.run();

@@ -412,7 +412,7 @@ ShuffleLimit measure_shuffle_limit(JobContext& job, const PreparedShuffle& prepa
     const std::uint64_t dropped = made - sent + received;
     const auto arena = job.make_arena(prepared.plan.ranks[rank].one.arena_bytes() + kMiB);
     wait_until_touched(job, *arena);
-    arena->page_kind();  // all memory is touched
+    arena->finish_touching();
     const auto partitioner = make_uniform_partitioner(prepared.plan.format, prepared.plan.ownership.partitions());
     // An id of its own, so that late words of the shuffle's exchange are told apart.
     const std::uint64_t exchange_id = std::stoull(make_run_id(job).substr(16), nullptr, 16);

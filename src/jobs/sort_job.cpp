@@ -195,6 +195,7 @@ void SortRun::split_what_is_too_large() {
     Attempt& attempt = *attempt_;
     IntermediateStore& store = *attempt.store;
     wait_until_touched(job_, *attempt.arena);
+    attempt.arena->finish_touching();
     result_.memory_pages = attempt.arena->page_kind();
     result_.padding_bytes = store.padding_bytes();
     result_.extents = store.extents();

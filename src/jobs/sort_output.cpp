@@ -101,7 +101,7 @@ void SortOutput::make_manifest(const SortAccount& account, std::size_t piece_byt
     set.disks = set_.set_disks();
     const auto each_file = [&](const TakeFile& take_file) {
         DataFile file;
-        file.partition = 0;
+        file.position = 0;
         for (const RankOutput& rank : account.output) {
             for (const PartFact& part : rank.parts) {
                 tick_step();
@@ -110,7 +110,7 @@ void SortOutput::make_manifest(const SortAccount& account, std::size_t piece_byt
                 file.bytes = part.records * set.format.record_bytes;
                 file.sum = part.sum();
                 take_file(file);
-                ++file.partition;
+                ++file.position;
             }
         }
     };

@@ -21,7 +21,7 @@ constexpr unsigned kDepth = 3;
 constexpr std::uint64_t kPieceBytes = 32 * kMiB;  // what a thread checks at a time
 
 /// A range of one part: whole records.
-struct Piece {
+struct PartRange {
     std::size_t part = 0;
     std::uint64_t offset = 0, bytes = 0;
     SortSummary summary;
@@ -38,7 +38,7 @@ public:
           joiner_(format.record_bytes),
           queue_(job.io.make_queue(kDepth)) {}
 
-    SortSummary check(const std::string& path, const DataFile& part, const Piece& piece) {
+    SortSummary check(const std::string& path, const DataFile& part, const PartRange& piece) {
         const auto file = job_.io.open_for_read(path);
         if (file->size_bytes() != part.bytes) {
             throw Error(Errc::input, "part '" + path + "' has " + std::to_string(file->size_bytes()) +
@@ -101,8 +101,8 @@ struct CheckedRun {
 
 /// What this rank reads: the parts that its host sees are divided evenly over its ranks, however few there are, and
 /// those on shared disks over all ranks; then cut for the threads.
-std::vector<Piece> pieces_of_rank(const JobContext& job, const FoundSet& found) {
-    std::vector<Piece> pieces;
+std::vector<PartRange> pieces_of_rank(const JobContext& job, const FoundSet& found) {
+    std::vector<PartRange> pieces;
     const RecordFormat& format = found.set.format;
     const std::uint64_t unit = format.slice_unit_bytes(), step = std::max(unit, round_down(kPieceBytes, unit));
     for (const SeenBy seen_by : {SeenBy::one_rank, SeenBy::one_host, SeenBy::all_hosts}) {
@@ -147,13 +147,13 @@ void compare_parts(const FoundSet& found, const std::vector<RecordSum>& sums) {
 
 /// The parts of all ranks as one run of records, in order.
 /// @param disorder_at  gets the part where order is wrong first
-SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::vector<Piece>& mine,
+SortSummary summary_of_all(JobContext& job, const FoundSet& found, const std::vector<PartRange>& mine,
                            std::string& disorder_at) {
     const Step step = open_step(job, "adds up what was checked");
     // Adjoining pieces of a part first become one, so that little is sent even of a large set.
     const DataSet& set = found.set;
     std::vector<CheckedRun> runs;
-    for (const Piece& piece : mine) {
+    for (const PartRange& piece : mine) {
         if (!runs.empty() && runs.back().part == piece.part && runs.back().offset + runs.back().bytes == piece.offset) {
             append(runs.back().summary, piece.summary, set.format);
             runs.back().bytes += piece.bytes;
@@ -307,13 +307,13 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     say_notes(job, unlocked(job, found));
     result.stray_parts = sum_over_ranks(job.communicator, stray.size());
 
-    std::vector<Piece> mine = pieces_of_rank(job, found);
+    std::vector<PartRange> mine = pieces_of_rank(job, found);
     const unsigned workers = std::max(1u, std::min<unsigned>(threads, static_cast<unsigned>(mine.size())));
     const std::uint64_t unit = set.format.buffer_unit_bytes();
     const std::uint64_t lane_bytes = kDepth * std::max(unit, round_down(kMiB, unit));
     const auto arena = job.make_arena(workers * lane_bytes);
-    WorkQueue<Piece*> todo(job.executor, mine.size() + 1, 1);
-    for (Piece& piece : mine) todo.push(&piece);
+    WorkQueue<PartRange*> todo(job.executor, mine.size() + 1, 1);
+    for (PartRange& piece : mine) todo.push(&piece);
     todo.producer_done();
     Pipeline pipeline(job.executor, job.bind);
     for (unsigned worker = 0; worker < workers; ++worker) {
@@ -334,7 +334,7 @@ ValidateResult run_validate(JobContext& job, unsigned threads) {
     result.summary = summary_of_all(job, found, mine, result.disorder_at);
     result.parts = set.files.size();
     for (const DataFile& part : set.files) result.empty_parts += part.bytes == 0 ? 1 : 0;
-    for (const Piece& piece : mine) result.checked_bytes += piece.bytes;
+    for (const PartRange& piece : mine) result.checked_bytes += piece.bytes;
     result.elapsed_s = static_cast<double>(job.executor.now_ns() - begin_ns) * 1e-9;
     judge(result, set);
     return result;

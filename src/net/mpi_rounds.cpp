@@ -109,7 +109,7 @@ private:
             if (pieces[peer].empty()) continue;
             lengths_.clear();
             addresses_.clear();
-            for (const Piece& piece : pieces[peer]) {
+            for (const MemoryBlock& piece : pieces[peer]) {
                 SLUICE_CHECK(piece.bytes <= kMaxMessageBytes);
                 lengths_.push_back(mpi_int(piece.bytes));
                 MPI_Get_address(piece.memory, &addresses_.emplace_back());

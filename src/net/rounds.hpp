@@ -13,12 +13,12 @@
 namespace sluice {
 
 /// Memory to send from or to receive into.
-struct Piece {
+struct MemoryBlock {
     std::byte* memory = nullptr;
     std::size_t bytes = 0;
 };
 /// By peer; several pieces of one peer are sent as one message and received in the same cuts.
-using PiecesByPeer = std::vector<std::vector<Piece>>;
+using PiecesByPeer = std::vector<std::vector<MemoryBlock>>;
 
 /// Called by the network thread only; nothing waits. Every rank joins every exchange of words, and every movement of
 /// pieces, in the same order; both complete once all have joined (a movement perhaps sooner for some).

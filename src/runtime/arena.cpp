@@ -101,14 +101,12 @@ void Arena::touch_rest() {
     untouched_ = capacity_;
 }
 
-const std::string& Arena::page_kind() {
+void Arena::finish_touching() {
     touch_rest();
-    if (background_.joinable()) {
-        background_.join();
-        fail_if_short();
-        name_pages_got();
-    }
-    return page_kind_;
+    if (!background_.joinable()) return;
+    background_.join();
+    fail_if_short();
+    name_pages_got();
 }
 
 void Arena::map(HugePages huge_pages) {

@@ -54,11 +54,12 @@ public:
     /// all threads and buffers of a phase are there: each system call of it holds the lock of the address space, and
     /// what the main thread allocates meanwhile waits for it, call after call. Once; later calls do nothing.
     void touch_rest();
-    /// What was got, not what was asked for: "2 MiB pages (reserved)", "2 MiB pages (madvise)", "4 KiB pages (no 2 MiB
-    /// pages free)", ...
     /// Touches what is left and waits for it; throws what that met.
-    const std::string& page_kind();
-    /// A touch in the background is under way: page_kind() and the destructor would wait for it.
+    void finish_touching();
+    /// What was got, not what was asked for: "2 MiB pages (reserved)", "2 MiB pages (madvise)", "4 KiB pages (no 2 MiB
+    /// pages free)", ... Known once all is touched.
+    const std::string& page_kind() const noexcept { return page_kind_; }
+    /// A touch in the background is under way: finish_touching() and the destructor would wait for it.
     bool touching() const noexcept { return touching_; }
 
 private:

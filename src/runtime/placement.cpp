@@ -111,13 +111,13 @@ std::string explain_rank(const Placement& placement, const Topology& topology, c
     return text;
 }
 
-std::string explain_workers(const std::vector<Placement::Slot>& slots) {
+std::string explain_workers(const std::vector<Placement::WorkerCores>& all) {
     std::string text;
     for (const auto& [name, kind] : words_of(StageKind{})) {
         std::string places;
-        for (const Placement::Slot& slot : slots) {
-            if (slot.worker.kind != kind) continue;
-            places += (places.empty() ? "" : " | ") + format_core_list(slot.cores);
+        for (const Placement::WorkerCores& each : all) {
+            if (each.worker.kind != kind) continue;
+            places += (places.empty() ? "" : " | ") + format_core_list(each.cores);
         }
         if (!places.empty()) text += "\n  " + std::string(name) + ": core(s) " + places;
     }
@@ -171,7 +171,7 @@ std::string format_core_list(const std::vector<unsigned>& cores) {
 Placement plan_placement(const Topology& topology, const PlacementRequest& request) {
     Placement placement;
     if (request.policy == PlacementPolicy::none) {
-        for (const WorkerRequest& worker : request.workers) placement.slots.push_back({worker, {}});
+        for (const WorkerRequest& worker : request.workers) placement.worker_cores.push_back({worker, {}});
         placement.explanation = "threads are not bound (placement.policy = \"none\")";
         return placement;
     }
@@ -195,8 +195,9 @@ Placement plan_placement(const Topology& topology, const PlacementRequest& reque
     const bool one_node = std::all_of(placement.bound_cores.begin(), placement.bound_cores.end(),
                                       [&](const Core& c) { return c.numa_node == node; });
     if (one_node && topology.numa_nodes() > 1) placement.numa_node = node;
-    for (const WorkerRequest& worker : request.workers) placement.slots.push_back({worker, placement.cores_of(worker)});
-    placement.explanation = explain_rank(placement, topology, share) + explain_workers(placement.slots);
+    for (const WorkerRequest& worker : request.workers)
+        placement.worker_cores.push_back({worker, placement.cores_of(worker)});
+    placement.explanation = explain_rank(placement, topology, share) + explain_workers(placement.worker_cores);
     return placement;
 }
 

@@ -24,7 +24,7 @@ struct PlacementRequest {
     PlacementPolicy policy = PlacementPolicy::automatic;
     std::string cores;                     ///< for explicit: "0-3,8", divided among the ranks of the host
     int disk_numa_node = -1;               ///< where this rank's disks are attached; -1 = unknown
-    std::vector<WorkerRequest> workers{};  ///< those to list in Placement::slots
+    std::vector<WorkerRequest> workers{};  ///< those to list in Placement::worker_cores
     bool leave_first_core = true;          ///< to the kernel, when there are many
     /// For auto: by local rank, the cores its process may use (Topology::core_indices, exchanged by the caller). Ranks
     /// with the same cores divide them; a rank that the launcher gave cores of its own keeps them all. Empty: every
@@ -34,18 +34,19 @@ struct PlacementRequest {
 
 /// Which cores a rank and its workers run on. Plain data; the caller binds the threads.
 struct Placement {
-    struct Slot {
+    struct WorkerCores {
         WorkerRequest worker;
         std::vector<unsigned> cores;  ///< core indices; empty = not bound
     };
-    std::vector<Slot> slots;  ///< of PlacementRequest::workers, in their order
+    std::vector<WorkerCores> worker_cores;  ///< of PlacementRequest::workers, in their order
     std::vector<unsigned>
         rank_cores;                 ///< what this rank may count on, the base of its worker numbers; empty: not bound
     std::vector<Core> bound_cores;  ///< where its threads may run: rank_cores, or the whole shared set when shared
     bool shared_with_other_ranks = false;
     int numa_node = -1;       ///< where its memory goes; -1: wherever
     int disk_numa_node = -1;  ///< of the request
-    std::string explanation;  ///< for `config check`: a line on the rank, then one for each kind of worker in slots
+    std::string
+        explanation;  ///< for `config check`: a line on the rank, then one for each kind of worker in worker_cores
 
     /// Cores of one worker. A CPU-bound one has a core of its own, packages in turn, as long as the rank has more than
     /// two and shares none; the receiving side starts from the other end. Any other, which mostly waits, may use all

@@ -58,7 +58,7 @@ private:
         std::list<std::uint64_t> control;
     };
     struct Movement {  // what one rank of a pair sends, or receives, in one movement
-        std::vector<Piece> pieces;
+        std::vector<MemoryBlock> pieces;
         std::size_t lane;
     };
     struct RoundsPair {  // one direction between two ranks

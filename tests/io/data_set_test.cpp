@@ -55,7 +55,7 @@ TEST(Manifest, TextReadsBackToTheSameSetAndIsDeterministic) {
     EXPECT_EQ(back.files[2].name, "part-000002");
     EXPECT_EQ(back.files[2].bytes, 200u);
     EXPECT_EQ(back.files[2].sum, set.files[2].sum);
-    EXPECT_EQ(back.files[2].partition, 2);
+    EXPECT_EQ(back.files[2].position, 2);
     EXPECT_TRUE(DataSet::from_text(DataSet().to_text(), "/m").files.empty());
 }
 
@@ -67,7 +67,7 @@ std::string text_by_library(const DataSet& set) {
     for (const SetDisk& disk : set.disks) disks.push_back({{"host", disk.host}});
     for (const DataFile& file : set.files) {
         Json entry = sum(file.sum);
-        entry.update({{"disk", file.disk}, {"name", file.name}, {"bytes", file.bytes}, {"partition", file.partition}});
+        entry.update({{"disk", file.disk}, {"name", file.name}, {"bytes", file.bytes}, {"partition", file.position}});
         files.push_back(entry);
     }
     const Json record = {{"size_bytes", set.format.record_bytes},

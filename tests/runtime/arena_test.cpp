@@ -173,7 +173,7 @@ TEST(Arena, RestIsTouchedWhenAskedForOrWaitedFor) {
         const auto memory = arena.take(64 * kMiB, 4096, "all");
         EXPECT_EQ(resident_bytes(memory), 32 * kMiB);
         if (asked) arena.touch_rest();
-        arena.page_kind();
+        arena.finish_touching();
         EXPECT_EQ(resident_bytes(memory), 64 * kMiB);
         EXPECT_FALSE(arena.touching());
     }

@@ -103,17 +103,17 @@ TEST(Placement, TwoPackagesEightCoresSpreadSortersOverBothAndLeaveTheFirstCore) 
     PlacementRequest request = request_of(0, 1);
     request.workers = workers_of(StageKind::sorter, 15);
     const Placement plan = plan_placement(topology, request);
-    ASSERT_EQ(plan.slots.size(), 15u);
+    ASSERT_EQ(plan.worker_cores.size(), 15u);
     std::set<unsigned> used;
-    for (const auto& slot : plan.slots) {
-        ASSERT_EQ(slot.cores.size(), 1u);
-        EXPECT_TRUE(used.insert(slot.cores.front()).second) << "two sorters on one core";
+    for (const auto& each : plan.worker_cores) {
+        ASSERT_EQ(each.cores.size(), 1u);
+        EXPECT_TRUE(used.insert(each.cores.front()).second) << "two sorters on one core";
     }
     EXPECT_FALSE(used.contains(0));
-    EXPECT_THAT(plan.slots[0].cores, ElementsAre(1));
-    EXPECT_THAT(plan.slots[1].cores, ElementsAre(8));
-    EXPECT_THAT(plan.slots[2].cores, ElementsAre(2));
-    EXPECT_THAT(plan.slots[3].cores, ElementsAre(9));
+    EXPECT_THAT(plan.worker_cores[0].cores, ElementsAre(1));
+    EXPECT_THAT(plan.worker_cores[1].cores, ElementsAre(8));
+    EXPECT_THAT(plan.worker_cores[2].cores, ElementsAre(2));
+    EXPECT_THAT(plan.worker_cores[3].cores, ElementsAre(9));
     EXPECT_EQ(plan.numa_node, -1);
     EXPECT_THAT(plan.explanation, HasSubstr("core(s) 1-15 of 16, over 2 memory nodes"));
     EXPECT_THAT(plan.explanation, HasSubstr("\n  sorter: core(s) 1 | 8 | 2 | 9"));
@@ -169,9 +169,9 @@ TEST(Placement, ReadersAndWritersMayRunOnAllCoresNearTheirDisk) {
     request.disk_numa_node = 1;
     request.workers = {{StageKind::reader, 0, -1}, {StageKind::writer, 0, 0}, {StageKind::network, 0, 7}};
     const Placement plan = plan_placement(Topology::synthetic(kTwoByEight), request);
-    EXPECT_THAT(plan.slots[0].cores, ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
-    EXPECT_THAT(plan.slots[1].cores, ElementsAre(1, 2, 3, 4, 5, 6, 7)) << "its own disk's node wins";
-    EXPECT_EQ(plan.slots[2].cores.size(), 15u) << "no core of ours is near: all of them";
+    EXPECT_THAT(plan.worker_cores[0].cores, ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
+    EXPECT_THAT(plan.worker_cores[1].cores, ElementsAre(1, 2, 3, 4, 5, 6, 7)) << "its own disk's node wins";
+    EXPECT_EQ(plan.worker_cores[2].cores.size(), 15u) << "no core of ours is near: all of them";
 }
 
 TEST(Placement, RankWithoutCoresNearItsDiskKeepsToItsOwn) {
@@ -232,8 +232,8 @@ TEST(Placement, PolicyNoneBindsNothing) {
     request.workers = workers_of(StageKind::sorter, 2);
     const Placement plan = plan_placement(Topology::synthetic(kOneByTwo), request);
     EXPECT_THAT(plan.rank_cores, IsEmpty());
-    EXPECT_EQ(plan.slots.size(), 2u);
-    EXPECT_THAT(plan.slots[0].cores, IsEmpty());
+    EXPECT_EQ(plan.worker_cores.size(), 2u);
+    EXPECT_THAT(plan.worker_cores[0].cores, IsEmpty());
     EXPECT_THAT(plan.cores_of(StageKind::reader, 0), IsEmpty());
     EXPECT_THAT(plan.explanation, HasSubstr("not bound"));
 }

@@ -1,4 +1,4 @@
-#include "stages/copy_writer.hpp"
+#include "stages/sequential_writer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 namespace sluice::testing {
 namespace {
 
-TEST(CopyWriter, PutsBuffersOneBehindTheOtherInWholeBlocks) {
+TEST(SequentialWriter, PutsBuffersOneBehindTheOtherInWholeBlocks) {
     ThreadExecutor executor;
     MemoryDisk disk(executor);
     disk.directories["/d"] = true;
@@ -19,7 +19,7 @@ TEST(CopyWriter, PutsBuffersOneBehindTheOtherInWholeBlocks) {
     const auto first = random_records(64, 1), second = random_records(40, 2), third = random_records(32, 3);
     for (const auto* bytes : {&first, &second, &third}) input.push(filled(pool.pool, *bytes));
     input.producer_done();
-    CopyWriter writer(*io, *file, 2, input);
+    SequentialWriter writer(*io, *file, 2, input);
     writer.run();
     const auto& bytes = disk.files.at("/d/copy")->bytes;
     ASSERT_EQ(bytes.size(), 8192u + 8192 + 4096);

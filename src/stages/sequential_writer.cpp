@@ -1,16 +1,16 @@
-#include "stages/copy_writer.hpp"
+#include "stages/sequential_writer.hpp"
 
 #include "record/record_format.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
 
-CopyWriter::CopyWriter(IoBackend& backend, IoFile& file, unsigned depth, WorkQueue<Buffer>& input)
+SequentialWriter::SequentialWriter(IoBackend& backend, IoFile& file, unsigned depth, WorkQueue<Buffer>& input)
     : file_(file), input_(input), slots_(depth), queue_(backend.make_queue(depth)) {
     done_.reserve(depth);
 }
 
-void CopyWriter::run() {
+void SequentialWriter::run() {
     for (bool more = true; more || queue_->in_flight() > 0;) {
         while (more && !slots_.all_taken()) {
             auto buffer = queue_->in_flight() == 0 ? input_.pop() : input_.try_pop();
@@ -29,7 +29,7 @@ void CopyWriter::run() {
     }
 }
 
-void CopyWriter::collect() {
+void SequentialWriter::collect() {
     done_.clear();
     queue_->wait(1, done_);
     for (const IoCompletion& completion : done_) {

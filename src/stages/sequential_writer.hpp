@@ -12,11 +12,11 @@
 namespace sluice {
 
 /// One worker per instance. Writes each buffer as it comes at the next offset of one preallocated file.
-class CopyWriter {
+class SequentialWriter {
 public:
     /// @param file   opened for writing; the caller's, like `input`, and outlives this
     /// @param depth  writes in flight, from 1. Throws Error(environment) where the host has no room for them
-    CopyWriter(IoBackend& backend, IoFile& file, unsigned depth, WorkQueue<Buffer>& input);
+    SequentialWriter(IoBackend& backend, IoFile& file, unsigned depth, WorkQueue<Buffer>& input);
     void run();
     IoCounters counters() const { return queue_->counters(); }
 
