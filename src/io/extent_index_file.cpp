@@ -22,7 +22,7 @@ struct Header {
 };
 struct Entry {
     std::uint32_t logical_disk, disk;
-    std::uint64_t offset, written_bytes, record_bytes, sequence;
+    std::uint64_t offset, written_bytes, payload_bytes, sequence;
     std::uint32_t checksum, zero;
 };
 static_assert(sizeof(Header) == 48 && sizeof(Entry) == 48, "file layout, without padding");
@@ -71,7 +71,7 @@ public:
         for (std::size_t at = sizeof(Header) + header.run_id_bytes; at < checked; at += sizeof(Entry)) {
             entries.push_back(value_at<Entry>(bytes_, at));
             require(entries.back().logical_disk < logical_disks &&
-                        entries.back().record_bytes <= entries.back().written_bytes,
+                        entries.back().payload_bytes <= entries.back().written_bytes,
                     "holds an impossible extent");
         }
         return entries;
@@ -107,7 +107,7 @@ std::string serialize_extents(const ExtentIndex& index, const ExtentIndexOwner& 
     for (std::uint32_t logical_disk = 0; logical_disk < index.logical_disks(); ++logical_disk) {
         for (const Extent& e : index.extents(logical_disk)) {
             append(bytes,
-                   Entry{logical_disk, e.disk, e.offset, e.written_bytes, e.record_bytes, e.sequence, e.checksum, 0});
+                   Entry{logical_disk, e.disk, e.offset, e.written_bytes, e.payload_bytes, e.sequence, e.checksum, 0});
         }
     }
     append(bytes, crc_of(bytes, bytes.size()));
@@ -118,7 +118,7 @@ void deserialize_extents(const std::string& bytes, const std::string& path, cons
                          ExtentIndex& index) {
     SLUICE_CHECK(index.extent_count() == 0);
     for (const Entry& e : IndexParser(bytes, path).parse(owner, index.logical_disks()))
-        index.add(e.logical_disk, {e.disk, e.offset, e.written_bytes, e.record_bytes, e.sequence, e.checksum});
+        index.add(e.logical_disk, {e.disk, e.offset, e.written_bytes, e.payload_bytes, e.sequence, e.checksum});
 }
 
 void save_extent_index(FileSystem& files, const std::string& path, const ExtentIndex& index,

@@ -43,7 +43,7 @@ void ExtentIndex::reserve(std::size_t extents_each) {
 }
 
 void ExtentIndex::add(std::uint32_t logical_disk, const Extent& extent) {
-    SLUICE_CHECK(logical_disk < extents_.size() && extent.record_bytes <= extent.written_bytes);
+    SLUICE_CHECK(logical_disk < extents_.size() && extent.payload_bytes <= extent.written_bytes);
     Lock lock(mutex_);
     extents_[logical_disk].push_back(extent);
 }
@@ -52,7 +52,7 @@ std::vector<Extent> ExtentIndex::extents(std::uint32_t logical_disk) const {
     std::vector<Extent> list = extents_[logical_disk];
     // By place, then by disk: each disk is read forward, and all of them at once.
     std::sort(list.begin(), list.end(), [](const Extent& a, const Extent& b) {
-        const bool a_padded = a.record_bytes < a.written_bytes, b_padded = b.record_bytes < b.written_bytes;
+        const bool a_padded = a.payload_bytes < a.written_bytes, b_padded = b.payload_bytes < b.written_bytes;
         if (a_padded != b_padded) return b_padded;
         return a.offset != b.offset ? a.offset < b.offset : a.disk < b.disk;
     });
@@ -61,7 +61,7 @@ std::vector<Extent> ExtentIndex::extents(std::uint32_t logical_disk) const {
 
 std::uint64_t ExtentIndex::bytes(std::uint32_t logical_disk) const {
     std::uint64_t total = 0;
-    for (const Extent& extent : extents_[logical_disk]) total += extent.record_bytes;
+    for (const Extent& extent : extents_[logical_disk]) total += extent.payload_bytes;
     return total;
 }
 
@@ -84,7 +84,7 @@ std::uint64_t ExtentIndex::total_bytes() const {
 std::uint64_t ExtentIndex::padding_bytes() const {
     std::uint64_t total = 0;
     for (const auto& list : extents_) {
-        for (const Extent& extent : list) total += extent.written_bytes - extent.record_bytes;
+        for (const Extent& extent : list) total += extent.written_bytes - extent.payload_bytes;
     }
     return total;
 }

@@ -15,7 +15,7 @@ struct Extent {
     std::uint32_t disk = 0;           ///< number of the log
     std::uint64_t offset = 0;         ///< in the log, a multiple of kDirectIoAlign
     std::uint64_t written_bytes = 0;  ///< with padding
-    std::uint64_t record_bytes =
+    std::uint64_t payload_bytes =
         0;                       ///< whole records; less than written_bytes only where a short last chunk was padded
     std::uint64_t sequence = 0;  ///< in which order this log's extents were written
     std::uint32_t checksum = 0;  ///< reserved for the block checksum

@@ -32,9 +32,9 @@ private:
 struct Piece {
     std::vector<Extent> extents;
     std::pair<std::uint64_t, std::uint64_t> range;
-    std::uint64_t record_bytes() const {
+    std::uint64_t payload_bytes() const {
         return std::accumulate(extents.begin(), extents.end(), std::uint64_t{0},
-                               [](std::uint64_t sum, const Extent& e) { return sum + e.record_bytes; });
+                               [](std::uint64_t sum, const Extent& e) { return sum + e.payload_bytes; });
     }
     std::uint64_t written_bytes() const {
         return std::accumulate(extents.begin(), extents.end(), std::uint64_t{0},
@@ -66,7 +66,7 @@ private:
     const RankPlan& planned() const { return store_.plan.ranks[store_.job.rank()]; }
 
     std::vector<Piece> spread(const Piece& piece, unsigned depth, PartList& list) {
-        const std::uint64_t bytes = piece.record_bytes();
+        const std::uint64_t bytes = piece.payload_bytes();
         const auto [plan, ranges] = plan_pass(piece);
         const std::uint32_t pieces = plan.ownership.partitions();
         Config config = job_.config;
@@ -120,7 +120,7 @@ private:
 
     /// As many pieces as bring each well below what fits, or as many as the memory lets this pass have chunks for.
     std::pair<SortPlan, std::vector<std::vector<ReadRange>>> plan_pass(const Piece& piece) const {
-        const std::uint64_t bytes = piece.record_bytes();
+        const std::uint64_t bytes = piece.payload_bytes();
         const auto wanted =
             static_cast<std::uint64_t>(static_cast<double>(bytes) / (kPieceFill * static_cast<double>(most_bytes_))) +
             1;
@@ -165,11 +165,11 @@ private:
         const std::string path = store_.logs->files()[extent.disk]->path();
         const std::uint64_t in_chunk = chunk_record_bytes(chunk_bytes_, format_.record_bytes);
         if (in_chunk == chunk_bytes_) {
-            ranges.push_back({path, extent.offset, extent.record_bytes});
+            ranges.push_back({path, extent.offset, extent.payload_bytes});
             return;
         }
         std::uint64_t offset = extent.offset;
-        for (std::uint64_t left = extent.record_bytes; left > 0; offset += chunk_bytes_) {
+        for (std::uint64_t left = extent.payload_bytes; left > 0; offset += chunk_bytes_) {
             const std::uint64_t bytes = std::min(left, in_chunk);
             ranges.push_back({path, offset, bytes});
             left -= bytes;

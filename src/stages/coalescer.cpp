@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-std::uint64_t Chain::record_bytes() const {
+std::uint64_t Chain::payload_bytes() const {
     std::uint64_t bytes = 0;
     for (const Buffer& chunk : chunks) bytes += chunk.size();
     return bytes;

@@ -14,7 +14,7 @@ namespace sluice {
 struct Chain {
     std::uint32_t partition = 0;  ///< local number of the logical disk
     std::vector<Buffer> chunks;
-    std::uint64_t record_bytes() const;
+    std::uint64_t payload_bytes() const;
 };
 
 /// Shared by all distributors (which add) and all log writers (which take). Longest chain first; while anybody waits

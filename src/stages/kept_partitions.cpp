@@ -24,7 +24,7 @@ KeptPartitions::KeptPartitions(Executor& executor, std::span<std::byte> memory, 
 void KeptPartitions::keep(Chain& chain) {
     Lock lock(mutex_);
     List& list = lists_[chain.partition];
-    list.record_bytes += chain.record_bytes();
+    list.payload_bytes += chain.payload_bytes();
     for (Buffer& chunk : chain.chunks) {
         if (let_go_) break;  // clear() below sends them home
         const std::uint32_t node = used_nodes_++;
@@ -65,17 +65,17 @@ KeptPartition KeptPartitions::partition(std::uint32_t partition) {
     const List& list = lists_[partition];
     return {std::span(chunks_).subspan(list.first_chunk, list.chunks),
             {begins_.data() + list.first_chunk, shift_},
-            list.record_bytes};
+            list.payload_bytes};
 }
 
 std::uint64_t KeptPartitions::total_bytes() const {
     return std::accumulate(lists_.begin(), lists_.end(), std::uint64_t{0},
-                           [](std::uint64_t sum, const List& list) { return sum + list.record_bytes; });
+                           [](std::uint64_t sum, const List& list) { return sum + list.payload_bytes; });
 }
 
 std::uint64_t KeptPartitions::largest_bytes() const {
     std::uint64_t largest = 0;
-    for (const List& list : lists_) largest = std::max(largest, list.record_bytes);
+    for (const List& list : lists_) largest = std::max(largest, list.payload_bytes);
     return largest;
 }
 
@@ -85,7 +85,7 @@ void Keeper::run() {
             if (chains_.drained()) return;
             continue;
         }
-        const std::uint64_t bytes = chain_.record_bytes();
+        const std::uint64_t bytes = chain_.payload_bytes();
         this_worker().input_bytes.add(bytes);
         this_worker().output_bytes.add(bytes);
         this_worker().records.add(bytes / kept_.record_bytes());

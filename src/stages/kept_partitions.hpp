@@ -18,8 +18,8 @@ namespace sluice {
 struct KeptPartition {
     std::span<Buffer> chunks;
     ChunkedRecords records;
-    std::uint64_t record_bytes = 0;  ///< of all its records together
-    void give_back() {               ///< the chunks go home; the records are gone
+    std::uint64_t payload_bytes = 0;  ///< of all its records together
+    void give_back() {                ///< the chunks go home; the records are gone
         for (Buffer& chunk : chunks) chunk = Buffer();
     }
 };
@@ -61,7 +61,7 @@ private:
     struct List {
         std::uint32_t first = kNone, last = kNone;
         std::size_t chunks = 0, first_chunk = 0;  // first_chunk: in chunks_, once sealed
-        std::uint64_t record_bytes = 0;
+        std::uint64_t payload_bytes = 0;
     };
     unsigned shift_;
     std::uint32_t record_bytes_;

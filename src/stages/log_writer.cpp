@@ -39,7 +39,7 @@ void LogWriter::submit(std::size_t slot) {
     Chain& chain = slots_[slot].chain;
     pieces_.clear();
     std::uint64_t written_bytes = 0;
-    const std::uint64_t record_bytes = chain.record_bytes();
+    const std::uint64_t payload_bytes = chain.payload_bytes();
     for (Buffer& chunk : chain.chunks) {
         // Only the last chunk can be short: its block is padded with whatever the buffer holds, and counted as padding.
         const std::uint64_t padded = round_up(chunk.size(), kDirectIoAlign);
@@ -47,7 +47,7 @@ void LogWriter::submit(std::size_t slot) {
         written_bytes += padded;
     }
     const auto [offset, sequence] = log_.allocate(written_bytes);
-    slots_[slot].extent = {disk_, offset, written_bytes, record_bytes, sequence, 0};
+    slots_[slot].extent = {disk_, offset, written_bytes, payload_bytes, sequence, 0};
     bytes_in_flight_ += written_bytes;
     queue_->write(file_, slots_[slot].extent.offset, pieces_, slot);
 }
@@ -59,7 +59,7 @@ void LogWriter::collect() {
         Slot& slot = slots_[completion.token];
         index_.add(slot.chain.partition, slot.extent);
         bytes_in_flight_ -= slot.extent.written_bytes;
-        this_worker().input_bytes.add(slot.extent.record_bytes);
+        this_worker().input_bytes.add(slot.extent.payload_bytes);
         this_worker().output_bytes.add(slot.extent.written_bytes);
         this_worker().units.add(1);
         slot.chain.chunks.clear();  // the chunks go home

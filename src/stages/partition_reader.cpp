@@ -53,24 +53,24 @@ void PartitionReader::load(std::uint32_t partition) {
     for (const Extent& extent : loading.extents) {
         read(slot, extent, at);
         at += extent.written_bytes;  // only the last one's padding stays, where chunks have none
-        loading.record_bytes += extent.record_bytes;
+        loading.payload_bytes += extent.payload_bytes;
     }
     if (--loading.reads_left == 0) hand_on(slot);
 }
 
 void PartitionReader::hand_on(std::size_t slot) {
     Loading& loading = loading_[slot];
-    if (chunks_.record_bytes != chunks_.bytes) {
+    if (chunks_.payload_bytes != chunks_.bytes) {
         std::byte* const memory = loading.buffer.storage().data();
         std::uint64_t from = 0, to = 0;
         for (const Extent& extent : loading.extents) {
-            compact_extent({memory + from, extent.written_bytes}, memory + to, extent.record_bytes, chunks_.bytes,
-                           chunks_.record_bytes);
+            compact_extent({memory + from, extent.written_bytes}, memory + to, extent.payload_bytes, chunks_.bytes,
+                           chunks_.payload_bytes);
             from += extent.written_bytes;
-            to += extent.record_bytes;
+            to += extent.payload_bytes;
         }
     }
-    loading.buffer.set_size(loading.record_bytes);
+    loading.buffer.set_size(loading.payload_bytes);
     output_.push({loading.partition, std::move(loading.buffer)});
     free_.push_back(slot);
 }
@@ -107,7 +107,7 @@ void PartitionReader::collect(unsigned minimum) {
         requests_.give_back(completion.token);
         if (--loading.reads_left > 0) continue;
         this_worker().units.add(1);
-        this_worker().output_bytes.add(loading.record_bytes);
+        this_worker().output_bytes.add(loading.payload_bytes);
         hand_on(request.slot);
     }
 }

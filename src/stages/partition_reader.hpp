@@ -20,12 +20,12 @@ struct LoadedPartition {
     std::uint32_t partition = 0;  ///< local number
     Buffer records;
     std::optional<KeptPartition> kept{};  ///< then `records` is empty
-    std::uint64_t bytes() const { return kept ? kept->record_bytes : records.size(); }
+    std::uint64_t bytes() const { return kept ? kept->payload_bytes : records.size(); }
 };
 
-/// Chunks of `bytes` of which the first `record_bytes` are records; equal where chunks have no padding.
+/// Chunks of `bytes` of which the first `payload_bytes` are records; equal where chunks have no padding.
 struct PaddedChunks {
-    std::uint64_t bytes = 0, record_bytes = 0;
+    std::uint64_t bytes = 0, payload_bytes = 0;
 };
 
 /// One worker per rank, or several that take partitions in turn. Reads partitions in key order; their extents lie on
@@ -56,7 +56,7 @@ private:
     struct Loading {
         std::uint32_t partition = 0;
         Buffer buffer;
-        std::uint64_t record_bytes = 0;
+        std::uint64_t payload_bytes = 0;
         std::size_t reads_left = 0;  ///< submitted or still to be submitted
         std::vector<Extent> extents;
     };

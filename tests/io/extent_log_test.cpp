@@ -93,10 +93,10 @@ TEST(ExtentIndex, PaddedExtentComesLastAndDisksAreReadForward) {
     index.add(2, {0, 4 * kBlock, 4 * kBlock, 4 * kBlock, 1, 0});
     const auto list = index.extents(1);
     ASSERT_EQ(list.size(), 4u);
-    EXPECT_EQ(list.back().record_bytes, kBlock + 100);
+    EXPECT_EQ(list.back().payload_bytes, kBlock + 100);
     std::uint64_t last[2] = {0, 0};
     for (std::size_t i = 0; i + 1 < list.size(); ++i) {
-        EXPECT_EQ(list[i].record_bytes, list[i].written_bytes);
+        EXPECT_EQ(list[i].payload_bytes, list[i].written_bytes);
         EXPECT_LE(last[list[i].disk], list[i].offset);
         last[list[i].disk] = list[i].offset;
     }
@@ -167,7 +167,7 @@ TEST_F(IndexFile, SavedIndexLoadsToTheSameExtents) {
             EXPECT_EQ(got[i].disk, expected[i].disk);
             EXPECT_EQ(got[i].offset, expected[i].offset);
             EXPECT_EQ(got[i].written_bytes, expected[i].written_bytes);
-            EXPECT_EQ(got[i].record_bytes, expected[i].record_bytes);
+            EXPECT_EQ(got[i].payload_bytes, expected[i].payload_bytes);
             EXPECT_EQ(got[i].sequence, expected[i].sequence);
             EXPECT_EQ(got[i].checksum, expected[i].checksum);
         }

@@ -39,14 +39,14 @@ TEST_F(KeptPartitionsTest, RecordsAreFoundInTheOrderInWhichTheyWereKept) {
     for (Chain* each : {&a, &b, &c}) kept.keep(*each);
     kept.seal();
     KeptPartition one = kept.partition(1);
-    ASSERT_EQ(one.record_bytes, 15 * kRecord);
+    ASSERT_EQ(one.payload_bytes, 15 * kRecord);
     const int values[] = {0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15, 16, 17, 18};
     for (std::size_t i = 0; i < 15; ++i) {
         const std::byte* record = one.records.at(i, kRecord);
         for (std::uint32_t at = 0; at < kRecord; ++at) ASSERT_EQ(static_cast<int>(record[at]), values[i]) << i;
     }
-    EXPECT_EQ(kept.partition(0).record_bytes, 0u);
-    EXPECT_EQ(kept.partition(2).record_bytes, 4 * kRecord);
+    EXPECT_EQ(kept.partition(0).payload_bytes, 0u);
+    EXPECT_EQ(kept.partition(2).payload_bytes, 4 * kRecord);
     EXPECT_EQ(kept.total_bytes(), 19 * kRecord);
     EXPECT_EQ(kept.largest_bytes(), 15 * kRecord);
 }
