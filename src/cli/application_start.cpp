@@ -284,7 +284,7 @@ void Application::compare_hosts() {
 
 bool Application::has_room_for_windows() const {
     std::uint64_t budget_bytes = values_.memory.budget_bytes;
-    if (budget_bytes == 0) budget_bytes = read_machine_limits().memory_available_bytes / 5 * 4;
+    if (budget_bytes == 0) budget_bytes = budget_of_memory(read_machine_limits().memory_available_bytes);
     // The windows of rma are files there, planned within half of the budget, or as large as they are told to be.
     const std::string shm = "/dev/shm";
     const std::uint64_t told_bytes = values_.net.receive_buffers * std::max(values_.net.buffer_size_bytes, kMiB);

@@ -72,7 +72,7 @@ BenchNetOptions options_of(const Application& app, std::uint64_t memory_bytes, s
 int bench_net_command(Application& app) {
     JobContext& job = app.job();
     std::uint64_t budget = job.config.memory.budget_bytes;
-    if (budget == 0) budget = read_machine_limits().memory_available_bytes / 5 * 4;
+    if (budget == 0) budget = budget_of_memory(read_machine_limits().memory_available_bytes);
     Problems problems;
     check_results(job, problems);
     refuse_if_any(job, problems);

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "net/transport_kind.hpp"
+#include "runtime/machine.hpp"
 #include "runtime/option_table.hpp"
 #include "runtime/units.hpp"
 
@@ -74,7 +75,7 @@ void print_described_plan(std::ostream& out, const CommandLine& line, const Load
         const std::string name = host < names.size() ? names[host] : fmt::format("host{:02}", host + 1);
         const Config config = loaded.for_host(name);
         const std::uint64_t budget =
-            config.memory.budget_bytes != 0 ? config.memory.budget_bytes : line.memory_bytes / 5 * 4;
+            config.memory.budget_bytes != 0 ? config.memory.budget_bytes : budget_of_memory(line.memory_bytes);
         const auto disks = [&](DiskRole role) {
             const auto count = static_cast<unsigned>(config.disks_of(role).size());
             return std::max(1u, count % ranks_per_host == 0 ? count / ranks_per_host : count);

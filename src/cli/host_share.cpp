@@ -105,7 +105,7 @@ std::uint64_t HostShare::memory_left_bytes() {
     }
     left -= std::min(left, claimed);
     if (takes_part_) {  // what it may take, until it knows: a job that cannot wait sees that much
-        mine_.memory_bytes = left / 5 * 4;
+        mine_.memory_bytes = budget_of_memory(left);
         jobs_.claim(mine_);
     }
     memory_note_ = limits.memory_note;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <exception>
 #include <fstream>
 #include <memory>
@@ -16,18 +15,13 @@
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
 #include "runtime/metrics.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kMaxPieces = 256;  // of one vectored write; the planner's longest chain is 64 chunks
 constexpr std::uint64_t kSubmitPatienceNs = 30'000'000'000;  // io_submit may say EAGAIN for so long, not for ever
-
-std::uint64_t now_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
-}
 
 std::string proc_number(const char* path) {
     std::ifstream file(path);
@@ -175,7 +169,7 @@ private:
         slot.token = token;
         slot.stalled = false;
         slot.pieces.clear();
-        if (in_flight_ == 0) busy_since_ns_ = now_ns();
+        if (in_flight_ == 0) busy_since_ns_ = steady_ns();
         counters_.max_in_flight = std::max(counters_.max_in_flight, ++in_flight_);
         return slot;
     }
@@ -183,7 +177,7 @@ private:
     /// it.
     void release(Slot& slot) {
         slot.in_kernel = false;
-        if (--in_flight_ == 0) counters_.busy_ns += now_ns() - busy_since_ns_;
+        if (--in_flight_ == 0) counters_.busy_ns += steady_ns() - busy_since_ns_;
         free_.push_back(static_cast<std::size_t>(&slot - slots_.data()));
     }
     void submit(Slot& slot) {
@@ -212,15 +206,15 @@ private:
     /// 0, or the errno with which io_submit refused.
     int give_to_kernel(Slot& slot) {
         iocb* control = &slot.control;
-        const std::uint64_t begin_ns = slot.submitted_ns = now_ns();
+        const std::uint64_t begin_ns = slot.submitted_ns = steady_ns();
         slot.in_kernel = true;
         const Waiting waiting = noted(slot);  // full or frozen file systems block right here
         int rc = ::io_submit(context_, 1, &control);
-        while ((rc == -EINTR || rc == -EAGAIN || rc == 0) && now_ns() - begin_ns < kSubmitPatienceNs) {
+        while ((rc == -EINTR || rc == -EAGAIN || rc == 0) && steady_ns() - begin_ns < kSubmitPatienceNs) {
             std::this_thread::yield();
             rc = ::io_submit(context_, 1, &control);
         }
-        counters_.submit_ns += now_ns() - begin_ns;
+        counters_.submit_ns += steady_ns() - begin_ns;
         return rc == 1 ? 0 : rc == 0 ? EAGAIN : -rc;
     }
     static const char* call_of(Kind kind) {
@@ -242,7 +236,7 @@ private:
         throw_io_error(error, call_of(slot.kind), slot.file->path(), slot.offset + slot.moved, slot.total - slot.moved);
     }
     void reap(unsigned minimum, std::vector<IoCompletion>& done) {
-        const std::uint64_t begin_ns = now_ns();
+        const std::uint64_t begin_ns = steady_ns();
         timespec no_wait{0, 0};
         long got = 0;
         {
@@ -251,7 +245,7 @@ private:
                                          events_.data(), minimum == 0 ? &no_wait : nullptr)) == -EINTR) {
             }
         }
-        this_worker().wait_io_ns.add(now_ns() - begin_ns);
+        this_worker().wait_io_ns.add(steady_ns() - begin_ns);
         if (got < 0) throw Error::from_errno(static_cast<int>(-got), "io_getevents", "queue");
         // The whole batch is taken in before a failure in it is thrown: these events come only once.
         std::exception_ptr first_failure;

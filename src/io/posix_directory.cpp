@@ -10,13 +10,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include "io/file_status.hpp"
 #include "io/plain_rename.hpp"
 #include "io/small_file.hpp"
 #include "runtime/error.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace sluice {
 namespace {
@@ -393,9 +393,6 @@ private:
         throw failed("rename", from + "' to '" + to);
     }
 
-    static std::uint64_t clock_ns() {
-        return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    }
     std::uint32_t ask_owner() {
         // Nameless where that can be, so that nothing stays when we are killed here.
         Descriptor file(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
@@ -403,7 +400,7 @@ private:
         std::string name = ".";
         for (int tries = 0; named && !file; ++tries) {
             // A number of its own: one left by a process that was killed here, or of another host, is not ours.
-            name = ".sluice-probe-" + std::to_string(::getpid()) + "-" + std::to_string(clock_ns());
+            name = ".sluice-probe-" + std::to_string(::getpid()) + "-" + std::to_string(steady_ns());
             file = Descriptor(open_beneath(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
             if (file || (errno == EEXIST && tries < kProbeTries)) continue;
             // Nothing can be made here now, which is when things are removed: who makes files is who runs, mostly.

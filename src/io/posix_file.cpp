@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include "io/direct_io.hpp"
@@ -15,6 +14,7 @@
 #include "runtime/errno_text.hpp"
 #include "runtime/error.hpp"
 #include "runtime/metrics.hpp"
+#include "runtime/steady_clock.hpp"
 #include "runtime/units.hpp"
 
 namespace sluice {
@@ -60,12 +60,6 @@ Errc code_of_open(int error, PosixFile::Mode mode) {
 
 const char* advice_of_open(int error) {
     return error == EEXIST ? "; it is never overwritten: remove it or choose another name" : "";
-}
-
-std::uint64_t now_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
 }
 
 std::uint64_t free_bytes_of(int fd) {
@@ -160,7 +154,7 @@ FileIdentity PosixFile::identity() const {
 
 void PosixFile::preallocate(std::uint64_t bytes) {
     if (bytes == 0) return;
-    const Waiting waiting(WaitKind::disk, "fallocate", path_, 0, bytes, now_ns());
+    const Waiting waiting(WaitKind::disk, "fallocate", path_, 0, bytes, steady_ns());
     struct stat before {};
     if (::fstat(fd_, &before) != 0) throw Error::from_errno(errno, "fstat", path_);
     const auto held_bytes = static_cast<std::uint64_t>(before.st_blocks) * 512;
@@ -183,17 +177,17 @@ void PosixFile::preallocate(std::uint64_t bytes) {
 }
 
 void PosixFile::truncate(std::uint64_t bytes) {
-    const Waiting waiting(WaitKind::disk, "ftruncate", path_, 0, 0, now_ns());
+    const Waiting waiting(WaitKind::disk, "ftruncate", path_, 0, 0, steady_ns());
     if (::ftruncate(fd_, static_cast<off_t>(bytes)) != 0) throw Error::from_errno(errno, "ftruncate", path_);
 }
 
 void PosixFile::sync_data() {
-    const Waiting waiting(WaitKind::disk, "fdatasync", path_, 0, 0, now_ns());
+    const Waiting waiting(WaitKind::disk, "fdatasync", path_, 0, 0, steady_ns());
     if (::fdatasync(fd_) != 0) throw Error::from_errno(errno, "fdatasync", path_);
 }
 
 void PosixFile::close_checked() {
-    const Waiting waiting(WaitKind::disk, "close", path_, 0, 0, now_ns());
+    const Waiting waiting(WaitKind::disk, "close", path_, 0, 0, steady_ns());
     const int fd = std::exchange(fd_, -1);
     if (::close(fd) != 0) throw Error::from_errno(errno, "close", path_);
 }

@@ -1,24 +1,18 @@
 #include <sys/uio.h>
 
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include "io/posix_file.hpp"
 #include "record/record_format.hpp"
 #include "runtime/error.hpp"
 #include "runtime/metrics.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kMaxPieces = 256;  // as libaio's
-
-std::uint64_t now_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
-}
 
 /// Does each request on the spot with preadv and pwritev; wait() only hands out what is done. The time of the calls is
 /// booked as waiting for I/O.
@@ -53,9 +47,9 @@ public:
     }
     void sync(IoFile& file, std::uint64_t token) override {
         check_depth();
-        const std::uint64_t begin_ns = now_ns();
+        const std::uint64_t begin_ns = steady_ns();
         file.sync_data();
-        this_worker().wait_io_ns.add(now_ns() - begin_ns);
+        this_worker().wait_io_ns.add(steady_ns() - begin_ns);
         finish(token, 0);
     }
     void wait(unsigned minimum, std::vector<IoCompletion>& done) override {
@@ -78,7 +72,7 @@ private:
     /// Moves pieces_ until all `total` bytes are there or a read met the end of the file.
     std::uint64_t transfer(IoFile& file, std::uint64_t offset, std::uint64_t total, bool reading) {
         const int fd = static_cast<PosixFile&>(file).descriptor();
-        const std::uint64_t begin_ns = now_ns();
+        const std::uint64_t begin_ns = steady_ns();
         const Waiting waiting(WaitKind::disk, reading ? "read" : "write", file.path(), offset, total, begin_ns);
         std::uint64_t moved = 0;
         bool stalled = false;
@@ -100,8 +94,8 @@ private:
             ++counters_.short_transfers;
             drop_front(advanced);
         }
-        counters_.busy_ns += now_ns() - begin_ns;
-        this_worker().wait_io_ns.add(now_ns() - begin_ns);
+        counters_.busy_ns += steady_ns() - begin_ns;
+        this_worker().wait_io_ns.add(steady_ns() - begin_ns);
         return moved;
     }
     void drop_front(std::uint64_t bytes) {

@@ -1,20 +1,13 @@
 #include "net/heartbeat.hpp"
 
-#include <chrono>
-
 #include "net/mpi_check.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace sluice {
 namespace {
 
 constexpr int kBeatTag = 8;
 constexpr int kEverybody = 16;  // ranks; beyond, neighbours at distances 1, 2, 4, ...
-
-std::uint64_t steady_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
-}
 
 }  // namespace
 

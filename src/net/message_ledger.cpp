@@ -1,18 +1,10 @@
 #include "net/message_ledger.hpp"
 
-#include <chrono>
 #include <cstring>
 
+#include "runtime/steady_clock.hpp"
+
 namespace sluice {
-namespace {
-
-std::uint64_t now_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
-}
-
-}  // namespace
 
 void MessageLedger::address(MessageHeader& header, std::uint32_t destination) {
     header.run_id = run_id_;
@@ -36,7 +28,7 @@ void MessageLedger::stamp(Buffer& full, std::uint32_t destination, std::uint64_t
 void MessageLedger::note_busy(std::uint32_t destination, bool busy) {
     std::uint64_t& since_ns = busy_since_ns_[destination];
     if (busy == (since_ns != 0)) return;
-    const std::uint64_t at_ns = now_ns();
+    const std::uint64_t at_ns = steady_ns();
     if (!busy) counters_[destination].send_busy_ns += at_ns - since_ns;
     since_ns = busy ? at_ns : 0;
 }

@@ -163,7 +163,7 @@ void settle_budgets(const JobContext& job, std::vector<RankResources>& all, Rank
     }
     for (RankResources& rank : all) {
         const Host& host = hosts.at(rank.host);
-        if (rank.budget_bytes == 0) rank.budget_bytes = host.memory_bytes / 5 * 4 / host.ranks;
+        if (rank.budget_bytes == 0) rank.budget_bytes = budget_of_memory(host.memory_bytes) / host.ranks;
     }
     means.memory_available_bytes = hosts.at(job.place.host).memory_bytes;
 }

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "runtime/resources.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace sluice {
 namespace {
@@ -22,12 +23,6 @@ public:
 private:
     std::thread thread_;  // its destructor ends the program when nobody joined: a worker must never outlive its buffers
 };
-
-std::uint64_t steady_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
-}
 
 }  // namespace
 

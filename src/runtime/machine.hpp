@@ -21,6 +21,9 @@ struct MachineLimits {
     std::string host_name, kernel, cpu_model;
 };
 
+/// memory.budget where none is named: 80 % of what is left.
+constexpr std::uint64_t budget_of_memory(std::uint64_t left_bytes) noexcept { return left_bytes / 5 * 4; }
+
 /// Cheap (no topology is loaded). Never throws for what a kernel does not show: the field stays 0 or "".
 /// @param root  prefix of /proc and /sys, for tests; limits that come by system call are always the real ones.
 MachineLimits read_machine_limits(const std::string& root = "");

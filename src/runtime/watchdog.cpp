@@ -10,6 +10,7 @@
 
 #include "runtime/launch_marks.hpp"
 #include "runtime/signals.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace sluice {
 namespace {
@@ -18,12 +19,6 @@ constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kGoneAfterToldNs = 3'000 * kMs, kFinalizeNs = 10'000 * kMs;
 constexpr std::uint64_t kCommitNs = 5'000 * kMs;
 constexpr std::uint64_t kMainAnswersWithinMs = 400, kFilesWithinMs = 400;
-
-std::uint64_t steady_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count());
-}
 
 /// Never blocks on a full pipe or a stopped terminal.
 bool write_line(const std::string& line, int to = STDERR_FILENO) {
