@@ -1,10 +1,9 @@
 // ARCHITECTURE.md, Threads: the whole sort, many ranks in one process, one seed at a time.
 #include <gtest/gtest.h>
 
-#include <set>
-
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "jobs/simulated_cluster.hpp"
 #include "simulated/fault_backend.hpp"
