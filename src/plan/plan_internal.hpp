@@ -75,6 +75,7 @@ std::uint64_t smallest_working(const std::function<bool(std::uint64_t budget_byt
 /// Large clusters have many ranks of equal means, which get equal plans: they are looked up among the last few.
 class PlansOfEqualRanks {
 public:
+    /// @param ranks  must outlive it
     explicit PlansOfEqualRanks(const std::vector<RankResources>& ranks) : ranks_(ranks) {}
     /// @param plans  of the ranks before `rank`; nullptr where none of them is of use
     const RankPlan* find(const std::vector<RankPlan>& plans, std::size_t rank, std::uint32_t partitions);
