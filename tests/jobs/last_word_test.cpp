@@ -112,7 +112,7 @@ TEST(ManifestScale, OfAMillionPartsTakesLessThanAHundredMegabytes) {
         set.disks.resize(8);
         const auto each_file = [&](const TakeFile& take) {
             DataFile file;
-            file.partition = 0;
+            file.position = 0;
             for (const RankOutput& one : account.output) {
                 for (const PartFact& part : one.parts) {
                     file.disk = part.disk;
@@ -120,7 +120,7 @@ TEST(ManifestScale, OfAMillionPartsTakesLessThanAHundredMegabytes) {
                     file.sum = part.sum();
                     file.bytes = part.records * 100;
                     take(file);
-                    ++file.partition;
+                    ++file.position;
                 }
             }
         };

@@ -148,7 +148,7 @@ TEST(Placement, DistributorsOfBothSidesMeetOnNoCoreWhileThereAreEnough) {
     for (const WorkerRequest& worker : workers_of(StageKind::logical_disk_distributor, 7))
         request.workers.push_back(worker);
     std::set<unsigned> used;
-    for (const auto& slot : plan_placement(Topology::synthetic(kTwoByEight), request).slots) {
+    for (const auto& slot : plan_placement(Topology::synthetic(kTwoByEight), request).worker_cores) {
         ASSERT_EQ(slot.cores.size(), 1u);
         EXPECT_TRUE(used.insert(slot.cores.front()).second);
     }
@@ -159,7 +159,8 @@ TEST(Placement, MoreCpuBoundWorkersThanCoresGoRoundEvenly) {
     PlacementRequest request = request_of(0, 1);
     request.workers = workers_of(StageKind::sorter, 40);
     std::map<unsigned, unsigned> load;
-    for (const auto& slot : plan_placement(Topology::synthetic(kTwoByEight), request).slots) ++load[slot.cores.at(0)];
+    for (const auto& slot : plan_placement(Topology::synthetic(kTwoByEight), request).worker_cores)
+        ++load[slot.cores.at(0)];
     EXPECT_EQ(load.size(), 15u);
     for (const auto& [core, workers] : load) EXPECT_TRUE(workers == 2 || workers == 3) << core;
 }
