@@ -380,12 +380,8 @@ void OutputSet::publish() {
 }
 
 void OutputSet::retire_replaced() {
-    const std::vector<std::string> notes = remove_replaced();
-    if (old_ && old_->is_there()) {  // as all ranks know
-        say_notes(job_, notes);
-    } else {
-        say_all_notes(job_, {notes});
-    }
+    // A call although most have nothing to say: what a rank could not do is not known to rank 0 otherwise.
+    say_notes(job_, remove_replaced());
 }
 
 std::vector<std::string> OutputSet::remove_replaced() noexcept {

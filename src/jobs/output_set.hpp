@@ -60,7 +60,7 @@ public:
     void publish();
     /// After publish(): the set that was there before goes. Local; nothing of it is an error any more: returns notes.
     std::vector<std::string> remove_replaced() noexcept;
-    /// The same, and says the notes. Collective where there was a set before, else local.
+    /// The same, and says the notes of all ranks. Collective.
     void retire_replaced();
 
 private:

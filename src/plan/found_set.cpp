@@ -64,8 +64,7 @@ public:
         had_problems_ = !problems_.empty();
         std::vector<std::vector<DiskFact>> to_rank(job_.ranks());
         for (const SetDirectory& directory : set_.here) {
-            const bool speaks = directory.seen_by == SeenBy::one_rank || job_.place.local_rank == 0;
-            if (!speaks) continue;
+            if (!speaks_of(job_, directory.seen_by)) continue;
             to_rank[directory.disk % job_.ranks()].push_back(
                 {directory.disk, directory.seen_by == SeenBy::all_hosts, job_.place.host, directory.path});
         }

@@ -270,7 +270,7 @@ void InputProof::say_files(JointExchange& call, const std::vector<InputFile>& fi
     for (const InputFile& file : files) {
         tick_step();
         const std::uint32_t place = places[file.seen_by]++;
-        if (file.seen_by != SeenBy::one_rank && job.place.local_rank != 0) continue;  // one rank of a host speaks
+        if (!speaks_of(job, file.seen_by)) continue;
         const FileIdentity& id = file.identity;
         const auto [known, fresh] = mounts.try_emplace({id.device, id.mount_id});
         if (fresh) known->second = job.files.mount_of(file.path, id);

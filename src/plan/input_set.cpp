@@ -115,9 +115,7 @@ HostInput list_for_host(const JobContext& job, const std::vector<InputFile>& fil
     mine.host = job.place.host;
     for (const InputFile& file : files) {
         tick_step();
-        const bool counts =
-            file.seen_by == SeenBy::all_hosts ? job.rank() == 0 : is_own(file.seen_by) || job.place.local_rank == 0;
-        if (counts) add_file(mine, file.path, file.identity.size_bytes);
+        if (looks_after(job, file.seen_by)) add_file(mine, file.path, file.identity.size_bytes);
     }
     return mine;
 }
@@ -220,8 +218,8 @@ InputChanges look_for_changes(JobContext& job, const InputSet& input, const std:
     for (const InputSlice& slice : read) numbers.insert(slice.file);
     for (std::uint32_t number = 0; number < input.files.size(); ++number) {
         const InputFile& file = input.files[number];
-        const bool looks = is_own(file.seen_by) || job.place.local_rank == 0;
-        if (file.identity.size_bytes == 0 && looks) numbers.insert(number);  // nobody reads those
+        if (file.identity.size_bytes == 0 && speaks_of(job, file.seen_by))
+            numbers.insert(number);  // nobody reads those
     }
     InputChanges found;
     for (const std::uint32_t number : numbers) {
